@@ -1,0 +1,5 @@
+"""`python -m posegram` is the command `posegram`."""
+
+from posegram.cli import main
+
+main()

@@ -1,0 +1,53 @@
+"""The command `posegram`: one file per verb, and one way to tell a user what went wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+import typer
+
+from posegram import __version__
+
+__all__ = ["VERBS", "app", "main"]
+
+VERBS: dict[str, Callable[..., Any]] = {}
+
+app = typer.Typer(
+    name="posegram",
+    help="Find, train and measure 2D human joints.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for _name, _verb in VERBS.items():
+    app.command(_name)(_verb)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run one verb; a user's mistake is one sentence and exit code 2, failed work is 1.
+
+    `POSEGRAM_DEBUG=1` shows the traceback instead of the sentence.
+    """
+    try:
+        app(args)
+    except (ValueError, OSError, ImportError) as fault:
+        if os.environ.get("POSEGRAM_DEBUG"):
+            raise
+        typer.echo(f"posegram: {fault}", err=True)
+        sys.exit(2)
+    except click.exceptions.Abort:
+        sys.exit(130)

@@ -1,0 +1,234 @@
+"""Every change of coordinates: box to crop and back, joints to training targets and back.
+
+Pixels: x right, y down, (0, 0) = centre of the top-left pixel, as `cv2.warpAffine` samples.
+A matrix maps (x, y, 1) to (x', y'), shape (2, 3).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from posegram.pose import Floats, Image, Raw
+
+__all__ = [
+    "Change",
+    "area_of",
+    "bounds",
+    "crop",
+    "decode",
+    "encode_heatmap",
+    "encode_regression",
+    "inverse",
+    "move",
+    "probability",
+    "to_crop",
+    "warp",
+]
+
+_WINDOW = 3  # cells on each side of a heatmap's peak that the local expectation reads
+
+
+@dataclass(frozen=True)
+class Change:
+    """What augmentation does to a crop before it is cut; the default does nothing."""
+
+    turn: float = 0.0  # degrees, clockwise in the picture
+    scale: float = 1.0  # > 1 shows more surroundings, so the person gets smaller
+    shift: tuple[float, float] = (0.0, 0.0)  # right, down; as a share of the crop's width, height
+    flip: bool = False  # left becomes right
+
+
+def to_crop(
+    box: Floats, size: tuple[int, int], *, margin: float = 1.25, change: Change | None = None
+) -> Floats:
+    """Matrix from image pixels to the pixels of one crop around a box, (2, 3).
+
+    The box is grown to the crop's aspect, then by `margin`; its centre lands on the crop's.
+
+    Args:
+        box: (4,) x0, y0, x1, y1 image pixels.
+        size: height and width of the crop in pixels.
+        margin: side of the crop / side of the box.
+        change: turn, scale, shift and flip to build in, so that pixels are read only once.
+    """
+    change = change or Change()
+    height, width = size
+    x0, y0, x1, y1 = (float(v) for v in box)
+    side = max(y1 - y0, (x1 - x0) * height / width, 1.0) * margin * change.scale
+    zoom = height / side
+    angle = math.radians(change.turn)
+    cos, sin = zoom * math.cos(angle), zoom * math.sin(angle)
+    turn = np.array([[cos, -sin], [sin, cos]])
+    if change.flip:
+        turn[0] *= -1
+    middle = np.array([(width - 1) / 2, (height - 1) / 2])
+    middle += np.array(change.shift) * (width, height)
+    centre = np.array([(x0 + x1) / 2, (y0 + y1) / 2])
+    return np.column_stack([turn, middle - turn @ centre]).astype(np.float32)
+
+
+def inverse(matrix: Floats) -> Floats:
+    """The matrix that undoes another, (2, 3)."""
+    linear = np.linalg.inv(matrix[:, :2].astype(np.float64))
+    return np.column_stack([linear, -linear @ matrix[:, 2]]).astype(np.float32)
+
+
+def move(xy: Floats, matrix: Floats) -> Floats:
+    """Points carried by a matrix each, (N, K, 2), or by one matrix, (K, 2).
+
+    Args:
+        xy: (N, K, 2) with matrices (N, 2, 3), or (K, 2) with one (2, 3).
+        matrix: see `xy`.
+    """
+    moved = xy @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]
+    return np.asarray(moved, dtype=np.float32)
+
+
+def warp(image: Image, matrix: Floats, size: tuple[int, int]) -> Image:
+    """The crop that a matrix cuts from an image, (H, W, 3) uint8; black outside.
+
+    Strong shrinking is done by area first: bilinear sampling alone would skip pixels.
+    """
+    zoom = math.sqrt(abs(float(np.linalg.det(matrix[:, :2]))))
+    if zoom < 0.5:
+        image, smaller = _shrink(image, 2 * zoom, matrix, size)
+        matrix = smaller
+    out = cv2.warpAffine(image, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR)
+    return np.asarray(out, dtype=np.uint8)
+
+
+def _shrink(
+    image: Image, factor: float, matrix: Floats, size: tuple[int, int]
+) -> tuple[Image, Floats]:
+    """The part that the crop sees, shrunk by area, and the matrix that fits it."""
+    height, width = image.shape[:2]
+    corners = np.array([[0, 0], [size[1], 0], [0, size[0]], [size[1], size[0]]], dtype=np.float32)
+    seen = move(corners - 0.5, inverse(matrix))
+    x0, y0 = np.clip(np.floor(seen.min(axis=0)) - 2, 0, [width - 1, height - 1]).astype(int)
+    x1, y1 = np.clip(np.ceil(seen.max(axis=0)) + 3, [x0 + 1, y0 + 1], [width, height]).astype(int)
+    part = image[y0:y1, x0:x1]
+    new_w = max(1, round(part.shape[1] * factor))
+    new_h = max(1, round(part.shape[0] * factor))
+    small = cv2.resize(part, (new_w, new_h), interpolation=cv2.INTER_AREA)
+    fx, fy = part.shape[1] / new_w, part.shape[0] / new_h
+    # a small pixel's centre u lies at (u + .5) f - .5 in the part, which starts at (x0, y0)
+    grow = np.array([[fx, 0, fx / 2 - 0.5 + x0], [0, fy, fy / 2 - 0.5 + y0], [0, 0, 1]])
+    return np.asarray(small, dtype=np.uint8), (matrix @ grow).astype(np.float32)
+
+
+def crop(
+    image: Image, box: Floats, size: tuple[int, int], *, margin: float = 1.25
+) -> tuple[Image, Floats]:
+    """Crops around boxes, (N, H, W, 3) uint8, and the way back to the image, (N, 2, 3).
+
+    Args:
+        image: (H, W, 3) uint8.
+        box: (N, 4) x0, y0, x1, y1 image pixels.
+        size: height and width of a crop in pixels.
+        margin: side of the crop / side of the box.
+    """
+    crops = np.zeros((len(box), *size, 3), dtype=np.uint8)
+    back = np.zeros((len(box), 2, 3), dtype=np.float32)
+    for row, one in enumerate(box):
+        matrix = to_crop(one, size, margin=margin)
+        crops[row] = warp(image, matrix, size)
+        back[row] = inverse(matrix)
+    return crops, back
+
+
+def bounds(xy: Floats, kept: npt.NDArray[np.bool_]) -> Floats:
+    """Smallest box around the kept points, (4,) x0, y0, x1, y1; zeros where none is kept."""
+    if not kept.any():
+        return np.zeros(4, dtype=np.float32)
+    return np.concatenate([xy[kept].min(axis=0), xy[kept].max(axis=0)]).astype(np.float32)
+
+
+def area_of(box: Floats) -> float:
+    """Area of one box (4,), square pixels."""
+    return float(max(box[2] - box[0], 0) * max(box[3] - box[1], 0))
+
+
+def encode_regression(xy: Floats, size: tuple[int, int]) -> Floats:
+    """Crop pixels as shares of the crop, (..., 2): 0 and 1 are its outer edges."""
+    return np.asarray((xy + 0.5) / (size[1], size[0]), dtype=np.float32)
+
+
+def encode_heatmap(
+    xy: Floats, size: tuple[int, int], cells: tuple[int, int], sigma: float = 1.5
+) -> tuple[Floats, Floats]:
+    """Gaussian targets that sum to 1 as their two factors: down (..., h) and across (..., w).
+
+    The heatmap is the outer product of the factors. A joint outside the crop gives zeros.
+
+    Args:
+        xy: (..., 2) crop pixels.
+        size: height and width of the crop in pixels.
+        cells: height and width of the heatmap in cells.
+        sigma: width of the Gaussian in cells.
+    """
+    stride = size[0] / cells[0], size[1] / cells[1]
+    x = (xy[..., 0] + 0.5) / stride[1] - 0.5
+    y = (xy[..., 1] + 0.5) / stride[0] - 0.5
+    inside = (x > -0.5) & (x < cells[1] - 0.5) & (y > -0.5) & (y < cells[0] - 0.5)
+    return _bell(y, cells[0], sigma, inside), _bell(x, cells[1], sigma, inside)
+
+
+def _bell(at: Floats, count: int, sigma: float, inside: npt.NDArray[np.bool_]) -> Floats:
+    """Normalised Gaussians along one axis, (..., count)."""
+    away = np.arange(count, dtype=np.float32) - np.where(inside, at, 0.0)[..., None]
+    bell = np.exp(-0.5 * (away / sigma) ** 2) * inside[..., None]
+    return np.asarray(bell / np.maximum(bell.sum(axis=-1, keepdims=True), 1e-9), dtype=np.float32)
+
+
+def decode(raw: Raw, kind: str, size: tuple[int, int]) -> tuple[Floats, Floats]:
+    """What a network emits as crop pixels (N, K, 2) and confidence logits (N, K).
+
+    Args:
+        raw: the network's arrays, see `posegram.pose.Raw`.
+        kind: "heatmap" (unnormalised logits) or "regression" (shares of the crop, logits).
+        size: height and width of the crop in pixels.
+    """
+    if kind == "regression":
+        share, logit = raw
+        xy = share * np.array([size[1], size[0]], dtype=np.float32) - np.float32(0.5)
+        return np.asarray(xy, dtype=np.float32), np.asarray(logit, dtype=np.float32)
+    if kind != "heatmap":
+        raise ValueError(f"no decoding for outputs of kind {kind!r}")
+    return _decode_heatmap(raw[0], size)
+
+
+def _decode_heatmap(heat: Floats, size: tuple[int, int]) -> tuple[Floats, Floats]:
+    """Expectation of the softmax in a window around its peak; confidence is the window's mass."""
+    n, k, h, w = heat.shape
+    flat = heat.reshape(n * k, h * w).astype(np.float32)
+    top = flat.argmax(axis=1)
+    share = np.exp(flat - flat[np.arange(n * k), top][:, None])
+    total = share.sum(axis=1)
+    padded = np.pad(share.reshape(n * k, h, w), ((0, 0), (_WINDOW, _WINDOW), (_WINDOW, _WINDOW)))
+    row, col = np.divmod(top, w)
+    around = np.arange(2 * _WINDOW + 1)
+    rows, cols = row[:, None] + around, col[:, None] + around
+    window = padded[np.arange(n * k)[:, None, None], rows[:, :, None], cols[:, None, :]]
+    mass = window.sum(axis=(1, 2))
+    y = (window.sum(axis=2) * (rows - _WINDOW)).sum(axis=1) / mass
+    x = (window.sum(axis=1) * (cols - _WINDOW)).sum(axis=1) / mass
+    stride = size[1] / w, size[0] / h
+    xy = np.stack([(x + 0.5) * stride[0] - 0.5, (y + 0.5) * stride[1] - 0.5], axis=-1)
+    mass = np.clip(mass / total, 1e-6, 1 - 1e-6)
+    logit = np.log(mass / (1 - mass))
+    return (
+        xy.reshape(n, k, 2).astype(np.float32),
+        logit.reshape(n, k).astype(np.float32),
+    )
+
+
+def probability(logit: Floats, calibration: tuple[float, float]) -> Floats:
+    """Calibrated probability of logits, same shape: 1 / (1 + exp(-(slope logit + offset)))."""
+    slope, offset = calibration
+    raised = np.clip(slope * logit + offset, -30, 30)
+    return np.asarray(1 / (1 + np.exp(-raised)), dtype=np.float32)

@@ -1,0 +1,1 @@
+"""Annotated people from files, and results into files."""

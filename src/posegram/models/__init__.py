@@ -1,0 +1,1 @@
+"""Networks, one torch file each."""

@@ -1,0 +1,1 @@
+"""From annotated people to a trained network and its exported file."""
