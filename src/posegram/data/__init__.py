@@ -1,1 +1,86 @@
 """Annotated people from files, and results into files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from posegram.data import coco, door, lsp
+from posegram.pose import Sample
+
+__all__ = ["READERS", "WRITERS", "read"]
+
+# every reader takes (path, images=None); the folder of the pictures is guessed when it is None
+READERS: dict[str, Callable[..., list[Sample]]] = {
+    "coco": coco.read,
+    "lsp": lsp.read,
+}
+# every writer takes (path, samples)
+WRITERS: dict[str, Callable[..., Path]] = {
+    "coco": coco.write,
+}
+
+_RANGE = re.compile(r"^(?P<spec>.+)#(?P<first>\d+)-(?P<last>\d*)$")
+
+
+def read(spec: str, images: Path | None = None) -> list[Sample]:
+    """The annotated people that a spec names; pixels counted from 0.
+
+    Args:
+        spec: `reader:path` or a path whose reader is guessed by what the file is; `#first-last`
+            behind it keeps a range counted from 1: of image numbers for `lsp`, else of people.
+        images: the folder of the pictures; by default the reader looks beside the file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: no such reader, no such range, or a file that the reader refuses.
+    """
+    found = _RANGE.match(spec)
+    first, last = 1, None
+    if found:
+        spec, first = found["spec"], int(found["first"])
+        last = int(found["last"]) if found["last"] else None
+    name, path = _parts(spec)
+    if name == "lsp":
+        return lsp.read(path, images, first=first, last=last)
+    samples = READERS[name](path, images)
+    if found and not 1 <= first <= (last or len(samples)) <= len(samples):
+        raise ValueError(f"{path}: holds people 1 to {len(samples)}, so not {first} to {last}")
+    return samples[first - 1 : last]
+
+
+def _parts(spec: str) -> tuple[str, Path]:
+    """Reader and path of a spec without its range."""
+    name, colon, rest = spec.partition(":")
+    if colon and name in READERS:
+        return name, Path(rest)
+    if colon and not Path(spec).exists() and len(name) > 1:  # one letter is a Windows drive
+        raise ValueError(f"no reader {name!r}; there are {', '.join(sorted(READERS))}")
+    return _guess(Path(spec)), Path(spec)
+
+
+def _guess(path: Path) -> str:
+    """Reader that fits what the file is."""
+    door.require(path, "file or folder")
+    if path.is_dir():
+        return _guess_folder(path)
+    if path.suffix.lower() == ".mat":
+        return _guess_mat(path)
+    if path.suffix.lower() == ".json":
+        return _guess_json(path)
+    raise ValueError(f"{path}: say how to read it, as reader:path; there are {sorted(READERS)}")
+
+
+def _guess_folder(path: Path) -> str:
+    if (path / "joints.mat").exists():
+        return "lsp"
+    raise ValueError(f"{path}: say how to read it, as reader:path; there are {sorted(READERS)}")
+
+
+def _guess_mat(path: Path) -> str:
+    return "lsp"
+
+
+def _guess_json(path: Path) -> str:
+    return "coco"

@@ -1,0 +1,251 @@
+"""COCO keypoints: people from annotation files, annotations and results into files.
+
+Format: cocodataset.org/#format-data. COCO counts pixels from 0, as we do; a box is x, y, width,
+height; v is 0 not labelled, 1 hidden, 2 seen.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from posegram import coords
+from posegram.data import door
+from posegram.pose import COCO17, SKELETONS, Floats, People, Sample, Skeleton
+
+__all__ = ["read", "results", "write", "write_results"]
+
+_OTHER_SIDE = {"left": "right", "l": "r"}
+_AREA_SHARE = 0.53  # of a box that the person's outline fills on average; shared by several tools
+
+
+def read(path: Path, images: Path | None = None) -> list[Sample]:
+    """The people of an annotation file who have at least one labelled joint; crowds are left out.
+
+    The category's own joint names make the skeleton: a built-in one where the names agree, else a
+    new one with left/right pairs found by name. A person without a box gets the joints' bounds
+    grown by 6 %.
+
+    Args:
+        path: the JSON file.
+        images: the pictures' folder; by default `images` beside the file, else its own folder.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no annotation file, or a record in it is wrong; the record is named.
+    """
+    whole = door.load_json(path)
+    if not isinstance(whole, dict) or not isinstance(whole.get("annotations"), list):
+        raise ValueError(f"{path}: has no list `annotations`, so it is no COCO annotation file")
+    images = images or door.images_beside(path)
+    files = _files(path, whole.get("images"))
+    skeletons = _skeletons(path, whole.get("categories"))
+    found = []
+    for number, record in enumerate(whole["annotations"]):
+        where = f"{path}: annotation {number}"
+        try:
+            if record.get("iscrowd") or not record.get("keypoints"):
+                continue
+            where += f" (id {record.get('id')})"
+            image = images / files[record["image_id"]]
+            sample = _sample(record, image, skeletons[record.get("category_id", 1)])
+        except KeyError as fault:
+            raise ValueError(f"{where} names an unknown or lacks its {_lacking(fault)}") from fault
+        except (ValueError, TypeError, AttributeError, IndexError) as fault:
+            raise ValueError(f"{where} is wrong: {fault}") from fault
+        if sample is not None:
+            found.append(sample)
+    return found
+
+
+def _lacking(fault: KeyError) -> str:
+    key = fault.args[0]
+    return repr(key) if isinstance(key, str) else f"image or category {key}"
+
+
+def _files(path: Path, images: Any) -> dict[Any, str]:
+    """File name of each image id."""
+    if not isinstance(images, list):
+        raise ValueError(f"{path}: has no list `images`, so it is no COCO annotation file")
+    try:
+        return {image["id"]: str(image["file_name"]) for image in images}
+    except (KeyError, TypeError) as fault:
+        raise ValueError(f"{path}: an entry of `images` lacks `id` or `file_name`") from fault
+
+
+def _skeletons(path: Path, categories: Any) -> dict[Any, Skeleton]:
+    """Skeleton of each category id that has joints; COCO-17 where the file lists no category."""
+    if not categories:
+        return {1: COCO17}
+    try:
+        return {c["id"]: _skeleton(c) for c in categories if c.get("keypoints")}
+    except (KeyError, TypeError, AttributeError, ValueError) as fault:
+        raise ValueError(f"{path}: an entry of `categories` is wrong: {fault}") from fault
+
+
+def _skeleton(category: dict[str, Any]) -> Skeleton:
+    names = tuple(str(n).strip().lower().replace(" ", "_").replace("-", "_") for n in
+                  category["keypoints"])  # fmt: skip
+    for known in SKELETONS.values():
+        if known.joints == names:
+            return known
+    listed = category.get("skeleton") or []
+    # data sets with joints of their own often keep COCO's bones by mistake; then indices overflow
+    if all(1 <= end <= len(names) for bone in listed for end in bone):
+        bones = [(names[a - 1], names[b - 1]) for a, b in listed]
+    else:
+        bones = [b for s in SKELETONS.values() for b in s.bones if set(b) <= set(names)]
+    title = f"{category.get('name', 'category')}{len(names)}"
+    return Skeleton(title, names, tuple(dict.fromkeys(bones)), _mirror(names))
+
+
+def _mirror(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Left/right pairs: names that differ in the word left/right (or l/r) alone."""
+    pairs = []
+    for name in names:
+        twin = "_".join(_OTHER_SIDE.get(word, word) for word in name.split("_"))
+        if twin != name and twin in names:
+            pairs.append((name, twin))
+    return tuple(pairs)
+
+
+def _sample(record: dict[str, Any], image: Path, skeleton: Skeleton) -> Sample | None:
+    rows = _rows(record["keypoints"], skeleton)
+    skeleton = skeleton if len(rows) == len(skeleton) else COCO17
+    visible = rows[:, 2]
+    if not np.isin(visible, (0, 1, 2)).all():
+        raise ValueError(f"v is one of 0, 1, 2, not {sorted(set(visible.tolist()))}")
+    if not visible.any():
+        return None
+    xy = rows[:, :2].astype(np.float32)
+    if record.get("bbox"):
+        x, y, width, height = (float(value) for value in record["bbox"])
+        box = np.array([x, y, x + width, y + height], dtype=np.float32)
+    else:
+        box = door.person_box(xy, visible > 0)
+    area = float(record["area"]) if record.get("area") else None
+    return Sample(image, xy, visible.astype(np.uint8), box, None, area, skeleton)
+
+
+def _rows(keypoints: Sequence[float], skeleton: Skeleton) -> npt.NDArray[np.float64]:
+    """Joints as x, y, v, (K, 3), of the category's skeleton or of COCO-17 at its start."""
+    flat = np.asarray(keypoints, dtype=np.float64)
+    k, coco = len(skeleton), len(COCO17)
+    if flat.size == 3 * k and np.isfinite(flat).all():
+        return flat.reshape(k, 3)
+    # Human-Art names 21 joints and gives the 17 of COCO in `keypoints`
+    if flat.size == 3 * coco and skeleton.joints[:coco] == COCO17.joints:
+        return flat.reshape(coco, 3)
+    raise ValueError(f"`keypoints` holds {flat.size} numbers, wanted {3 * k} finite ones")
+
+
+def write(path: Path, samples: Sequence[Sample], images: Path | None = None) -> Path:
+    """The annotation file written: every person with v-flags, every image once.
+
+    An image's id is the number that its file name is, else its position from 1. Its size is given
+    when the picture is at hand. A missing area is estimated as 0.53 x the box and marked so.
+
+    Args:
+        path: the JSON file to write.
+        samples: people of one skeleton.
+        images: the folder that file names are relative to; by default the images' common one.
+
+    Raises:
+        ValueError: there is nobody, or the people have more than one skeleton.
+    """
+    if not samples:
+        raise ValueError(f"{path}: there is nobody to write")
+    if len({s.skeleton for s in samples}) > 1:
+        raise ValueError(f"{path}: the people have several skeletons; write one file for each")
+    files = list(dict.fromkeys(s.image for s in samples))
+    folder = images or Path(os.path.commonpath([f.parent for f in files]))
+    ids = _ids(files)
+    skeleton = samples[0].skeleton
+    whole = {
+        "images": [_image(f, ids[f], folder) for f in files],
+        "annotations": [_record(s, n, ids[s.image]) for n, s in enumerate(samples, 1)],
+        "categories": [
+            {
+                "id": 1,
+                "name": "person",
+                "supercategory": "person",
+                "keypoints": list(skeleton.joints),
+                "skeleton": (skeleton.edges + 1).tolist(),
+            }
+        ],
+    }
+    return door.save_json(path, whole)
+
+
+def _ids(files: list[Path]) -> dict[Path, int]:
+    numbers = [int(f.stem) if f.stem.isdecimal() else -1 for f in files]
+    if min(numbers) < 0 or len(set(numbers)) < len(numbers):
+        numbers = list(range(1, len(files) + 1))
+    return dict(zip(files, numbers, strict=True))
+
+
+def _image(file: Path, number: int, folder: Path) -> dict[str, Any]:
+    name = file.relative_to(folder) if file.is_relative_to(folder) else file
+    entry: dict[str, Any] = {"id": number, "file_name": name.as_posix()}
+    size = door.picture_size(file)
+    return entry if size is None else entry | {"height": size[0], "width": size[1]}
+
+
+def _record(sample: Sample, number: int, image: int) -> dict[str, Any]:
+    seen = sample.visible > 0
+    rows = np.column_stack([np.where(seen[:, None], sample.xy, 0), sample.visible])
+    x0, y0, x1, y1 = (_round(v) for v in sample.box)
+    record = {
+        "id": number,
+        "image_id": image,
+        "category_id": 1,
+        "iscrowd": 0,
+        "bbox": [x0, y0, _round(x1 - x0), _round(y1 - y0)],
+        "num_keypoints": int(seen.sum()),
+        "keypoints": [_round(v) for v in rows.ravel()],
+    }
+    if sample.area is None:
+        return record | {
+            "area": _AREA_SHARE * coords.area_of(sample.box),
+            "area_is_estimated": True,
+        }
+    return record | {"area": sample.area}
+
+
+def _round(value: float) -> float:
+    """Thousandths of a pixel are enough, and half the file."""
+    return round(float(value), 3)
+
+
+def results(image_id: int, people: People, *, category: int = 1) -> list[dict[str, Any]]:
+    """COCO results of one image, one entry per person in order.
+
+    The third number of a joint is its probability, the person's score their mean over the joints
+    that the model has; an absent joint is 0, 0, 0.
+    """
+    return [_result(image_id, category, xy, score) for xy, score in zip(people.xy, people.score,
+            strict=True)]  # fmt: skip
+
+
+def _result(image_id: int, category: int, xy: Floats, score: Floats) -> dict[str, Any]:
+    has: npt.NDArray[np.bool_] = np.asarray(np.isfinite(xy).all(axis=1))
+    rows = np.column_stack([np.where(has[:, None], xy, 0), np.where(has, score, 0)])
+    mean = float(score[has].mean()) if has.any() else 0.0
+    return {
+        "image_id": image_id,
+        "category_id": category,
+        "keypoints": [round(float(value), 4) for value in rows.ravel()],
+        "score": round(mean if math.isfinite(mean) else 0.0, 6),
+    }
+
+
+def write_results(path: Path, found: Iterable[tuple[int, People]], *, category: int = 1) -> Path:
+    """The COCO results file written, from pairs of image id and the people found in it."""
+    entries = [e for image, people in found for e in results(image, people, category=category)]
+    return door.save_json(path, entries)

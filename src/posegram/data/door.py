@@ -1,0 +1,135 @@
+"""What every reader does at the door: open a file or refuse it in one sentence; box a person."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.io
+from PIL import Image, UnidentifiedImageError
+
+from posegram import coords
+from posegram.pose import Floats
+
+__all__ = [
+    "images_beside",
+    "inside",
+    "load_json",
+    "load_mat",
+    "person_box",
+    "picture_size",
+    "require",
+    "save_json",
+]
+
+_GROWTH = 0.06  # head, hands and feet reach beyond their joints
+_BROKEN_MAT = (
+    *(ValueError, TypeError, OSError, KeyError, IndexError, OverflowError, MemoryError),
+    *(struct.error, zlib.error, scipy.io.matlab.MatReadError),
+)
+
+
+def require(path: Path, what: str) -> Path:
+    """The path itself when it exists.
+
+    Raises:
+        FileNotFoundError: it does not.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such {what}")
+    return path
+
+
+def load_mat(path: Path) -> dict[str, Any]:
+    """The variables of a MATLAB file; structs as objects with attributes, axes of length 1 gone.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no MATLAB file, is cut off, or is of version 7.3.
+    """
+    require(path, "file")
+    try:
+        return dict(scipy.io.loadmat(str(path), squeeze_me=True, struct_as_record=False))
+    except NotImplementedError as fault:
+        message = f"{path}: a MATLAB 7.3 file; save it again in MATLAB with the option -v7"
+        raise ValueError(message) from fault
+    except _BROKEN_MAT as fault:
+        message = f"{path}: not a readable MATLAB file, perhaps cut off ({_short(fault)})"
+        raise ValueError(message) from fault
+
+
+def load_json(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no JSON, or is cut off.
+    """
+    require(path, "file")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as fault:
+        message = f"{path}: not a readable JSON file, perhaps cut off ({_short(fault)})"
+        raise ValueError(message) from fault
+
+
+def _short(fault: BaseException) -> str:
+    words = str(fault).splitlines() or [type(fault).__name__]
+    return words[0][:120]
+
+
+def save_json(path: Path, value: Any) -> Path:
+    """The path of the JSON file written; it appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(json.dumps(value, allow_nan=False), encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def images_beside(path: Path) -> Path:
+    """The folder that most likely holds the images of an annotation file."""
+    folder = path if path.is_dir() else path.parent
+    return folder / "images" if (folder / "images").is_dir() else folder
+
+
+def picture_size(path: Path) -> tuple[int, int] | None:
+    """Height and width from the file's header, as stored; None when there is no such picture."""
+    try:
+        with Image.open(path) as picture:
+            return picture.height, picture.width
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        return None
+
+
+def inside(xy: Floats, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Which points lie in a picture of that height and width, (...,) for (..., 2) pixels.
+
+    A label may be off by up to a pixel, whether its maker counted from 0 or from 1; so the
+    picture counts as one pixel wider on every side.
+    """
+    height, width = size
+    x, y = xy[..., 0], xy[..., 1]
+    held = (x >= -1) & (y >= -1) & (x <= width) & (y <= height)
+    return np.asarray(held, dtype=np.bool_)
+
+
+def person_box(xy: Floats, usable: npt.NDArray[np.bool_]) -> Floats:
+    """Box of a person from joints, (4,): their bounds grown by 6 % of the longer side each way.
+
+    Args:
+        xy: (K, 2) pixels.
+        usable: (K,) which joints count.
+    """
+    box = coords.bounds(xy, usable)
+    grow = _GROWTH * max(float(box[2] - box[0]), float(box[3] - box[1]))
+    return np.asarray(box + np.array([-grow, -grow, grow, grow]), dtype=np.float32)
