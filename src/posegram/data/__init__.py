@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from posegram.data import coco, door, lsp
+from posegram.data import coco, door, folder, lsp, mpii, yolo
 from posegram.pose import Sample
 
 __all__ = ["READERS", "WRITERS", "read"]
@@ -14,7 +14,10 @@ __all__ = ["READERS", "WRITERS", "read"]
 # every reader takes (path, images=None); the folder of the pictures is guessed when it is None
 READERS: dict[str, Callable[..., list[Sample]]] = {
     "coco": coco.read,
+    "folder": folder.read,
     "lsp": lsp.read,
+    "mpii": mpii.read,
+    "yolo": yolo.read,
 }
 # every writer takes (path, samples)
 WRITERS: dict[str, Callable[..., Path]] = {
@@ -69,18 +72,33 @@ def _guess(path: Path) -> str:
         return _guess_mat(path)
     if path.suffix.lower() == ".json":
         return _guess_json(path)
-    raise ValueError(f"{path}: say how to read it, as reader:path; there are {sorted(READERS)}")
+    known = ", ".join(sorted(READERS))
+    raise ValueError(f"{path}: say how to read it, as reader:path; there are {known}")
 
 
 def _guess_folder(path: Path) -> str:
     if (path / "joints.mat").exists():
         return "lsp"
-    raise ValueError(f"{path}: say how to read it, as reader:path; there are {sorted(READERS)}")
+    texts = path / "labels" if (path / "labels").is_dir() else path
+    return "yolo" if any(texts.glob("*.txt")) else "folder"
 
 
 def _guess_mat(path: Path) -> str:
-    return "lsp"
+    names = door.names_in_mat(path)
+    if "RELEASE" in names:
+        return "mpii"
+    if "joints" in names:
+        return "lsp"
+    found = ", ".join(sorted(names)) or "nothing"
+    raise ValueError(f"{path}: holds {found}, but neither MPII's RELEASE nor LSP's joints")
 
 
 def _guess_json(path: Path) -> str:
-    return "coco"
+    value = door.load_json(path)
+    if isinstance(value, dict) and "annotations" in value:
+        return "coco"
+    first = value[0] if isinstance(value, list) and value else None
+    if isinstance(first, dict) and {"image", "center", "scale"} <= set(first):
+        return "mpii"
+    wanted = "neither a COCO annotation file nor a list of people as MPII's train.json"
+    raise ValueError(f"{path}: is {wanted}")

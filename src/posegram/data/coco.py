@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,7 @@ def _skeletons(path: Path, categories: Any) -> dict[Any, Skeleton]:
 
 
 def _skeleton(category: dict[str, Any]) -> Skeleton:
-    names = tuple(str(n).strip().lower().replace(" ", "_").replace("-", "_") for n in
-                  category["keypoints"])  # fmt: skip
+    names = tuple(_plain(name) for name in category["keypoints"])
     for known in SKELETONS.values():
         if known.joints == names:
             return known
@@ -103,6 +103,11 @@ def _skeleton(category: dict[str, Any]) -> Skeleton:
         bones = [b for s in SKELETONS.values() for b in s.bones if set(b) <= set(names)]
     title = f"{category.get('name', 'category')}{len(names)}"
     return Skeleton(title, names, tuple(dict.fromkeys(bones)), _mirror(names))
+
+
+def _plain(name: str) -> str:
+    """A joint name as ours are: `Right-ankle` and `Head top` are written so by others."""
+    return re.sub(r"[\s-]+", "_", str(name).strip().lower())
 
 
 def _mirror(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
@@ -229,8 +234,8 @@ def results(image_id: int, people: People, *, category: int = 1) -> list[dict[st
     The third number of a joint is its probability, the person's score their mean over the joints
     that the model has; an absent joint is 0, 0, 0.
     """
-    return [_result(image_id, category, xy, score) for xy, score in zip(people.xy, people.score,
-            strict=True)]  # fmt: skip
+    pairs = zip(people.xy, people.score, strict=True)
+    return [_result(image_id, category, xy, score) for xy, score in pairs]
 
 
 def _result(image_id: int, category: int, xy: Floats, score: Floats) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import os
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = [
     "inside",
     "load_json",
     "load_mat",
+    "names_in_mat",
     "person_box",
     "picture_size",
     "require",
@@ -53,9 +55,27 @@ def load_mat(path: Path) -> dict[str, Any]:
         FileNotFoundError: there is no such file.
         ValueError: it is no MATLAB file, is cut off, or is of version 7.3.
     """
+
+    def load() -> dict[str, Any]:
+        return dict(scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False))
+
+    return dict(_open_mat(path, load))
+
+
+def names_in_mat(path: Path) -> set[str]:
+    """The names of the variables in a MATLAB file, without reading them.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no MATLAB file, is cut off, or is of version 7.3.
+    """
+    return {str(name) for name, _, _ in _open_mat(path, lambda: scipy.io.whosmat(path))}
+
+
+def _open_mat(path: Path, read: Callable[[], Any]) -> Any:
     require(path, "file")
     try:
-        return dict(scipy.io.loadmat(str(path), squeeze_me=True, struct_as_record=False))
+        return read()
     except NotImplementedError as fault:
         message = f"{path}: a MATLAB 7.3 file; save it again in MATLAB with the option -v7"
         raise ValueError(message) from fault
