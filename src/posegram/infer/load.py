@@ -1,0 +1,74 @@
+"""A model by name or by file, ready to look at images."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from posegram.infer.topdown import Detect, TopDown
+from posegram.pose import Card, Network
+
+__all__ = ["BUNDLED", "DEFAULT", "bundled", "load", "load_network"]
+
+BUNDLED = {"cnn": "cnn.onnx"}  # name -> file in the package's weights/
+DEFAULT = "cnn"
+
+
+def load(model: str | Path = "", *, threads: int = 0, detect: Detect | None = None) -> TopDown:
+    """A model as an `Estimate`: call it with an image (H, W, 3) uint8 RGB and get `People`.
+
+    Args:
+        model: a bundled name or the path of an .onnx or .ckpt file; the default model without it.
+        threads: how many cores one call may use; 0 means all physical ones.
+        detect: finds people's boxes; without it, boxes are given or the whole image is one.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ImportError: a .ckpt file needs torch, which is not installed.
+        ValueError: no model has that name, or the file is not one of ours.
+    """
+    card, network = load_network(model, threads=threads)
+    return TopDown(card, network, detect)
+
+
+def load_network(model: str | Path = "", *, threads: int = 0) -> tuple[Card, Network]:
+    """A model's card and bare network; arguments and errors as `load`."""
+    path = _path(model)
+    if path.suffix.lower() == ".onnx":
+        from posegram.infer.onnx import load_onnx  # the runtime takes a while to load
+
+        return load_onnx(path, threads=threads)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no model file {path}")
+    try:
+        from posegram.infer.checkpoint import load_checkpoint
+    except ModuleNotFoundError as fault:
+        raise ImportError(f"{path} needs torch: pip install 'posegram[train]'") from fault
+    return load_checkpoint(path)
+
+
+def bundled(name: str) -> Path:
+    """The file of a bundled model.
+
+    Raises:
+        FileNotFoundError: this installation lacks it.
+        ValueError: no bundled model has that name.
+    """
+    if name not in BUNDLED:
+        raise ValueError(f"no model {name!r}; bundled are {', '.join(sorted(BUNDLED))}")
+    path = Path(str(files("posegram") / "weights" / BUNDLED[name]))
+    if not path.is_file():
+        raise FileNotFoundError(f"this installation lacks the bundled model {name!r} ({path})")
+    return path
+
+
+def _path(model: str | Path) -> Path:
+    name = str(model) if str(model) not in ("", ".") else DEFAULT  # Path("") reads "."
+    if name in BUNDLED:
+        return bundled(name)
+    if Path(name).suffix.lower() in (".onnx", ".ckpt"):
+        return Path(name)
+    known = ", ".join(sorted(BUNDLED))
+    raise ValueError(
+        f"no model {name!r}; bundled are {known}, and a file's name must end in .onnx or .ckpt"
+    )

@@ -1,0 +1,95 @@
+"""A network in an ONNX file, run by ONNX Runtime."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as refusals
+
+from posegram.pose import Card, Network, Raw
+
+__all__ = ["KEY", "load_onnx", "physical_cores"]
+
+KEY = "posegram"  # of the card's JSON among an ONNX file's metadata
+_OUTPUTS = {"heatmap": 1, "simcc": 2, "regression": 2}
+_REFUSALS = (
+    *(refusals.Fail, refusals.InvalidArgument, refusals.InvalidProtobuf, refusals.InvalidGraph),
+    *(refusals.NotImplemented, refusals.RuntimeException),
+)
+
+
+def load_onnx(path: str | Path, *, threads: int = 0) -> tuple[Card, Network]:
+    """The card and the network of a posegram .onnx file.
+
+    The network takes crops (B, H, W, 3) uint8 RGB of the card's size and gives `Raw`.
+
+    Args:
+        path: the file; it holds its card as JSON under the metadata key "posegram".
+        threads: how many cores one call may use; 0 means all physical ones.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no ONNX file, has no card, or its inputs and outputs do not fit the card.
+    """
+    path = Path(path)
+    session = _session(path, threads)
+    text = session.get_modelmeta().custom_metadata_map.get(KEY)
+    if text is None:
+        raise ValueError(f"{path} is an ONNX file without a posegram card, so not one of ours")
+    try:
+        card = Card.from_json(text)
+    except ValueError as fault:
+        raise ValueError(f"{path}: {fault}") from fault
+    _check(session, card, path)
+    name = session.get_inputs()[0].name
+
+    def network(crops: npt.NDArray[np.uint8]) -> Raw:
+        outputs = session.run(None, {name: np.ascontiguousarray(crops)})
+        return tuple(np.asarray(output, dtype=np.float32) for output in outputs)
+
+    return card, network
+
+
+def physical_cores() -> int:
+    """Physical cores that this process may use, at least 1; twins of hyper-threading count once."""
+    if not hasattr(os, "sched_getaffinity"):  # macOS, Windows
+        return os.cpu_count() or 1
+    allowed = os.sched_getaffinity(0)
+    twins = set()
+    for cpu in allowed:
+        listed = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        twins.add(listed.read_text().strip() if listed.exists() else str(cpu))
+    return max(len(twins), 1)
+
+
+def _session(path: Path, threads: int) -> ort.InferenceSession:
+    if threads < 0:
+        raise ValueError(f"threads must be 0 or more, not {threads}")
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no model file {path}")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or physical_cores()
+    # spinning threads would hold the cores between two photos, for other work's loss
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors; they come back as exceptions, too
+    try:
+        # as bytes, since a path with umlauts does not reach the runtime on every system
+        return ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except _REFUSALS as fault:
+        raise ValueError(f"{path} is not a readable ONNX file") from fault
+
+
+def _check(session: ort.InferenceSession, card: Card, path: Path) -> None:
+    """Refuse a graph that could not do what its card says."""
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1 or inputs[0].type != "tensor(uint8)" or len(inputs[0].shape) != 4:
+        raise ValueError(f"{path} does not take pictures: its input must be (B, H, W, 3) uint8")
+    if len(outputs) != _OUTPUTS.get(card.kind):
+        raise ValueError(f"{path} gives {len(outputs)} arrays, which is no {card.kind} network")
+    fixed = [(a, b) for a, b in zip(inputs[0].shape[1:], (*card.size, 3), strict=True) if a != b]
+    if any(isinstance(a, int) for a, _ in fixed):
+        raise ValueError(f"{path} takes {inputs[0].shape}, but its card says {card.size}")

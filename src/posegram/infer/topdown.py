@@ -1,0 +1,81 @@
+"""The main path: an image and people's boxes in, people out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from posegram import coords
+from posegram.pose import Card, Floats, Image, Network, People
+
+__all__ = ["BATCH", "Detect", "TopDown", "whole"]
+
+BATCH = 16  # crops per call of the network: bounds the memory that a crowd takes
+
+Detect = Callable[[Image], Floats]  # (H, W, 3) uint8 RGB -> boxes (N, 4) image pixels
+
+
+@dataclass(frozen=True, eq=False)
+class TopDown:
+    """An `Estimate`: finds the joints of one person per box, with one network.
+
+    Without a detector and without boxes, the whole image is taken as one person's crop.
+    """
+
+    card: Card
+    network: Network
+    detect: Detect | None = None
+
+    def __call__(self, image: Image, boxes: Floats | None = None) -> People:
+        """One person per box, in the boxes' order, in the model's own skeleton.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            boxes: (N, 4) x0, y0, x1, y1 image pixels; the detector's without them.
+
+        Raises:
+            ValueError: the image or the boxes have another shape, or a box is not finite or runs
+                backwards.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+            raise ValueError(f"an image is (H, W, 3) uint8, not {image.shape} {image.dtype}")
+        margin = self.card.margin
+        if boxes is not None:
+            box = _checked(boxes)
+        elif self.detect is not None:
+            box = _checked(self.detect(image))
+        else:
+            box, margin = whole(image), 1.0  # nothing lies around the whole image
+        parts = [
+            self._some(image, box[n : n + BATCH], margin) for n in range(0, len(box), BATCH)
+        ] or [People.none(self.card.skeleton)]
+        xy = np.concatenate([part.xy for part in parts])
+        score = np.concatenate([part.score for part in parts])
+        return People(xy, score, box, self.card.skeleton)
+
+    def _some(self, image: Image, box: Floats, margin: float) -> People:
+        """The people in a few boxes (B, 4), with one call of the network."""
+        card = self.card
+        crops, back = coords.crop(image, box, card.size, margin=margin)
+        xy, logit = coords.decode(self.network(crops), card.kind, card.size)
+        score = coords.probability(logit, card.calibration)
+        return People(coords.move(xy, back), score, box, card.skeleton)
+
+
+def whole(image: Image) -> Floats:
+    """The box around the outer edges of all pixels of an image, (1, 4) image pixels."""
+    height, width = image.shape[:2]
+    return np.array([[-0.5, -0.5, width - 0.5, height - 0.5]], dtype=np.float32)
+
+
+def _checked(boxes: Floats) -> Floats:
+    box = np.asarray(boxes, dtype=np.float32)
+    if box.size == 0:
+        box = box.reshape(0, 4)
+    if box.ndim != 2 or box.shape[1] != 4:
+        raise ValueError(f"boxes are (N, 4) x0, y0, x1, y1, not {box.shape}")
+    if not np.isfinite(box).all() or (box[:, 2:] < box[:, :2]).any():
+        raise ValueError("a box must be finite, with x0 <= x1 and y0 <= y1")
+    return box

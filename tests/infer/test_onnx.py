@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+
+import tiny
+from posegram.infer.onnx import KEY, load_onnx, physical_cores
+from posegram.pose import LSP14, Card
+
+
+def test_the_card_comes_out_as_it_was_put_in(tmp_path):
+    card, _ = load_onnx(tiny.constant(tmp_path / "m.onnx"))
+    assert card == Card(name="constant", kind="regression", skeleton=LSP14, size=(64, 48))
+
+
+def test_the_network_answers_for_each_crop(tmp_path):
+    _, network = load_onnx(tiny.constant(tmp_path / "m.onnx"))
+    share, logit = network(np.zeros((5, 64, 48, 3), dtype=np.uint8))
+    np.testing.assert_array_equal(share, np.repeat(tiny.places(LSP14)[None], 5, axis=0))
+    np.testing.assert_array_equal(logit, np.repeat(tiny.logits(LSP14)[None], 5, axis=0))
+
+
+def test_the_network_sees_the_pixels_in_rgb_order(tmp_path):
+    _, network = load_onnx(tiny.colours(tmp_path / "m.onnx"))
+    crop = tiny.spots(np.array([[10, 20], [30, 40], [50, 12]]), (64, 64), radius=0)
+    (heat,) = network(crop[None])
+    tops = heat[0].reshape(3, -1).argmax(axis=1)
+    assert tops.tolist() == [20 * 64 + 10, 40 * 64 + 30, 12 * 64 + 50]
+
+
+def test_crops_need_not_be_contiguous(tmp_path):
+    _, network = load_onnx(tiny.colours(tmp_path / "m.onnx"))
+    crops = np.random.default_rng(0).integers(0, 255, (2, 64, 128, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(network(crops[:, :, ::2])[0], network(crops[:, :, ::2].copy())[0])
+
+
+def test_a_path_with_umlauts_loads(tmp_path):
+    card, _ = load_onnx(tiny.colours(tmp_path / "größe-雪.onnx"))
+    assert card.name == "colours"
+
+
+def test_the_number_of_threads_does_not_change_the_answer(tmp_path):
+    path = tiny.colours(tmp_path / "m.onnx")
+    crops = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), dtype=np.uint8)
+    one, two = (load_onnx(path, threads=n)[1](crops)[0] for n in (1, 2))
+    np.testing.assert_allclose(one, two, rtol=1e-5)
+
+
+def test_a_negative_number_of_threads_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="threads must be 0 or more, not -1"):
+        load_onnx(tiny.constant(tmp_path / "m.onnx"), threads=-1)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no model file .*nothing.onnx"):
+        load_onnx(tmp_path / "nothing.onnx")
+
+
+@pytest.mark.parametrize("content", [b"", b"this is text", b"\x08\x08\x12\x04"])
+def test_a_file_that_is_no_onnx_is_refused_by_name(tmp_path, content):
+    path = tmp_path / "fake.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"fake.onnx is not a readable ONNX file"):
+        load_onnx(path)
+
+
+def test_a_truncated_file_is_refused_by_name(tmp_path):
+    path = tiny.constant(tmp_path / "cut.onnx")
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"cut.onnx is not a readable ONNX file"):
+        load_onnx(path)
+
+
+def test_a_foreign_onnx_file_is_refused_for_its_missing_card(tmp_path):
+    path = tiny.bare(tmp_path / "foreign.onnx", {"author": "somebody"})
+    with pytest.raises(ValueError, match=r"foreign.onnx is an ONNX file without a posegram card"):
+        load_onnx(path)
+
+
+def test_a_card_that_cannot_be_read_is_refused_by_name(tmp_path):
+    path = tiny.bare(tmp_path / "odd.onnx", {KEY: "{}"})
+    with pytest.raises(ValueError, match=r"odd.onnx: not a posegram model card"):
+        load_onnx(path)
+
+
+def test_a_card_that_promises_another_number_of_outputs_is_refused(tmp_path):
+    card = Card(name="x", kind="regression", skeleton=LSP14, size=(64, 64))
+    path = tiny.bare(tmp_path / "odd.onnx", {KEY: card.to_json()})
+    with pytest.raises(ValueError, match="gives 1 arrays, which is no regression network"):
+        load_onnx(path)
+
+
+def test_a_card_that_promises_another_input_size_is_refused(tmp_path):
+    card = Card(name="x", kind="heatmap", skeleton=LSP14, size=(96, 64))
+    path = tiny.bare(tmp_path / "odd.onnx", {KEY: card.to_json()})
+    with pytest.raises(ValueError, match=r"its card says \(96, 64\)"):
+        load_onnx(path)
+
+
+def test_there_is_at_least_one_core():
+    assert physical_cores() >= 1

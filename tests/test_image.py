@@ -1,0 +1,416 @@
+import io
+import os
+import stat
+import struct
+import zlib
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from figures import figure
+from posegram import image as pictures
+from posegram.pose import COCO17, LSP14, People, Skeleton
+
+ONE = Skeleton("one", ("dot",))
+PAIR = Skeleton("pair", ("left_hip", "right_hip"), (("left_hip", "right_hip"),))
+
+
+def noise(height=20, width=30):
+    return np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
+
+
+def smooth(height=40, width=60):
+    """A picture that survives lossy compression."""
+    down, across = np.mgrid[0:height, 0:width]
+    return np.stack([down * 4, across * 4, 255 - down * 4], axis=-1).astype(np.uint8)
+
+
+def header_of_a_png(width, height):
+    """A valid PNG header that promises pixels which never come."""
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    start = struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    return b"\x89PNG\r\n\x1a\n" + start + struct.pack(">I", 9) + b"IDAT"
+
+
+def dots(*places, score=1.0, skeleton=ONE):
+    """One person per place, each with that place for all joints."""
+    n, k = len(places), len(skeleton)
+    xy = np.repeat(np.array(places, np.float32).reshape(n, 1, 2), k, axis=1)
+    return People(xy, np.full((n, k), score, np.float32), np.zeros((n, 4), np.float32), skeleton)
+
+
+# read
+
+
+def test_a_png_comes_back_exactly(tmp_path):
+    pictures.write(tmp_path / "a.png", noise())
+    np.testing.assert_array_equal(pictures.read(tmp_path / "a.png"), noise())
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".JPG", ".webp"])
+def test_a_lossy_picture_comes_back_nearly(tmp_path, suffix):
+    pictures.write(tmp_path / f"a{suffix}", smooth())
+    away = pictures.read(tmp_path / f"a{suffix}").astype(int) - smooth()
+    assert np.abs(away).mean() < 3
+
+
+def test_a_path_with_umlauts_and_spaces_works(tmp_path):
+    path = tmp_path / "Fuß ball 写真.png"
+    pictures.write(path, noise())
+    np.testing.assert_array_equal(pictures.read(path), noise())
+
+
+def test_what_is_read_may_be_painted_on(tmp_path):
+    pictures.write(tmp_path / "a.png", noise())
+    assert pictures.read(tmp_path / "a.png").flags.writeable
+
+
+@pytest.mark.parametrize("tag", range(1, 9))
+def test_every_exif_orientation_is_stood_upright(tmp_path, tag):
+    # how a camera that was held so stores the upright picture: EXIF's definition, in numpy
+    stored = {
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.swapaxes(0, 1),
+        6: lambda a: a.swapaxes(0, 1)[::-1],
+        7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+        8: lambda a: a.swapaxes(0, 1)[:, ::-1],
+    }[tag](noise())
+    exif = PIL.Image.Exif()
+    exif[0x0112] = tag
+    PIL.Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(pictures.read(tmp_path / "a.png"), noise())
+
+
+def test_an_orientation_that_exif_does_not_know_is_ignored(tmp_path):
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 77
+    PIL.Image.fromarray(noise()).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(pictures.read(tmp_path / "a.png"), noise())
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow says that it is broken
+def test_broken_exif_does_not_cost_the_photo(tmp_path):
+    PIL.Image.fromarray(smooth()).save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    assert pictures.read(tmp_path / "a.jpg").shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "CMYK"])
+def test_every_mode_becomes_rgb(tmp_path, mode):
+    suffix = "jpg" if mode == "CMYK" else "png"
+    PIL.Image.fromarray(np.full((9, 9, 3), 255, np.uint8)).convert(mode).save(
+        tmp_path / f"a.{suffix}"
+    )
+    assert pictures.read(tmp_path / f"a.{suffix}").tolist() == np.full((9, 9, 3), 255).tolist()
+
+
+def test_sixteen_bit_grey_is_scaled_and_not_clipped(tmp_path):
+    grey = np.array([[0, 128 * 256], [64 * 256, 255 * 256]], dtype=np.uint16)
+    PIL.Image.fromarray(grey).save(tmp_path / "a.png")
+    assert pictures.read(tmp_path / "a.png")[..., 1].tolist() == [[0, 128], [64, 255]]
+
+
+def test_transparent_parts_become_white(tmp_path):
+    clear = np.zeros((4, 4, 4), dtype=np.uint8)
+    PIL.Image.fromarray(clear).save(tmp_path / "a.png")
+    assert (pictures.read(tmp_path / "a.png") == 255).all()
+
+
+def test_a_transparent_palette_becomes_white(tmp_path):
+    flat = PIL.Image.new("P", (4, 4), 1)
+    flat.putpalette([0, 0, 0, 9, 9, 9])
+    flat.save(tmp_path / "a.png", transparency=b"\xff\x00")
+    assert (pictures.read(tmp_path / "a.png") == 255).all()
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*gone\.jpg"):
+        pictures.read(tmp_path / "gone.jpg")
+
+
+def test_a_folder_is_no_image(tmp_path):
+    with pytest.raises(ValueError, match="is a folder, not an image"):
+        pictures.read(tmp_path)
+
+
+def test_an_empty_file_is_named(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(ValueError, match=r"a\.jpg is empty"):
+        pictures.read(tmp_path / "a.jpg")
+
+
+def test_text_named_as_a_photo_is_refused_by_name(tmp_path):
+    (tmp_path / "a.jpg").write_text("not a photo")
+    with pytest.raises(ValueError, match=r"a\.jpg is not a readable PNG, JPEG or WebP image"):
+        pictures.read(tmp_path / "a.jpg")
+
+
+def test_a_format_that_we_do_not_take_is_refused_by_name(tmp_path):
+    PIL.Image.fromarray(noise()).save(tmp_path / "a.gif")
+    with pytest.raises(ValueError, match=r"a\.gif is not a readable PNG, JPEG or WebP image"):
+        pictures.read(tmp_path / "a.gif")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_a_truncated_file_is_refused_by_name(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    pictures.write(path, noise(200, 300))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match=rf"a\.{suffix} is "):
+        pictures.read(path)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_damage_anywhere_gives_a_picture_or_a_value_error(tmp_path, suffix):
+    path, rng = tmp_path / f"a.{suffix}", np.random.default_rng(0)
+    pictures.write(path, smooth())
+    whole = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    outcomes = set()
+    for _ in range(150):
+        bad = whole.copy()
+        bad[rng.integers(0, len(bad), 3)] = rng.integers(0, 255, 3)
+        path.write_bytes(bad.tobytes())
+        try:
+            outcomes.add(pictures.read(path).ndim)
+        except ValueError as fault:
+            outcomes.add(str(path) in str(fault))
+    assert outcomes <= {3, True}
+
+
+@pytest.mark.parametrize("side", [9_500, 13_000, 60_000])  # Pillow: silent, warns, refuses
+def test_a_decompression_bomb_is_refused_by_its_header(tmp_path, side):
+    (tmp_path / "a.png").write_bytes(header_of_a_png(side, side))
+    with pytest.raises(ValueError, match=r"a\.png has more than 89,000,000 pixels"):
+        pictures.read(tmp_path / "a.png")
+
+
+# probe
+
+
+def test_a_probe_gives_height_and_width(tmp_path):
+    pictures.write(tmp_path / "a.webp", noise(20, 30))
+    assert pictures.probe(tmp_path / "a.webp") == (20, 30)
+
+
+def test_a_probe_takes_bytes():
+    data = io.BytesIO()
+    PIL.Image.fromarray(noise(20, 30)).save(data, "png")
+    assert pictures.probe(data.getvalue()) == (20, 30)
+
+
+def test_a_probe_reads_no_pixels():
+    assert pictures.probe(header_of_a_png(4000, 3000)) == (3000, 4000)
+
+
+def test_a_probe_gives_the_upright_size(tmp_path):
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    PIL.Image.fromarray(noise(20, 30)).save(tmp_path / "a.jpg", exif=exif)
+    assert pictures.probe(tmp_path / "a.jpg") == (30, 20)
+
+
+def test_a_probe_refuses_a_decompression_bomb():
+    with pytest.raises(ValueError, match="the data has more than"):
+        pictures.probe(header_of_a_png(60_000, 60_000))
+
+
+def test_a_probe_refuses_no_data():
+    with pytest.raises(ValueError, match="the data is empty"):
+        pictures.probe(b"")
+
+
+# write
+
+
+def test_an_old_file_is_replaced(tmp_path):
+    pictures.write(tmp_path / "a.png", noise(9, 9))
+    pictures.write(tmp_path / "a.png", noise(20, 30))
+    assert pictures.probe(tmp_path / "a.png") == (20, 30)
+
+
+def test_writing_leaves_nothing_else_behind(tmp_path):
+    pictures.write(tmp_path / "a.png", noise())
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path, monkeypatch):
+    pictures.write(tmp_path / "a.png", noise())
+
+    def fail(self, target):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("pathlib.Path.replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        pictures.write(tmp_path / "a.png", noise(5, 5))
+    assert [(p.name, pictures.probe(p)) for p in tmp_path.iterdir()] == [("a.png", (20, 30))]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_a_written_file_has_the_users_usual_permissions(tmp_path):
+    (tmp_path / "usual").touch()
+    pictures.write(tmp_path / "a.png", noise())
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("usual", "a.png")]
+    assert modes[0] == modes[1]
+
+
+def test_an_unknown_suffix_lists_the_known_ones(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"a\.gif: its name must end in one of \.jpg, \.jpeg, \.png"
+    ):
+        pictures.write(tmp_path / "a.gif", noise())
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere"):
+        pictures.write(tmp_path / "nowhere" / "a.png", noise())
+
+
+@pytest.mark.parametrize(
+    "bad", [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3)), np.zeros((0, 5, 3), np.uint8)]
+)
+def test_what_is_no_picture_is_not_written(tmp_path, bad):
+    with pytest.raises(ValueError, match=r"a picture is \(H, W, 3\) uint8"):
+        pictures.write(tmp_path / "a.png", bad)
+
+
+# draw
+
+
+def grey(height=100, width=120):
+    return np.full((height, width, 3), 128, dtype=np.uint8)
+
+
+def painted(canvas):
+    return (canvas != 128).any(axis=2)
+
+
+def test_drawing_leaves_the_picture_alone():
+    image, _ = figure(LSP14)
+    before = image.copy()
+    pictures.draw(image, dots((40, 50)))
+    np.testing.assert_array_equal(image, before)
+
+
+def test_nobody_changes_nothing():
+    np.testing.assert_array_equal(pictures.draw(grey(), People.none(COCO17), boxes=True), grey())
+
+
+def test_a_joint_is_drawn_around_its_place():
+    rows, columns = np.nonzero(painted(pictures.draw(grey(), dots((40, 60)), radius=4)))
+    assert (columns.mean(), rows.mean()) == pytest.approx((40, 60), abs=0.3)
+
+
+def test_the_radius_is_in_pixels():
+    wide = painted(pictures.draw(grey(), dots((40, 60)), radius=10)).any(axis=0).sum()
+    assert 21 <= wide <= 31  # the rim included
+
+
+def test_joints_under_the_threshold_are_hidden():
+    drawn = pictures.draw(grey(), dots((40, 60), score=0.49), threshold=0.5)
+    np.testing.assert_array_equal(drawn, grey())
+
+
+def test_joints_at_the_threshold_are_shown():
+    assert painted(pictures.draw(grey(), dots((40, 60), score=0.5), threshold=0.5)).any()
+
+
+def test_an_unsure_joint_is_fainter_than_a_sure_one():
+    change = [
+        np.abs(pictures.draw(grey(), dots((40, 60), score=s)).astype(int) - 128).sum()
+        for s in (0.3, 0.6, 1.0)
+    ]
+    assert change[0] < 0.7 * change[1] < 0.7 * change[2]
+
+
+def test_a_threshold_of_one_shows_what_is_certain():
+    assert painted(pictures.draw(grey(), dots((40, 60), score=1.0), threshold=1.0)).any()
+
+
+def test_a_joint_that_is_not_a_number_is_left_out():
+    drawn = pictures.draw(grey(), dots((np.nan, np.nan), score=1.0), boxes=True)
+    assert not painted(drawn)[10:, 10:].any()
+
+
+def two(score=(1.0, 1.0), skeleton=PAIR):
+    xy = np.array([[[20, 50], [100, 50]]], dtype=np.float32)
+    return People(xy, np.array([score], np.float32), np.zeros((1, 4), np.float32), skeleton)
+
+
+def test_a_bone_is_drawn_between_its_joints():
+    assert painted(pictures.draw(grey(), two()))[50, 60]
+
+
+def test_a_bone_with_a_hidden_end_is_hidden():
+    assert not painted(pictures.draw(grey(), two(score=(1.0, 0.1))))[50, 60]
+
+
+def test_left_and_right_have_different_colours():
+    drawn = pictures.draw(grey(), two()).astype(int)
+    left, right = drawn[50, 20], drawn[50, 100]
+    assert (left[2] > left[0] + 100, right[0] > right[2] + 100) == (True, True)
+
+
+def test_a_dark_rim_sets_a_joint_off_from_a_light_picture():
+    white = np.full((100, 120, 3), 255, np.uint8)
+    assert pictures.draw(white, dots((40, 60)), radius=5).max(axis=2).min() < 80
+
+
+def test_a_large_person_gets_larger_joints_than_a_small_one():
+    large, small = two(), two()
+    small.xy[0, 1] = (30, 50)
+    canvas = np.full((400, 500, 3), 128, np.uint8)
+    large.xy[0, 1] = (480, 50)
+    tall = [painted(pictures.draw(canvas, who))[:, 20].sum() for who in (small, large)]
+    assert tall[0] < tall[1]
+
+
+def test_boxes_are_drawn_on_request():
+    person = dots((40, 60))
+    person.box[0] = (10, 20, 90, 80)
+    assert painted(pictures.draw(grey(), person, boxes=True))[50, 10]
+
+
+def test_boxes_are_not_drawn_unasked():
+    person = dots((40, 60))
+    person.box[0] = (10, 20, 90, 80)
+    assert not painted(pictures.draw(grey(), person))[50, 10]
+
+
+def test_joints_far_outside_the_picture_do_no_harm():
+    far = dots((1e9, -1e9), (-500, 60), (40, 1e6))
+    np.testing.assert_array_equal(pictures.draw(grey(), far), grey())
+
+
+def test_a_bone_leaving_the_picture_is_drawn_to_the_border():
+    people = two()
+    people.xy[0, 1] = (4000, 50)
+    assert painted(pictures.draw(grey(), people))[50, -1]
+
+
+# grid
+
+
+def test_a_grid_holds_every_picture_unchanged():
+    sheet = pictures.grid([np.full((10, 10, 3), v, np.uint8) for v in (50, 100, 150)], 2)
+    assert [int((sheet == v).all(axis=2).sum()) for v in (50, 100, 150)] == [100, 100, 100]
+
+
+def test_a_grid_fills_rows_from_the_left():
+    sheet = pictures.grid([np.full((10, 10, 3), v, np.uint8) for v in (50, 100, 150)], 2)
+    corners = [np.argwhere((sheet == v).all(axis=2))[0].tolist() for v in (50, 100, 150)]
+    assert corners == [[4, 4], [4, 18], [18, 4]]
+
+
+def test_a_grid_centres_smaller_pictures():
+    sheet = pictures.grid([grey(20, 20), np.full((10, 10, 3), 200, np.uint8)], 2)
+    assert np.argwhere((sheet == 200).all(axis=2))[0].tolist() == [9, 33]
+
+
+@pytest.mark.parametrize(("count", "columns"), [(0, 2), (2, 0)])
+def test_a_grid_of_nothing_is_refused(count, columns):
+    with pytest.raises(ValueError, match="a grid needs pictures and columns"):
+        pictures.grid([grey()] * count, columns)
