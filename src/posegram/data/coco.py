@@ -135,7 +135,9 @@ def _sample(record: dict[str, Any], image: Path, skeleton: Skeleton) -> Sample |
     else:
         box = door.person_box(xy, visible > 0)
     area = float(record["area"]) if record.get("area") else None
-    return Sample(image, xy, visible.astype(np.uint8), box, None, area, skeleton)
+    weight = record.get("keypoint_weights")  # ours: trust in each label, see `write`
+    trust = None if weight is None else np.asarray(weight, dtype=np.float32)
+    return Sample(image, xy, visible.astype(np.uint8), box, None, area, skeleton, trust)
 
 
 def _rows(keypoints: Sequence[float], skeleton: Skeleton) -> npt.NDArray[np.float64]:
@@ -206,7 +208,7 @@ def _record(sample: Sample, number: int, image: int) -> dict[str, Any]:
     seen = sample.visible > 0
     rows = np.column_stack([np.where(seen[:, None], sample.xy, 0), sample.visible])
     x0, y0, x1, y1 = (_round(v) for v in sample.box)
-    record = {
+    record: dict[str, Any] = {
         "id": number,
         "image_id": image,
         "category_id": 1,
@@ -215,6 +217,8 @@ def _record(sample: Sample, number: int, image: int) -> dict[str, Any]:
         "num_keypoints": int(seen.sum()),
         "keypoints": [_round(v) for v in rows.ravel()],
     }
+    if sample.weight is not None:
+        record["keypoint_weights"] = [_round(v) for v in sample.weight]
     if sample.area is None:
         return record | {
             "area": _AREA_SHARE * coords.area_of(sample.box),

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.io
-from PIL import Image, UnidentifiedImageError
 
 from posegram import coords
+from posegram import image as pictures
 from posegram.pose import Floats
 
 __all__ = [
@@ -123,11 +123,10 @@ def images_beside(path: Path) -> Path:
 
 
 def picture_size(path: Path) -> tuple[int, int] | None:
-    """Height and width from the file's header, as stored; None when there is no such picture."""
+    """Height and width of the upright picture, from its header; None where none can be read."""
     try:
-        with Image.open(path) as picture:
-            return picture.height, picture.width
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        return pictures.probe(path)
+    except (OSError, ValueError):
         return None
 
 

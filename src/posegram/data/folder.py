@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from posegram.data import door
+from posegram.image import SUFFIXES
 from posegram.pose import COCO17, Sample
 
 __all__ = ["images_in", "read"]
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -27,7 +26,7 @@ def images_in(folder: Path) -> list[Path]:
     door.require(folder, "folder")
     if not folder.is_dir():
         raise ValueError(f"{folder}: is a file, wanted a folder of pictures")
-    inside = [p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and p.name[0] != "."]
+    inside = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.name[0] != "."]
     return sorted((p for p in inside if p.is_file()), key=_natural)
 
 
@@ -52,7 +51,7 @@ def read(path: Path, images: Path | None = None) -> list[Sample]:
     folder = images or path
     found = [_sample(image) for image in images_in(folder)]
     if not found:
-        raise ValueError(f"{folder}: holds no picture ({', '.join(sorted(_SUFFIXES))})")
+        raise ValueError(f"{folder}: holds no picture ({', '.join(SUFFIXES)})")
     return found
 
 

@@ -1,0 +1,100 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+import scipy.io
+
+from posegram.data import door
+
+
+@pytest.fixture
+def mat(tmp_path):
+    path = tmp_path / "some.mat"
+    scipy.io.savemat(path, {"joints": np.arange(999.0), "other": 1})
+    return path
+
+
+def test_the_variables_of_a_mat_file_are_read(mat):
+    assert door.load_mat(mat)["joints"].shape == (999,)
+
+
+def test_the_names_of_a_mat_file_are_read(mat):
+    assert door.names_in_mat(mat) == {"joints", "other"}
+
+
+@pytest.mark.parametrize("read", [door.load_mat, door.names_in_mat, door.load_json])
+def test_a_missing_file_is_named(read, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"gone\.mat: no such file"):
+        read(tmp_path / "gone.mat")
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, 127, 130, 140, 500])
+def test_a_mat_file_cut_anywhere_is_refused(mat, kept):
+    mat.write_bytes(mat.read_bytes()[:kept])
+    with pytest.raises(ValueError, match=r"some\.mat: not a readable MATLAB file"):
+        door.load_mat(mat)
+
+
+def test_a_text_is_no_mat_file(tmp_path):
+    (tmp_path / "text.mat").write_text("these are words, " * 50)
+    with pytest.raises(ValueError, match=r"text\.mat: not a readable MATLAB file"):
+        door.load_mat(tmp_path / "text.mat")
+
+
+def test_a_mat_file_of_version_7_3_says_how_to_save_it(tmp_path):
+    head = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM"
+    (tmp_path / "new.mat").write_bytes(head + bytes(600))
+    with pytest.raises(ValueError, match="save it again in MATLAB with the option -v7"):
+        door.load_mat(tmp_path / "new.mat")
+
+
+@pytest.mark.parametrize("content", [b'{"images": [', b"", b"\xff\xfe\x00"])
+def test_a_broken_json_file_is_refused(tmp_path, content):
+    (tmp_path / "cut.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"cut\.json: not a readable JSON file"):
+        door.load_json(tmp_path / "cut.json")
+
+
+def test_json_is_written_as_it_is_read(tmp_path):
+    assert door.load_json(door.save_json(tmp_path / "new" / "a.json", {"a": [1, 2.5]})) == {
+        "a": [1, 2.5]
+    }
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = door.save_json(tmp_path / "a.json", "old")
+    with pytest.raises(ValueError, match="JSON"):
+        door.save_json(path, float("nan"))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+    assert json.loads(path.read_text()) == "old"
+
+
+def test_pictures_are_looked_for_in_images_beside_the_file(tmp_path):
+    (tmp_path / "images").mkdir()
+    assert door.images_beside(tmp_path / "a.json") == tmp_path / "images"
+
+
+def test_pictures_are_else_looked_for_beside_the_file(tmp_path):
+    assert door.images_beside(tmp_path / "a.json") == tmp_path
+
+
+def test_a_picture_gives_its_height_and_width(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((5, 9, 3), dtype=np.uint8))
+    assert door.picture_size(tmp_path / "a.png") == (5, 9)
+
+
+def test_what_is_no_picture_has_no_size(tmp_path):
+    (tmp_path / "a.png").write_text("no picture")
+    assert door.picture_size(tmp_path / "a.png") is None
+
+
+def test_points_up_to_a_pixel_beyond_the_edge_are_inside():
+    xy = np.array([[-1, 0], [10, 5], [-1.1, 0], [10.1, 5], [3, 5.1]], dtype=np.float32)
+    assert door.inside(xy, (5, 10)).tolist() == [True, True, False, False, False]
+
+
+def test_a_person_box_grows_by_6_percent_of_the_longer_side():
+    xy = np.array([[10, 20], [60, 120], [999, 999]], dtype=np.float32)
+    box = door.person_box(xy, np.array([True, True, False]))
+    assert box.tolist() == [4, 14, 66, 126]
