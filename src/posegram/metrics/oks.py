@@ -1,0 +1,220 @@
+"""COCO's keypoint average precision: pycocotools finds the pairs, images are drawn again here."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from posegram.metrics.bootstrap import Statistic
+from posegram.metrics.pck import Doubles, Mask
+from posegram.pose import COCO17, Ints
+
+__all__ = ["AP_NAMES", "Matches", "ap_statistic", "keypoint_ap", "matches"]
+
+AP_NAMES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+_THRESHOLDS = np.linspace(0.5, 0.95, 10)  # OKS
+_RECALLS = np.linspace(0.0, 1.0, 101)
+_AREAS = 3  # all; medium, 32^2 to 96^2; large, above: COCO's keypoint task has no small people
+# name -> precision or recall, row of the area range, row of the threshold (None: mean of all)
+_ROWS = {
+    f"{kind}{suffix}": (which, area, row)
+    for which, kind in enumerate(("AP", "AR"))
+    for suffix, area, row in (
+        ("", 0, None),
+        ("50", 0, 0),
+        ("75", 0, 5),
+        ("M", 1, None),
+        ("L", 2, None),
+    )
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """Detections by falling score and what they hit, in one area range."""
+
+    hit: Mask  # (T, D) right at each of the 10 OKS thresholds
+    miss: Mask  # (T, D) wrong; a detection of an ignored label is neither
+    image: Ints  # (D,) 0 to I - 1
+    wanted: Ints  # (I,) labelled people per image that had to be found
+
+
+def keypoint_ap(
+    truth: dict[str, Any],
+    results: Sequence[dict[str, Any]],
+    *,
+    sigmas: Sequence[float] = COCO17.sigmas,
+) -> dict[str, float]:
+    """COCO's ten numbers by name (`AP_NAMES`), 0 to 1; NaN where no label falls into a range.
+
+    Definition: cocodataset.org/#keypoints-eval. OKS >= 0.50 to 0.95 in steps of 0.05; the 20
+    best-scored detections of an image; area ranges all, medium (32^2 to 96^2) and large; every
+    image of `truth` counts; crowds and labels without joints are ignored, not missed. Scores are
+    taken as they are: no rescoring, no OKS suppression.
+
+    Args:
+        truth: the content of a COCO annotation file: "images", "categories", "annotations" with
+            keypoints x, y, v per joint, `area` (of the outline, square pixels) and `bbox`.
+        results: COCO results: image_id, category_id, keypoints x, y, score per joint, and score.
+        sigmas: K falloffs, one per joint.
+
+    Raises:
+        ImportError: pycocotools is not installed.
+        ValueError: a label or a result lacks a field or has another number of joints, an image
+            is unknown, or there are no sigmas.
+    """
+    statistic = ap_statistic(matches(truth, results, sigmas=sigmas))
+    values = statistic(np.ones((1, len(truth["images"]))))[0]
+    return {name: float(value) for name, value in zip(AP_NAMES, values, strict=True)}
+
+
+def matches(
+    truth: dict[str, Any],
+    results: Sequence[dict[str, Any]],
+    *,
+    sigmas: Sequence[float] = COCO17.sigmas,
+) -> list[Matches]:
+    """Which detections hit a label, for all, medium and large people; see `keypoint_ap`.
+
+    The images are numbered 0 to I - 1 by rising id.
+    """
+    engine = _engine()
+    truth = _checked_truth(truth, len(sigmas))
+    found = _checked_results(results, truth, len(sigmas))
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+        labels = engine[0]()
+        labels.dataset = truth
+        labels.createIndex()
+        evaluation = engine[1](labels, labels.loadRes(found), "keypoints")
+        evaluation.params.kpt_oks_sigmas = np.asarray(sigmas, dtype=np.float64)
+        evaluation.evaluate()
+    images = len(truth["images"])
+    # evaluate() lists the pairs by area range, then by image
+    ranges = [evaluation.evalImgs[row * images : (row + 1) * images] for row in range(_AREAS)]
+    return [_matches(by_image) for by_image in ranges]
+
+
+def _engine() -> tuple[Any, Any]:
+    try:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    except ImportError as fault:
+        raise ImportError("COCO AP needs pycocotools: pip install 'posegram[train]'") from fault
+    return COCO, COCOeval
+
+
+def _matches(by_image: list[dict[str, Any] | None]) -> Matches:
+    """One area range of pycocotools' pairs, flattened and sorted by score over all images."""
+    wanted = np.array(
+        [0 if one is None else int((one["gtIgnore"] == 0).sum()) for one in by_image],
+        dtype=np.int64,
+    )
+    rows = [(n, one) for n, one in enumerate(by_image) if one is not None]
+    hit = np.concatenate([one["dtMatches"] != 0 for _, one in rows], axis=1)
+    skipped = np.concatenate([one["dtIgnore"] != 0 for _, one in rows], axis=1)
+    score = np.concatenate([one["dtScores"] for _, one in rows])
+    image = np.concatenate([np.full(len(one["dtScores"]), n, dtype=np.int64) for n, one in rows])
+    order = np.argsort(-score, kind="stable")  # ties stay in image order, as in pycocotools
+    hit, skipped = hit[:, order].astype(bool), skipped[:, order].astype(bool)
+    return Matches(hit & ~skipped, ~hit & ~skipped, image[order], wanted)
+
+
+def ap_statistic(found: Sequence[Matches]) -> Statistic:
+    """The statistic that gives the ten numbers of `AP_NAMES`, for `posegram.metrics.bootstrap`.
+
+    An image drawn twice counts as two images with the same people.
+    """
+
+    def statistic(weights: Doubles) -> Doubles:
+        return np.array([_numbers(found, times) for times in weights])
+
+    return statistic
+
+
+def _numbers(found: Sequence[Matches], times: Doubles) -> list[float]:
+    curves = [_precision_and_recall(one, times) for one in found]
+    chosen = [(curves[area][which], row) for which, area, row in map(_ROWS.__getitem__, AP_NAMES)]
+    return [
+        float(by_threshold.mean() if row is None else by_threshold[row])
+        for by_threshold, row in chosen
+    ]
+
+
+def _precision_and_recall(found: Matches, times: Doubles) -> tuple[Doubles, Doubles]:
+    """Average precision and final recall per threshold, (T,) each; NaN without labels."""
+    wanted = float(times @ found.wanted)
+    if wanted == 0:
+        nothing = np.full(len(_THRESHOLDS), np.nan)
+        return nothing, nothing
+    weight = times[found.image]
+    right = np.cumsum(found.hit * weight, axis=1)
+    wrong = np.cumsum(found.miss * weight, axis=1)
+    recall = right / wanted
+    precision = right / np.maximum(right + wrong, np.spacing(1))
+    # the best precision at this recall or a higher one
+    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    best = np.concatenate([best, np.zeros((len(best), 1))], axis=1)  # recall never reached
+    at = [np.searchsorted(row, _RECALLS, side="left") for row in recall]
+    average = np.array([row[place].mean() for row, place in zip(best, at, strict=True)])
+    last = recall[:, -1] if recall.shape[1] else np.zeros(len(recall))
+    return average, last
+
+
+def _checked_truth(truth: dict[str, Any], joints: int) -> dict[str, Any]:
+    """A copy of the truth as pycocotools wants it."""
+    if not joints:
+        raise ValueError("OKS needs one sigma per joint and this skeleton has none published")
+    truth = copy.deepcopy(truth)
+    if len({image["id"] for image in truth["images"]}) < len(truth["images"]):
+        raise ValueError("two images of the labels have one id")
+    for number, label in enumerate(truth["annotations"]):
+        _check_label(label, joints)
+        label["id"] = number + 1  # pycocotools takes a match with id 0 for no match
+    kinds = {label["category_id"] for label in truth["annotations"]}
+    if len(kinds) != 1:
+        raise ValueError(f"AP is measured on one category and the labels have {len(kinds)}")
+    truth["categories"] = [{"id": kinds.pop(), "name": "person"}]
+    return truth
+
+
+def _check_label(label: dict[str, Any], joints: int) -> None:
+    """Refuse an incomplete annotation; fill in `num_keypoints` and `iscrowd`."""
+    lacking = {"area", "bbox", "image_id", "category_id"} - set(label)
+    if lacking:
+        raise ValueError(f"annotation {label.get('id')} has no {', '.join(sorted(lacking))}")
+    label["keypoints"] = points = label.get("keypoints") or [0] * 3 * joints
+    if len(points) != 3 * joints:
+        text = f"{len(points)} keypoint numbers, wanted 3 x {joints}"
+        raise ValueError(f"annotation {label.get('id')} has {text}")
+    label.setdefault("iscrowd", 0)
+    label.setdefault("num_keypoints", sum(v > 0 for v in points[2::3]))
+
+
+def _checked_results(
+    results: Sequence[dict[str, Any]], truth: dict[str, Any], joints: int
+) -> list[dict[str, Any]]:
+    images = {image["id"] for image in truth["images"]}
+    category = truth["categories"][0]["id"]
+    if not len(results):
+        raise ValueError("there are no results to score")
+    for row, one in enumerate(results):
+        lacking = {"image_id", "category_id", "keypoints", "score"} - set(one)
+        if lacking:
+            raise ValueError(f"result {row} has no {', '.join(sorted(lacking))}")
+        if one["image_id"] not in images:
+            raise ValueError(f"result {row} is of image {one['image_id']}, which has no labels")
+        if one["category_id"] != category:
+            raise ValueError(f"result {row} is of category {one['category_id']}, not {category}")
+        points = np.asarray(one["keypoints"], dtype=np.float64)
+        if points.shape != (3 * joints,) or not np.isfinite([*points, one["score"]]).all():
+            raise ValueError(f"result {row} must have 3 x {joints} finite keypoint numbers")
+    # loadRes writes into the entries
+    return [
+        {k: one[k] for k in ("image_id", "category_id", "keypoints", "score")} for one in results
+    ]
