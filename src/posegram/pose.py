@@ -154,6 +154,7 @@ class Sample:
     head: float | None  # head size for PCKh, pixels
     area: float | None  # of the person's outline, square pixels
     skeleton: Skeleton
+    weight: Floats | None = None  # (K,) 0 to 1, trust in each label; None: full trust
 
     def __post_init__(self) -> None:
         k = len(self.skeleton)
@@ -162,6 +163,8 @@ class Sample:
                 raise ValueError(
                     f"{self.image}: {name} has shape {getattr(self, name).shape}, wanted {shape}"
                 )
+        if self.weight is not None and self.weight.shape != (k,):
+            raise ValueError(f"{self.image}: weight has shape {self.weight.shape}, wanted {(k,)}")
 
 
 @dataclass(frozen=True)

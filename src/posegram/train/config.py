@@ -1,0 +1,166 @@
+"""One experiment's settings: a flat TOML file, `key=value` overrides, nothing hidden."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Config"]
+
+_CHOICES = {
+    "schedule": ("cosine", "plateau", "step"),
+    "cache": ("ram", "disk", "off"),
+    "precision": ("auto", "bf16", "fp32"),
+    "optimizer": ("adam", "adamw"),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every setting of a training run; lengths are pixels, angles degrees, times minutes.
+
+    Raises:
+        ValueError: a value is not one of those that the setting takes.
+    """
+
+    name: str = "cnn"  # the run writes to folder/name
+    folder: str = "runs"
+    train: tuple[str, ...] = ()  # data sets, "reader:path" or "reader:path#first-last"
+    valid: tuple[str, ...] = ()  # data sets to validate on; empty: `split` of `train` is kept apart
+    split: float = 0.1  # share of the photos kept apart for validation
+    seed: int = 0
+    skeleton: str = "lsp14"  # the joints to learn; a joint that a data set lacks is masked
+
+    network: str = "cnn"  # see posegram.models.MODELS
+    channels: int = 24  # width of the network: `width` of cnn, `head` of lite
+    size: tuple[int, int] = (220, 220)  # height and width of a crop
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # on 0..255 RGB; with std 255: [0, 1]
+    std: tuple[float, float, float] = (255.0, 255.0, 255.0)
+    margin: float = 1.25  # crop side / box side
+    start: str = ""  # "": random weights; "imagenet"; or a .ckpt of the same network
+    freeze: bool = False  # keep the first blocks of a started network as they are
+
+    turn: float = 30.0  # standard deviation of the random rotation
+    turn_share: float = 0.6  # share of the crops that are turned
+    any_turn: float = 0.0  # share of the crops that are turned by any angle up to 180
+    scale: tuple[float, float] = (0.75, 1.33)  # range of the random zoom
+    shift: float = 0.05  # standard deviation of the random translation / crop side
+    flip: float = 0.5  # share of the crops that are mirrored
+    brightness: float = 0.2  # largest change / white
+    contrast: float = 0.3  # largest relative change
+    colour: float = 0.0  # largest relative change of one colour channel
+    blur: float = 0.0  # share of the crops that are blurred or made grey
+    cutout: float = 0.0  # share of the crops with patches painted over
+
+    optimizer: str = "adam"
+    rate: float = 1e-3  # learning rate at its highest
+    start_rate: float = 1.0  # factor on it for weights that came from `start`
+    decay: float = 0.0  # weight decay
+    batch: int = 32
+    epochs: int = 30
+    schedule: str = "cosine"
+    warmup: int = 200  # steps from zero to `rate`
+    step_epochs: int = 10  # "step": every so many epochs ...
+    step_factor: float = 0.1  # ... and "plateau": the rate is multiplied by this
+    plateau_patience: int = 3  # epochs without gain before "plateau" lowers the rate
+    patience: int = 10  # epochs without gain before training stops early; 0: never
+    clip: float = 5.0  # largest gradient norm
+    ema: float = 0.0  # decay a step of the averaged weights; 0: off
+
+    precision: str = "auto"  # "auto" times bf16 and fp32 and takes the faster
+    threads: int = 0  # CPU threads of torch; 0: its own choice
+    workers: int = 0  # processes that prepare batches
+    cache: str = "ram"  # where decoded crops are kept: "ram", "disk" (in the run's folder), "off"
+
+    def __post_init__(self) -> None:
+        for key, known in _CHOICES.items():
+            if getattr(self, key) not in known:
+                raise ValueError(f"{key} = {getattr(self, key)!r}; it can be {', '.join(known)}")
+        for key in ("batch", "epochs", "channels", "warmup", "step_epochs"):
+            if getattr(self, key) < (0 if key == "warmup" else 1):
+                raise ValueError(f"{key} = {getattr(self, key)}; it must be positive")
+        if not 0 < self.split < 1:
+            raise ValueError(f"split = {self.split}; it is a share between 0 and 1")
+
+    @classmethod
+    def read(cls, path: str | Path) -> Config:
+        """The settings of a TOML file; what it leaves out has its default.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it is no TOML, or a key or value does not fit.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"no settings file {path}")
+        try:
+            raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+            raise ValueError(f"{path} is not TOML: {fault}") from fault
+        return cls().override(raw)
+
+    def override(self, *changes: str | dict[str, Any]) -> Config:
+        """The same settings with some changed: "key=value" texts or a dict.
+
+        >>> Config().override("epochs=3", "name=try").epochs
+        3
+        """
+        values: dict[str, Any] = {}
+        for change in changes:
+            values |= change if isinstance(change, dict) else dict([_parsed(change)])
+        known = {f.name: f for f in fields(self)}
+        for key, value in values.items():
+            if key not in known:
+                raise ValueError(f"no setting {key!r}; there are {', '.join(known)}")
+            values[key] = _fitted(key, value, getattr(Config, key))
+        return replace(self, **values)
+
+    def to_toml(self) -> str:
+        """All settings as a TOML file that `read` takes back."""
+        return "".join(f"{key} = {_text(value)}\n" for key, value in asdict(self).items())
+
+    @property
+    def run(self) -> Path:
+        """The run's folder."""
+        return Path(self.folder) / self.name
+
+
+def _parsed(change: str) -> tuple[str, Any]:
+    key, equals, value = change.partition("=")
+    if not equals:
+        raise ValueError(f"{change!r} is no setting; write key=value")
+    try:
+        return key.strip(), tomllib.loads(f"x = {value}")["x"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value  # an unquoted text
+
+
+def _fitted(key: str, value: Any, default: Any) -> Any:
+    """The value with the default's type, or a sentence that says which type it should have."""
+    if isinstance(default, tuple) and isinstance(value, str):
+        value = [value]
+    if isinstance(default, tuple) and isinstance(value, Iterable):
+        value = tuple(value)
+        if default and len(value) != len(default):
+            raise ValueError(f"{key} takes {len(default)} values, not {len(value)}")
+        return tuple(_fitted(key, v, default[0] if default else "") for v in value)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(default):
+        raise ValueError(f"{key} = {value!r}; it takes a {type(default).__name__}")
+    return value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(_text(v) for v in value)}]"
+    return (
+        '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        if isinstance(value, str)
+        else repr(value)
+    )

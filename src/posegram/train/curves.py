@@ -1,0 +1,120 @@
+"""How a run goes: a line an epoch in metrics.csv, a picture of the curves, a progress bar."""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import callbacks
+
+__all__ = ["Progress", "Record", "draw_curves", "read_metrics"]
+
+COLUMNS = ("epoch", "loss", "valid_loss", "valid_mae", "valid_pck", "rate", "seconds")
+
+
+class Progress(callbacks.TQDMProgressBar):
+    """Lightning's bar with images a second; time left is in the bar itself."""
+
+    def __init__(self, batch: int) -> None:
+        super().__init__(refresh_rate=5)
+        self.batch = batch
+        self.begun = 0.0
+
+    def on_train_epoch_start(self, trainer: Any, *args: Any) -> None:
+        """Start the clock."""
+        super().on_train_epoch_start(trainer, *args)
+        self.begun = time.perf_counter()
+
+    def get_metrics(self, trainer: Any, pl_module: Any) -> dict[str, Any]:
+        """What stands behind the bar."""
+        shown = super().get_metrics(trainer, pl_module)
+        shown.pop("v_num", None)
+        spent = max(time.perf_counter() - self.begun, 1e-9)
+        steps = trainer.fit_loop.epoch_loop.batch_progress.current.completed
+        return {**shown, "images/s": f"{steps * self.batch / spent:.0f}"}
+
+
+class Record(callbacks.Callback):
+    """Writes metrics.csv and curves.png after every epoch; a resumed run goes on in both."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self.begun = 0.0
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """Start the clock and forget the last epoch's losses."""
+        self.begun = time.perf_counter()
+        pl_module.train_loss.clear()
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Add the epoch's line, dropping lines that a killed run wrote beyond its checkpoint."""
+        now = trainer.callback_metrics
+        loss = sum(pl_module.train_loss) / max(1, len(pl_module.train_loss))
+        line = {
+            "epoch": trainer.current_epoch,
+            "loss": loss,
+            **{key: float(now[key]) for key in ("valid_loss", "valid_mae", "valid_pck")},
+            "rate": trainer.optimizers[0].param_groups[0]["lr"],
+            "seconds": time.perf_counter() - self.begun,
+        }
+        path = self.run / "metrics.csv"
+        lines = [r for r in read_metrics(path) if r["epoch"] < trainer.current_epoch]
+        _write_metrics(path, [*lines, line])
+        draw_curves([*lines, line], self.run / "curves.png")
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The epochs of a metrics.csv, none where there is no file."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def _write_metrics(path: Path, lines: list[dict[str, float]]) -> None:
+    part = path.with_suffix(".part")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        for line in lines:
+            writer.writerow({k: f"{v:.6g}" for k, v in line.items()})
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def draw_curves(lines: list[dict[str, float]], out: Path) -> None:
+    """A picture of loss, MAE, PCK and learning rate over the epochs, the best epoch marked."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    epochs = [line["epoch"] + 1 for line in lines]
+    best = min(range(len(lines)), key=lambda n: lines[n]["valid_loss"])
+    figure, axes = plt.subplots(2, 2, figsize=(10, 7), constrained_layout=True)
+    panels = (
+        (("loss", "valid_loss"), "loss", ("training", "validation")),
+        (("valid_mae",), "MAE, crop pixels a coordinate", ("validation",)),
+        (("valid_pck",), "PCK@0.2 torso, %", ("validation",)),
+        (("rate",), "learning rate", ("at the epoch's end",)),
+    )
+    for axis, (keys, title, names) in zip(axes.flat, panels, strict=True):
+        for key, name in zip(keys, names, strict=True):
+            axis.plot(epochs, [line[key] for line in lines], marker=".", label=name)
+            axis.plot(epochs[best], lines[best][keys[-1]], "o", color="black", fillstyle="none")
+        axis.axvline(epochs[best], color="grey", linewidth=0.8, linestyle=":")
+        axis.set(title=title, xlabel="epoch")
+        axis.grid(alpha=0.3)
+        axis.legend()
+    value = lines[best]
+    figure.suptitle(
+        f"best epoch {epochs[best]} (circle): validation loss {value['valid_loss']:.4g}, "
+        f"MAE {value['valid_mae']:.2f} px, PCK {value['valid_pck']:.1f} %"
+    )
+    figure.savefig(out.with_suffix(".part.png"), dpi=90)
+    plt.close(figure)
+    out.with_suffix(".part.png").replace(out)

@@ -1,0 +1,109 @@
+"""A trained network as one self-describing ONNX file, refused when it moves joints."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import nn
+
+from posegram import coords
+from posegram.pose import Card, Floats, Image
+
+__all__ = ["export"]
+
+_BUDGET = 0.5  # crop pixels that a joint may move
+
+
+class _Whole(nn.Module):
+    """Crops as they come (B, H, W, 3) uint8, normalised inside, then the network."""
+
+    def __init__(self, network: nn.Module, card: Card) -> None:
+        super().__init__()
+        self.mean: torch.Tensor
+        self.std: torch.Tensor
+        self.network = network
+        self.register_buffer("mean", torch.tensor(card.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(card.std).view(1, 3, 1, 1))
+
+    def forward(self, crop: torch.Tensor) -> Any:
+        return self.network((crop.permute(0, 3, 1, 2).float() - self.mean) / self.std)
+
+
+def export(network: nn.Module, card: Card, out: Path, *, crops: Image, half: bool = False) -> Path:
+    """Write the network with its card as ONNX and compare both on crops; returns `out`.
+
+    Args:
+        network: in evaluation mode, on the CPU.
+        card: travels in the file's metadata under "posegram".
+        out: the .onnx file; it appears only when the comparison holds.
+        crops: (B, H, W, 3) uint8, real ones.
+        half: store weights as float16 (half the size; computed in float32).
+
+    Raises:
+        ValueError: a joint moved by more than half a crop pixel; the message is a table.
+    """
+    network.eval()
+    whole = _Whole(network, card).eval()
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        draft = Path(folder) / "draft.onnx"
+        torch.onnx.export(
+            whole,
+            (torch.from_numpy(crops[:2]),),
+            str(draft),
+            input_names=["crop"],
+            dynamic_axes={"crop": {0: "batch"}},
+            opset_version=17,
+            dynamo=False,
+        )
+        model = onnx.load(draft)
+        if half:
+            _halve(model)
+        entry = model.metadata_props.add()
+        entry.key, entry.value = "posegram", card.to_json()
+        onnx.save(model, draft)
+        with torch.no_grad():
+            raw = whole(torch.from_numpy(crops))
+        expected = tuple(r.numpy() for r in (raw if isinstance(raw, tuple) else (raw,)))
+        _compare(draft, card, crops, expected)
+        draft.replace(out)
+    return out
+
+
+def _compare(path: Path, card: Card, crops: Image, expected: tuple[Floats, ...]) -> None:
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    found = tuple(session.run(None, {"crop": crops}))
+    here, there = (coords.decode(raw, card.kind, card.size)[0] for raw in (expected, found))
+    away = np.linalg.norm(here - there, axis=-1)
+    if away.max() <= _BUDGET:
+        return
+    rows = [
+        f"{joint:>16} {away[:, k].mean():8.2f} {away[:, k].max():8.2f}"
+        for k, joint in enumerate(card.skeleton.joints)
+    ]
+    raise ValueError(
+        f"the exported network moves joints by more than {_BUDGET} crop pixels on {len(crops)} "
+        "crops:\n" + "\n".join([f"{'joint':>16} {'mean':>8} {'largest':>8}", *rows])
+    )
+
+
+def _halve(model: onnx.ModelProto) -> None:
+    """Keep large weights as float16, each followed by a cast back to float32."""
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < 256:
+            continue
+        name = tensor.name
+        values = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values, f"{name}.half"))
+        casts.append(
+            onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT)
+        )
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend(casts + nodes)

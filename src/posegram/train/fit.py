@@ -1,0 +1,209 @@
+"""One training run: data in, a folder with checkpoints, curves, pictures and an ONNX file out."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch import callbacks
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from posegram import data
+from posegram.data.split import split
+from posegram.models import KINDS
+from posegram.pose import Card, Sample, skeleton_named
+from posegram.train import curves, report, start
+from posegram.train.batches import Crops, Shuffle, loader
+from posegram.train.calibrate import calibrate
+from posegram.train.config import Config
+from posegram.train.export import export
+from posegram.train.module import PoseModule, measurable, right_joints, summary
+
+__all__ = ["card_for", "fit", "sets"]
+
+
+def card_for(config: Config) -> Card:
+    """The card of the network that the settings describe.
+
+    Raises:
+        ValueError: there is no such network or skeleton.
+    """
+    if config.network not in KINDS:
+        raise ValueError(f"no network {config.network!r}; there are {', '.join(sorted(KINDS))}")
+    return Card(
+        name=config.name,
+        kind=cast(Literal["heatmap", "regression"], KINDS[config.network]),
+        skeleton=skeleton_named(config.skeleton),
+        size=config.size,
+        mean=config.mean,
+        std=config.std,
+        margin=config.margin,
+        data=tuple(Path(spec.partition("#")[0].partition(":")[2]).name for spec in config.train),
+        settings={"network": config.network, "width": config.channels, "head": config.channels},
+    )
+
+
+def sets(config: Config) -> tuple[list[Sample], list[Sample]]:
+    """The people to train on and those to validate on.
+
+    Raises:
+        ValueError: no data set is named, or one side is empty.
+    """
+    if not config.train:
+        raise ValueError("no data to train on; give train=reader:path, such as train=lsp:data/lsp")
+    people = [s for spec in config.train for s in data.read(spec)]
+    if config.valid:
+        train, valid = people, [s for spec in config.valid for s in data.read(spec)]
+    else:
+        train, valid = split(people, share=config.split, seed=config.seed)
+    if not train or not valid:
+        raise ValueError(f"{len(train)} people to train on and {len(valid)} to validate on")
+    return train, valid
+
+
+def fit(config: Config, *, progress: bool = True) -> Path:
+    """Train until the schedule or early stopping ends it; returns the exported ONNX file.
+
+    A run that was killed goes on from its last epoch when it is started again with the same
+    settings; a finished run is only evaluated and exported again.
+
+    Raises:
+        ValueError: the folder holds a run with other settings.
+    """
+    lightning.seed_everything(config.seed, verbose=False)
+    run = config.run
+    _claim(run, config)
+    train, valid = sets(config)
+    batches = _loaders(config, train, valid)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    module = PoseModule(card_for(config), config, len(batches[0]))
+    start.load(module.network, config)
+    module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    precision = start.precision(module, config)
+    record = curves.Record(run)
+    trainer = _trainer(config, precision, record, progress=progress)
+    last = run / "last.ckpt"
+    _write_environment(run, precision, len(train), len(valid))
+    trainer.fit(module, *batches, ckpt_path=last if last.exists() else None, weights_only=False)
+    return finish(config, module, train, batches[1])
+
+
+def _claim(run: Path, config: Config) -> None:
+    """Make the run's folder, or see that it belongs to these settings."""
+    run.mkdir(parents=True, exist_ok=True)
+    kept = run / "config.toml"
+    if kept.exists() and kept.read_text(encoding="utf-8") != config.to_toml():
+        changed = Config.read(kept)
+        keys = [k for k in vars(config) if getattr(changed, k) != getattr(config, k)]
+        raise ValueError(
+            f"{run} holds a run with other settings ({', '.join(keys)}); "
+            "give another name=..., or remove the folder"
+        )
+    kept.write_text(config.to_toml(), encoding="utf-8")
+
+
+def _loaders(config: Config, train: Sequence[Sample], valid: Sequence[Sample]) -> tuple[Any, Any]:
+    skeleton = skeleton_named(config.skeleton)
+    crops = [
+        Crops(people, skeleton, config, training=training, disk=config.run / "cache" / part)
+        for people, training, part in ((train, True, "train"), (valid, False, "valid"))
+    ]
+    return loader(crops[0], config), loader(crops[1], config)
+
+
+class _Epochs(callbacks.Callback):
+    """Tell data and sampler which epoch it is: chance depends on it and on nothing earlier."""
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        batches = trainer.train_dataloader
+        batches.dataset.epoch = trainer.current_epoch
+        if isinstance(batches.sampler, Shuffle):
+            batches.sampler.epoch = trainer.current_epoch
+
+
+def _trainer(
+    config: Config, precision: str, record: curves.Record, *, progress: bool
+) -> lightning.Trainer:
+    save = callbacks.ModelCheckpoint(
+        dirpath=config.run,
+        filename="best",
+        monitor="valid_loss",
+        save_last=True,
+        enable_version_counter=False,
+    )
+    watch: list[Any] = [_Epochs(), record, save]
+    if config.patience:
+        watch.append(callbacks.EarlyStopping("valid_loss", patience=config.patience))
+    if config.ema:
+        watch.append(callbacks.EMAWeightAveraging(decay=config.ema))
+    if progress:
+        watch.append(curves.Progress(config.batch))
+    return lightning.Trainer(
+        accelerator="auto",
+        devices=1,
+        precision=cast(Any, precision),
+        max_epochs=config.epochs,
+        gradient_clip_val=config.clip or None,
+        callbacks=watch,
+        logger=TensorBoardLogger(config.run, name="", version="events"),
+        num_sanity_val_steps=0,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        log_every_n_steps=20,
+    )
+
+
+def _write_environment(run: Path, precision: str, train: int, valid: int) -> None:
+    facts = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "processor": platform.processor(),
+        "torch": version("torch"),
+        "lightning": version("lightning"),
+        "threads": torch.get_num_threads(),
+        "precision": precision,
+        "people to train on": train,
+        "people to validate on": valid,
+        "started": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }
+    (run / "environment.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+
+def finish(config: Config, module: PoseModule, train: Sequence[Sample], valid: Any) -> Path:
+    """Evaluate the best weights, calibrate, draw results, export; returns the ONNX file."""
+    best = torch.load(config.run / "best.ckpt", map_location="cpu", weights_only=True)
+    module.load_state_dict(best["state_dict"])
+    module.cpu().eval()
+    module.on_validation_epoch_start()
+    with torch.no_grad():
+        for number, batch in enumerate(valid):
+            module.validation_step(batch, number)
+    seen = module.predictions()
+    skeleton = module.card.skeleton
+    labelled, known = measurable(seen, skeleton)
+    sure = calibrate(seen["logit"][known][labelled[known]], right_joints(seen, skeleton))
+    numbers = summary(seen, skeleton)
+    module.card = replace(
+        module.card,
+        calibration=sure,
+        scores={key: round(float(value), 4) for key, value in numbers.items()},
+    )
+    samples = valid.dataset.samples
+    report.results(config.run / "results", seen, samples, module.card)
+    mean = report.baseline(train, samples, seen, module.card)
+    joints = report.table(seen, mean, skeleton)
+    command = f"posegram train {config.run / 'config.toml'}"
+    report.write_card(config.run / "card.md", module.card, joints, command)
+    out = config.run / f"{config.name}.onnx"
+    crops = np.stack([valid.dataset[i]["crop"] for i in range(min(16, len(samples)))])
+    return export(module.network, module.card, out, crops=crops)

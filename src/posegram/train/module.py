@@ -1,0 +1,217 @@
+"""What Lightning trains: a network, its loss over labelled joints, and its validation numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from posegram import coords, models
+from posegram.metrics import pck
+from posegram.pose import Card, Floats, Skeleton
+from posegram.train.config import Config
+
+__all__ = [
+    "PoseModule",
+    "heatmap_loss",
+    "measurable",
+    "regression_loss",
+    "right_joints",
+    "summary",
+]
+
+Batch = dict[str, torch.Tensor]
+
+
+def regression_loss(
+    share: torch.Tensor, xy: torch.Tensor, weight: torch.Tensor, size: tuple[int, int]
+) -> torch.Tensor:
+    """Mean squared error of the shares of the crop over labelled joints, a scalar.
+
+    Args:
+        share: (B, K, 2) predicted.
+        xy: (B, K, 2) crop pixels.
+        weight: (B, K), 0 where not labelled.
+        size: height and width of the crop in pixels.
+    """
+    truth = (xy + 0.5) / xy.new_tensor([size[1], size[0]])
+    error = ((share.float() - truth) ** 2).mean(dim=-1)
+    return (error * weight).sum() / weight.sum().clamp(min=1)
+
+
+def heatmap_loss(
+    heat: torch.Tensor, xy: torch.Tensor, weight: torch.Tensor, size: tuple[int, int]
+) -> torch.Tensor:
+    """Cross-entropy of each joint's spatial softmax against a Gaussian, mean over joints, a scalar.
+
+    Args:
+        heat: (B, K, h, w) logits.
+        xy: (B, K, 2) crop pixels.
+        weight: (B, K), 0 where not labelled.
+        size: height and width of the crop in pixels.
+    """
+    down, across = coords.encode_heatmap(xy.cpu().numpy(), size, (heat.shape[2], heat.shape[3]))
+    target = torch.einsum(
+        "bkh,bkw->bkhw", torch.from_numpy(down).to(heat), torch.from_numpy(across).to(heat)
+    )
+    gain = heat.flatten(2).log_softmax(dim=-1)
+    loss = -(target.flatten(2) * gain).sum(dim=-1)
+    return (loss * weight).sum() / weight.sum().clamp(min=1)
+
+
+def summary(seen: dict[str, Floats], skeleton: Skeleton) -> dict[str, float]:
+    """Loss, MAE (crop pixels a coordinate) and PCK@0.2 of the torso, percent, of predictions.
+
+    A person whose torso is not labelled has no PCK and is left out of it.
+
+    Args:
+        seen: what `PoseModule.predictions` returns.
+        skeleton: names the K joints.
+    """
+    labelled = seen["weight"] > 0
+    scale = seen["scale"][:, None, None]
+    numbers = {"valid_loss": float(seen["loss"].mean()), "valid_mae": 0.0, "valid_pck": 0.0}
+    if labelled.any():
+        numbers["valid_mae"] = pck.mae(seen["xy"] / scale, seen["truth"] / scale, labelled)
+    whole = right_joints(seen, skeleton)
+    if whole.size:
+        numbers["valid_pck"] = float(whole.mean() * 100)
+    return numbers
+
+
+def right_joints(seen: dict[str, Floats], skeleton: Skeleton) -> npt.NDArray[np.bool_]:
+    """Which labelled joints lie within 0.2 torso lengths of the truth, (joints,).
+
+    Only people with a labelled torso count.
+    """
+    labelled, known = measurable(seen, skeleton)
+    size = pck.torso(seen["truth"][known], skeleton, labelled[known])
+    away = pck.distance(seen["xy"][known], seen["truth"][known], size)
+    return np.asarray(away[labelled[known]] <= 0.2)
+
+
+def measurable(
+    seen: dict[str, Floats], skeleton: Skeleton
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which joints are labelled (N, K) and which people have a labelled torso (N,)."""
+    labelled = seen["weight"] > 0
+    if not {"left_shoulder", "right_hip"} <= set(skeleton.joints):
+        return labelled, np.zeros(len(labelled), dtype=np.bool_)
+    with np.errstate(invalid="ignore"):
+        return labelled, np.asarray(pck.torso(seen["truth"], skeleton, labelled) > 1)
+
+
+class PoseModule(lightning.LightningModule):
+    """A network in training; `card` says which, `config` how."""
+
+    def __init__(self, card: Card, config: Config, steps_per_epoch: int) -> None:
+        super().__init__()
+        self.mean: torch.Tensor
+        self.std: torch.Tensor
+        self.card, self.config, self.steps = card, config, steps_per_epoch
+        self.network: nn.Module = models.build(card)
+        self.register_buffer("mean", torch.tensor(card.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(card.std).view(1, 3, 1, 1), persistent=False)
+        self.seen: list[dict[str, Floats]] = []
+        self.train_loss: list[float] = []
+
+    def forward(self, crop: torch.Tensor) -> Any:
+        """What the network emits for crops (B, H, W, 3) uint8."""
+        x = (crop.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        return self.network(x.contiguous(memory_format=torch.channels_last))
+
+    def loss(self, raw: Any, batch: Batch) -> torch.Tensor:
+        """The loss that fits what the network emits, a scalar."""
+        if self.card.kind == "regression":
+            return regression_loss(raw[0], batch["xy"], batch["weight"], self.card.size)
+        return heatmap_loss(raw, batch["xy"], batch["weight"], self.card.size)
+
+    def training_step(self, batch: Batch, number: int) -> torch.Tensor:
+        """One step's loss, a scalar."""
+        loss = self.loss(self(batch["crop"]), batch)
+        self.train_loss.append(float(loss.detach()))
+        self.log("loss", loss.detach(), prog_bar=True)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last epoch's predictions."""
+        self.seen = []
+
+    def validation_step(self, batch: Batch, number: int) -> None:
+        """Predictions of one batch, kept until the epoch's end."""
+        raw = self(batch["crop"])
+        count = len(batch["crop"])
+        loss = self.loss(raw, batch)
+        arrays = raw if isinstance(raw, tuple) else (raw,)
+        xy, logit = coords.decode(
+            tuple(a.float().cpu().numpy() for a in arrays), self.card.kind, self.card.size
+        )
+        back = batch["back"].cpu().numpy()
+        self.seen.append(
+            {
+                "xy": coords.move(xy, back),
+                "logit": logit,
+                "truth": coords.move(batch["xy"].cpu().numpy(), back),
+                "weight": batch["weight"].cpu().numpy(),
+                "scale": np.linalg.norm(back[:, :, 0], axis=1),
+                "loss": np.full(count, float(loss), dtype=np.float32),
+                "row": batch["row"].cpu().numpy(),
+            }
+        )
+
+    def predictions(self) -> dict[str, Floats]:
+        """The last validation in photo pixels: xy, truth (N, K, 2); logit, weight (N, K); ..."""
+        return {key: np.concatenate([s[key] for s in self.seen]) for key in self.seen[0]}
+
+    def on_validation_epoch_end(self) -> None:
+        """Log loss, MAE (crop pixels a coordinate) and PCK@0.2 of the torso."""
+        if not self.seen:
+            return
+        numbers = summary(self.predictions(), self.card.skeleton)
+        for key in ("valid_loss", "valid_mae", "valid_pck"):
+            self.log(key, numbers[key], prog_bar=key != "valid_mae")
+
+    def configure_optimizers(self) -> Any:
+        """Adam or AdamW, and the schedule of the learning rate."""
+        config = self.config
+        started = [
+            p for n, p in self.network.named_parameters() if n.startswith(("stem", "blocks"))
+        ]
+        if not config.start:
+            started = []
+        ids = {id(p) for p in started}
+        fresh = [p for p in self.network.parameters() if id(p) not in ids]
+        groups = [{"params": fresh, "lr": config.rate}]
+        if started:
+            groups.append({"params": started, "lr": config.rate * config.start_rate})
+        kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+        optimizer = kind(groups, weight_decay=config.decay)
+        return {"optimizer": optimizer, "lr_scheduler": self._schedule(optimizer)}
+
+    def _schedule(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        config = self.config
+        if config.schedule == "plateau":
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimizer, factor=config.step_factor, patience=config.plateau_patience
+            )
+            return {"scheduler": plateau, "monitor": "valid_loss", "interval": "epoch"}
+        total = max(1, self.steps * config.epochs)
+
+        def factor(step: int) -> float:
+            rise = min(1.0, (step + 1) / max(1, config.warmup))
+            if config.schedule == "step":
+                return float(
+                    rise * config.step_factor ** (step // (self.steps * config.step_epochs))
+                )
+            return float(rise * 0.5 * (1 + np.cos(np.pi * min(1.0, step / total))))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"scheduler": schedule, "interval": "step"}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the card beside the weights, so that the file describes itself."""
+        checkpoint["card"] = self.card.to_json()

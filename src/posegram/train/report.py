@@ -1,0 +1,132 @@
+"""What a finished run shows: pictures of its predictions, a table per joint and a model card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from posegram import coords, image
+from posegram.metrics import pck
+from posegram.pose import Card, Floats, Image, People, Sample, Skeleton
+from posegram.train.batches import relabel
+from posegram.train.module import measurable, summary
+
+__all__ = ["baseline", "results", "table", "write_card"]
+
+_TILE = 220  # pixels, side of one picture in a results grid
+_SHOWN = 24  # people in a results grid
+
+
+def baseline(
+    train: Sequence[Sample], valid: Sequence[Sample], seen: dict[str, Floats], card: Card
+) -> dict[str, Floats]:
+    """What the mean training pose, laid into every validation crop, would have predicted.
+
+    Args:
+        train: the people whose mean it is.
+        valid: the people of `seen`, in its order.
+        seen: the predictions of a validation, see `PoseModule.predictions`.
+        card: says how crops are cut.
+    """
+    total = np.zeros((len(card.skeleton), 2))
+    count = np.zeros(len(card.skeleton))
+    for sample in train:
+        xy, labelled, _ = relabel(sample, card.skeleton)
+        matrix = coords.to_crop(sample.box, card.size, margin=card.margin)
+        total[labelled] += coords.move(xy, matrix)[labelled]
+        count += labelled
+    mean = (total / np.maximum(count, 1)[:, None]).astype(np.float32)
+    back = [coords.inverse(coords.to_crop(s.box, card.size, margin=card.margin)) for s in valid]
+    xy = np.stack([coords.move(mean, matrix) for matrix in back])
+    return seen | {"xy": xy}
+
+
+def results(folder: Path, seen: dict[str, Floats], valid: Sequence[Sample], card: Card) -> None:
+    """Write grids of the best, median and worst predictions beside their truth, as PNG files.
+
+    People with at least half of their joints labelled are ranked by mean distance in torsos.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    labelled, known = measurable(seen, card.skeleton)
+    size = np.where(known, pck.torso(seen["truth"], card.skeleton, labelled), np.nan)
+    away = np.linalg.norm(seen["xy"] - seen["truth"], axis=-1) / size[:, None]
+    full = known & (labelled.sum(axis=1) >= labelled.shape[1] / 2)
+    rows = np.flatnonzero(full)
+    if not len(rows):
+        return
+    error = np.array([away[n][labelled[n]].mean() for n in rows])
+    order = rows[error.argsort()]
+    middle = max(0, len(order) // 2 - _SHOWN // 2)
+    parts = {
+        "best": order[:_SHOWN],
+        "median": order[middle : middle + _SHOWN],
+        "worst": order[-_SHOWN:][::-1],
+    }
+    for name, chosen in parts.items():
+        tiles = [_tile(seen, n, valid[n], card, labelled[n]) for n in chosen]
+        image.write(folder / f"{name}.png", image.grid(tiles, 6))
+
+
+def _tile(seen: dict[str, Floats], n: int, sample: Sample, card: Card, labelled: Floats) -> Image:
+    """One crop with the truth (thin, white) under the prediction (coloured), (H, W, 3)."""
+    matrix = coords.to_crop(sample.box, card.size, margin=card.margin)
+    crop = coords.warp(image.read(sample.image), matrix, card.size)
+    truth = coords.move(seen["truth"][n], matrix)
+    for a, b in card.skeleton.edges:
+        if labelled[a] and labelled[b]:
+            ends = [tuple(int(v) for v in truth[j].round()) for j in (a, b)]
+            cv2.line(crop, ends[0], ends[1], (255, 255, 255), 1, cv2.LINE_AA)
+    found = coords.move(seen["xy"][n], matrix)[None]
+    score = np.ones((1, len(card.skeleton)), dtype=np.float32)
+    people = People(found, score, np.zeros((1, 4), dtype=np.float32), card.skeleton)
+    drawn = image.draw(crop, people)
+    scale = _TILE / drawn.shape[0]
+    width = round(drawn.shape[1] * scale)
+    return np.asarray(cv2.resize(drawn, (width, _TILE)), dtype=np.uint8)
+
+
+def table(seen: dict[str, Floats], mean: dict[str, Floats], skeleton: Skeleton) -> str:
+    """MAE and PCK@0.2 of the torso per joint, the mean pose's beside them, as Markdown."""
+    labelled, known = measurable(seen, skeleton)
+    size = pck.torso(seen["truth"], skeleton, labelled)
+    rows = ["| joint | labelled | MAE, px | PCK@0.2, % | mean pose, % |", "|---|---|---|---|---|"]
+    ours, theirs = (
+        pck.pck(s["xy"][known], s["truth"][known], labelled[known], size[known], 0.2) * 100
+        for s in (seen, mean)
+    )
+    off = np.abs(seen["xy"] - seen["truth"]).mean(axis=-1)
+    for k, joint in enumerate(skeleton.joints):
+        one = off[labelled[:, k], k]
+        cells = f"{one.mean():.2f} | {ours[k]:.1f} | {theirs[k]:.1f}" if len(one) else "- | - | -"
+        rows.append(f"| {joint} | {len(one)} | {cells} |")
+    whole = [summary(s, skeleton)["valid_pck"] for s in (seen, mean)]
+    rows.append(
+        f"| **all** | {labelled.sum()} | {off[labelled].mean():.2f} "
+        f"| **{whole[0]:.1f}** | {whole[1]:.1f} |"
+    )
+    return "\n".join(rows)
+
+
+def write_card(path: Path, card: Card, numbers: str, command: str) -> None:
+    """Write the model card of a run as Markdown: what it is, how it was made, how good it is."""
+    lines = [
+        f"# {card.name}",
+        "",
+        f"- kind: {card.kind}, {len(card.skeleton)} joints ({card.skeleton.name})",
+        f"- input: one person's crop, {card.size[0]}x{card.size[1]} pixels, RGB, "
+        f"box x {card.margin}, (value - {card.mean}) / {card.std}",
+        f"- data: {', '.join(card.data) or 'not recorded'}",
+        f"- licence of the weights: {card.licence}; the photos keep their own terms",
+        "- a joint's score is the probability that it lies within 0.2 torso lengths "
+        "(left shoulder to right hip) of its true place, calibrated on the validation people",
+        f"- made by `{command}`",
+        "",
+        "## On its validation people (box given, labelled joints only, photo pixels)",
+        "",
+        numbers,
+        "",
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8")

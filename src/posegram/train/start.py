@@ -1,0 +1,76 @@
+"""Where a network's weights come from, and which number format trains it fastest here."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from posegram.models.lite import Lite, load_imagenet
+from posegram.train.config import Config
+
+__all__ = ["load", "precision"]
+
+
+def load(network: nn.Module, config: Config) -> None:
+    """Fill a network with the weights that `config.start` names; freeze what is to be frozen.
+
+    From a .ckpt every weight that has the same name and shape is taken; a head with other joints
+    stays fresh.
+
+    Raises:
+        ValueError: the start does not fit the network.
+        FileNotFoundError: there is no such checkpoint.
+    """
+    if config.start == "imagenet":
+        if not isinstance(network, Lite):
+            raise ValueError(f"start = 'imagenet' needs network = 'lite', not {config.network!r}")
+        load_imagenet(network)
+    elif config.start:
+        _from_checkpoint(network, Path(config.start))
+    if config.freeze:
+        if not isinstance(network, Lite):
+            raise ValueError(f"freeze = true needs network = 'lite', not {config.network!r}")
+        network.freeze(on=True)
+
+
+def _from_checkpoint(network: nn.Module, path: Path) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint {path} to start from")
+    theirs = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    theirs = {k.removeprefix("network."): v for k, v in theirs.items()}
+    ours = network.state_dict()
+    fitting = {k: v for k, v in theirs.items() if k in ours and v.shape == ours[k].shape}
+    if len(fitting) < len(ours) / 2:
+        raise ValueError(f"{path} fits {len(fitting)} of the network's {len(ours)} arrays")
+    network.load_state_dict(ours | fitting)
+
+
+def precision(module: Any, config: Config) -> str:
+    """Lightning's name of the number format: the one asked for, or the faster of two steps each."""
+    names = {"bf16": "bf16-mixed", "fp32": "32-true"}
+    if config.precision != "auto":
+        return names[config.precision]
+    if torch.cuda.is_available():
+        return names["bf16"] if torch.cuda.is_bf16_supported() else names["fp32"]
+    times = {name: _seconds(module, config, bf16=name == "bf16") for name in names}
+    return names[min(times, key=lambda name: times[name])]
+
+
+def _seconds(module: Any, config: Config, *, bf16: bool) -> float:
+    """Seconds of the second training step on an empty batch; weights and statistics are kept."""
+    kept = {k: v.clone() for k, v in module.network.state_dict().items()}
+    crop = torch.zeros(config.batch, *config.size, 3, dtype=torch.uint8)
+    spent = 0.0
+    for _ in range(2):
+        started = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            raw = module(crop)
+        (raw[0] if isinstance(raw, tuple) else raw).float().mean().backward()
+        spent = time.perf_counter() - started
+    module.zero_grad(set_to_none=True)
+    module.network.load_state_dict(kept)
+    return spent
