@@ -1,0 +1,48 @@
+import cv2
+import numpy as np
+import pytest
+
+from posegram.data import folder
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for name in ("b10.png", "b9.png", "A2.png", "b9b.png", ".hidden.png"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((4, 6, 3), dtype=np.uint8))
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "album.png").mkdir()
+    return tmp_path
+
+
+def test_pictures_come_in_natural_order(photos):
+    names = [p.name for p in folder.images_in(photos)]
+    assert names == ["A2.png", "b9.png", "b9b.png", "b10.png"]
+
+
+def test_the_box_is_the_whole_picture(photos):
+    assert folder.read(photos)[0].box.tolist() == [-0.5, -0.5, 5.5, 3.5]
+
+
+def test_nobody_has_a_labelled_joint(photos):
+    assert not any(s.visible.any() for s in folder.read(photos))
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="gone: no such folder"):
+        folder.images_in(tmp_path / "gone")
+
+
+def test_a_file_is_no_folder(photos):
+    with pytest.raises(ValueError, match=r"b9\.png: is a file, wanted a folder"):
+        folder.images_in(photos / "b9.png")
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="holds no picture"):
+        folder.read(tmp_path)
+
+
+def test_an_unreadable_picture_is_named(photos):
+    (photos / "c.png").write_text("no picture")
+    with pytest.raises(ValueError, match=r"c\.png: is not a readable picture"):
+        folder.read(photos)

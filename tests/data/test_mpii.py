@@ -1,0 +1,211 @@
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+
+from posegram.data import mpii
+
+sys.path.insert(0, str(Path(__file__).parent))
+import release
+
+
+@pytest.fixture
+def mat(tmp_path):
+    return release.save(tmp_path / "mpii.mat")
+
+
+def test_people_without_a_labelled_joint_are_left_out(mat):
+    assert [s.image.name for s in mpii.read(mat)] == ["000000000.jpg"] * 2 + ["000000003.jpg"]
+
+
+def test_joints_in_any_order_land_on_their_rows_counted_from_0(mat):
+    sample = mpii.read(mat)[0]
+    wanted = {9: (49, 19.5), 8: (50, 29), 0: (-1, 249), 1: (199, 199), 2: (0, 0)}
+    assert {row: tuple(sample.xy[row]) for row in wanted} == wanted
+
+
+def test_flags_may_be_numbers_characters_or_empty(mat):
+    sample = mpii.read(mat)[0]
+    assert sample.visible.tolist() == [2, 1, 1, 0, 0, 0, 0, 0, 2, 2] + [0] * 6
+
+
+def test_the_head_is_06_of_the_head_boxes_diagonal(mat):
+    assert mpii.read(mat)[0].head == pytest.approx(0.6 * 50)
+
+
+def test_the_box_is_the_square_of_published_code(mat):
+    # centre (100, 200) counted from 0, moved down by 15 x 1.5; side 300
+    assert mpii.read(mat)[0].box.tolist() == [-50, 72.5, 250, 372.5]
+
+
+def test_somebody_without_scale_is_boxed_by_joints(mat):
+    box = mpii.read(mat)[2].box
+    np.testing.assert_allclose(box, [49 - 0.57, 19.5 - 0.57, 50 + 0.57, 29 + 0.57], atol=1e-4)
+
+
+def test_the_training_split_is_by_img_train(mat):
+    assert len(mpii.read(mat, split="train")) == 3
+
+
+def test_the_test_split_keeps_people_without_labels(mat):
+    found = mpii.read(mat, split="test")
+    assert [(s.image.name, s.visible.any()) for s in found] == [("000000002.jpg", False)]
+
+
+def test_single_keeps_the_well_separated_people(mat):
+    found = mpii.read(mat, single=True)
+    assert [int((s.visible > 0).sum()) for s in found] == [5, 16, 2]
+
+
+def test_single_numbers_are_positions_in_the_image(tmp_path):
+    entries = release.images()
+    entries[0] = (*entries[0][:2], [3])
+    found = mpii.read(release.save(tmp_path / "m.mat", entries), single=True)
+    assert [int((s.visible > 0).sum()) for s in found] == [16, 2]
+
+
+def test_a_release_of_one_image_and_one_person_is_read(tmp_path):
+    path = release.save(tmp_path / "m.mat", release.images()[3:])
+    assert len(mpii.read(path)) == 1
+
+
+def test_a_release_without_single_person_is_read(tmp_path):
+    assert len(mpii.read(release.save(tmp_path / "m.mat", single_person=None))) == 3
+
+
+def test_an_unknown_split_is_refused(mat):
+    with pytest.raises(ValueError, match="no split 'valid'; there are train, test"):
+        mpii.read(mat, split="valid")
+
+
+@pytest.mark.parametrize("missing", ["annolist", "img_train"])
+def test_a_release_without_a_part_is_refused(tmp_path, missing):
+    path = release.save(tmp_path / "m.mat", **{missing: None})
+    with pytest.raises(ValueError, match=r"m\.mat: has no struct `RELEASE` with"):
+        mpii.read(path)
+
+
+def test_parts_of_different_lengths_are_refused(tmp_path):
+    path = release.save(tmp_path / "m.mat", img_train=np.ones((1, 3)))
+    with pytest.raises(ValueError, match="count 4, 3 and 4 images"):
+        mpii.read(path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (release.point(16, 1, 1, 1), "joint id 16 is not among 0 to 15"),
+        (release.point(0, 1, np.nan, 1), "nan is not a finite number"),
+        ({"id": np.uint8(1)}, "has no attribute 'x'"),
+        (release.point(3, 1, 1, 1) | {"x": np.zeros((0, 0))}, "wanted one number, found 0"),
+    ],
+)
+def test_a_wrong_person_is_named(tmp_path, wrong, message):
+    entries = release.images()
+    entries[3][1].append(release.person([wrong]))
+    path = release.save(tmp_path / "m.mat", entries)
+    with pytest.raises(ValueError, match=r"m\.mat: image 4, person 2 is wrong: .*" + message):
+        mpii.read(path)
+
+
+def test_a_truncated_release_is_refused(mat):
+    mat.write_bytes(mat.read_bytes()[: mat.stat().st_size // 2])
+    with pytest.raises(ValueError, match=r"mpii\.mat: not a readable MATLAB file"):
+        mpii.read(mat)
+
+
+def _listed(**changes):
+    person = {"image": "a.jpg", "center": [101, 201], "scale": 1.5}
+    person["joints"] = [[-1, -1], *([10.5 + n, 20] for n in range(15))]
+    person["joints_vis"] = [0] + [1] * 15
+    return person | changes
+
+
+def _list(tmp_path, *people):
+    (tmp_path / "valid.json").write_text(json.dumps(people))
+    return tmp_path / "valid.json"
+
+
+def test_a_list_is_counted_from_0(tmp_path):
+    assert mpii.read(_list(tmp_path, _listed()))[0].xy[1].tolist() == [9.5, 19]
+
+
+def test_in_a_list_labelled_means_seen(tmp_path):
+    assert mpii.read(_list(tmp_path, _listed()))[0].visible.tolist() == [0] + [2] * 15
+
+
+def test_the_box_of_a_list_is_that_of_the_release(tmp_path):
+    assert mpii.read(_list(tmp_path, _listed()))[0].box.tolist() == [-50, 72.5, 250, 372.5]
+
+
+def test_a_list_without_labels_gives_boxes(tmp_path):
+    person = {k: v for k, v in _listed().items() if not k.startswith("joints")}
+    assert not mpii.read(_list(tmp_path, person))[0].visible.any()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"joints": [[1, 2]] * 14}, r"joints \(14, 2\) and joints_vis \(16,\), wanted \(16, 2\)"),
+        ({"joints": [[1, 2]] * 15 + [[1]]}, "inhomogeneous"),
+        ({"joints": [[float("nan"), 2]] * 16}, "not a finite number"),
+        ({"scale": "tall"}, "could not convert"),
+        ({"center": [1]}, "not enough values"),
+    ],
+)
+def test_a_wrong_person_of_a_list_is_named(tmp_path, change, message):
+    path = _list(tmp_path, _listed(), _listed(**change))
+    with pytest.raises(ValueError, match=r"valid\.json: person 1 is wrong: .*" + message):
+        mpii.read(path)
+
+
+def test_a_person_of_a_list_without_a_field_is_named(tmp_path):
+    person = _listed()
+    del person["image"]
+    with pytest.raises(ValueError, match=r"valid\.json: person 0 lacks 'image'"):
+        mpii.read(_list(tmp_path, person))
+
+
+def test_a_list_has_no_split(tmp_path):
+    with pytest.raises(ValueError, match="a list has no `img_train`"):
+        mpii.read(_list(tmp_path, _listed()), split="train")
+
+
+def test_the_validation_list_has_2958_people_in_2729_images(shared):
+    found = mpii.read(shared / "references" / "mpii" / "valid.json")
+    assert (len(found), len({s.image for s in found})) == (2958, 2729)
+
+
+def test_the_sample_images_are_found_beside_their_list(shared):
+    found = mpii.read(shared / "data" / "samples" / "mpii" / "test_mpii.json")
+    assert [s.image.exists() for s in found] == [True] * 5
+
+
+def test_original_entries_of_the_release_give_the_people_of_the_list(shared, tmp_path):
+    listed = mpii.read(shared / "references" / "mpii" / "valid.json")
+    source = shared / "references" / "metrics" / "mpii" / "detections.mat"
+    original = scipy.io.loadmat(source)["annolist"]["annorect"]
+    rows = [
+        {"image": release.struct(name=s.image.name), "annorect": rects}
+        for s, rects in zip(listed, original[0], strict=True)
+    ]
+    fields = {"annolist": release.structs(*rows), "img_train": np.ones((1, len(rows)))}
+    scipy.io.savemat(tmp_path / "m.mat", {"RELEASE": release.struct(**fields)})
+    found = mpii.read(tmp_path / "m.mat")
+    np.testing.assert_allclose([s.xy for s in found], [s.xy for s in listed], atol=1e-3)
+    np.testing.assert_allclose([s.box for s in found], [s.box for s in listed], atol=1e-3)
+    assert [(s.visible > 0).tolist() for s in found] == [(s.visible > 0).tolist() for s in listed]
+
+
+def test_head_sizes_are_those_of_the_published_evaluation(shared, tmp_path):
+    folder = shared / "references" / "metrics" / "mpii"
+    boxes = scipy.io.loadmat(folder / "detections_our_format.mat")["headboxes_src"]
+    wanted = 0.6 * np.linalg.norm(boxes[1].astype(float) - boxes[0], axis=0)
+    original = scipy.io.loadmat(folder / "detections.mat")["annolist"]["annorect"][0]
+    rows = [{"image": release.struct(name="a.jpg"), "annorect": rects} for rects in original]
+    fields = {"annolist": release.structs(*rows), "img_train": np.ones((1, len(rows)))}
+    scipy.io.savemat(tmp_path / "m.mat", {"RELEASE": release.struct(**fields)})
+    np.testing.assert_allclose([s.head for s in mpii.read(tmp_path / "m.mat")], wanted, atol=1e-3)

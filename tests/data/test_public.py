@@ -1,0 +1,114 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+import scipy.io
+
+from posegram import data
+from posegram.data import coco
+
+JOINTS = np.arange(3 * 14 * 5, dtype=float).reshape(3, 14, 5)
+
+
+@pytest.fixture
+def lsp(tmp_path):
+    scipy.io.savemat(tmp_path / "joints.mat", {"joints": JOINTS})
+    return tmp_path / "joints.mat"
+
+
+@pytest.fixture
+def people(lsp):
+    """A COCO file with the five people of the LSP file."""
+    return coco.write(lsp.parent / "people.json", data.read(str(lsp)))
+
+
+def test_every_reader_is_called_with_a_path_and_a_folder(tmp_path):
+    for read in data.READERS.values():
+        with pytest.raises(FileNotFoundError):
+            read(tmp_path / "gone.mat", tmp_path / "gone")
+
+
+def test_a_reader_can_be_named(lsp):
+    assert len(data.read(f"lsp:{lsp}")) == 5
+
+
+@pytest.mark.parametrize(("spec", "count"), [("#2-4", 3), ("#4-", 2), ("#5-5", 1), ("", 5)])
+def test_a_range_counts_from_1_and_holds_both_ends(people, spec, count):
+    assert len(data.read(f"{people}{spec}")) == count
+
+
+def test_a_range_of_lsp_is_of_image_numbers(lsp):
+    assert [s.image.name for s in data.read(f"{lsp}#2-3")] == ["im0002.jpg", "im0003.jpg"]
+
+
+@pytest.mark.parametrize("range_", ["#0-3", "#4-2", "#1-6"])
+def test_a_range_beyond_the_people_is_refused(people, range_):
+    with pytest.raises(ValueError, match="holds people 1 to 5, so not"):
+        data.read(f"{people}{range_}")
+
+
+def test_an_unknown_reader_lists_the_known_ones():
+    with pytest.raises(ValueError, match="no reader 'voc'; there are coco, folder, lsp, mpii"):
+        data.read("voc:somewhere")
+
+
+def test_a_missing_path_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"gone\.json: no such file or folder"):
+        data.read(str(tmp_path / "gone.json"))
+
+
+def test_the_images_folder_is_passed_on(people, tmp_path):
+    assert data.read(str(people), tmp_path / "x")[0].image.parent == tmp_path / "x"
+
+
+def test_a_folder_with_joints_mat_is_lsp(lsp):
+    assert len(data.read(str(lsp.parent))) == 5
+
+
+def test_a_json_list_of_people_is_mpii(tmp_path):
+    person = {"image": "a.jpg", "center": [10, 10], "scale": 1}
+    (tmp_path / "list.json").write_text(json.dumps([person]))
+    assert data.read(str(tmp_path / "list.json"))[0].skeleton.name == "mpii16"
+
+
+def test_a_mat_file_with_a_release_is_mpii(tmp_path):
+    scipy.io.savemat(tmp_path / "a.mat", {"RELEASE": {"other": 1}})
+    with pytest.raises(ValueError, match="has no struct `RELEASE` with `annolist`"):
+        data.read(str(tmp_path / "a.mat"))
+
+
+def test_a_folder_of_pictures_is_read_as_such(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((5, 6, 3), dtype=np.uint8))
+    assert len(data.read(str(tmp_path))) == 1
+
+
+def test_a_folder_of_pictures_with_texts_is_yolo(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((5, 6, 3), dtype=np.uint8))
+    (tmp_path / "a.txt").write_text("0 0.5 0.5 0.5 0.5\n0 0.5 0.5 0.5 0.5")
+    assert len(data.read(str(tmp_path))) == 2
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", "3", '[{"image_id": 1, "keypoints": []}]'])
+def test_other_json_is_refused(tmp_path, value):
+    (tmp_path / "a.json").write_text(value)
+    with pytest.raises(ValueError, match=r"a\.json: is neither a COCO annotation file nor"):
+        data.read(str(tmp_path / "a.json"))
+
+
+def test_another_mat_file_is_refused_by_what_it_holds(tmp_path):
+    scipy.io.savemat(tmp_path / "a.mat", {"some": 1})
+    with pytest.raises(ValueError, match=r"a\.mat: holds some, but neither MPII's RELEASE"):
+        data.read(str(tmp_path / "a.mat"))
+
+
+def test_another_file_wants_its_reader_named(tmp_path):
+    (tmp_path / "a.csv").write_text("x")
+    with pytest.raises(ValueError, match=r"a\.csv: say how to read it, as reader:path"):
+        data.read(str(tmp_path / "a.csv"))
+
+
+def test_every_writer_writes_what_its_reader_reads(lsp, tmp_path):
+    people = data.read(str(lsp))
+    for name, write in data.WRITERS.items():
+        assert len(data.read(f"{name}:{write(tmp_path / 'out', people)}")) == 5
