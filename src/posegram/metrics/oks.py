@@ -121,7 +121,8 @@ def _matches(by_image: list[dict[str, Any] | None]) -> Matches:
     score = np.concatenate([one["dtScores"] for _, one in rows])
     image = np.concatenate([np.full(len(one["dtScores"]), n, dtype=np.int64) for n, one in rows])
     order = np.argsort(-score, kind="stable")  # ties stay in image order, as in pycocotools
-    hit, skipped = hit[:, order].astype(bool), skipped[:, order].astype(bool)
+    order = order[~skipped[:, order].all(axis=0)]  # what never counts costs time in every resample
+    hit, skipped = hit[:, order], skipped[:, order]
     return Matches(hit & ~skipped, ~hit & ~skipped, image[order], wanted)
 
 

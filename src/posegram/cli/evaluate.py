@@ -1,0 +1,299 @@
+"""`posegram evaluate`: how good a model or a file of predictions is on labelled people."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from posegram import data
+from posegram.data import door
+from posegram.infer import evaluate as measure
+from posegram.infer.evaluate import Predicted, Report
+from posegram.infer.load import load
+from posegram.metrics import METRICS
+from posegram.metrics.pck import head_size
+from posegram.pose import Floats, Sample
+
+__all__ = ["evaluate"]
+
+_HEADS = "headboxes_src"  # the variable's name in the files of MPII's published predictions
+
+
+@dataclass(frozen=True, eq=False)
+class _File:
+    """A file of predictions: one per sample, or COCO results, or both views of the same."""
+
+    path: Path
+    rows: Predicted | None  # None where COCO results cannot be paired with the labelled people
+    results: list[dict[str, Any]] | None  # None where the file holds no COCO results
+
+
+@dataclass(frozen=True, eq=False)
+class _Truth:
+    samples: list[Sample]
+    path: Path
+    coco: dict[str, Any] | None  # the content of a COCO annotation file
+
+
+def evaluate(
+    truth: str = typer.Argument(
+        ..., help="Labels: reader:path, or a path whose reader is guessed.", metavar="TRUTH"
+    ),
+    images: Path | None = typer.Option(None, help="Folder of the pictures [beside the labels]."),
+    model: str = typer.Option("", help="A bundled model or an .onnx or .ckpt file."),
+    predictions: Path | None = typer.Option(
+        None,
+        help="Predictions instead of a model: COCO results (.json), or one person per labelled "
+        "person in their order, as JSON lists of [x, y] or a .npy of (N, K, 2); pixels from 0.",
+    ),
+    compare: Path | None = typer.Option(
+        None, help="A second file of predictions, tested against the first in pairs."
+    ),
+    heads: Path | None = typer.Option(
+        None, help=f"MPII head boxes for PCKh: a .mat with {_HEADS} (2, 2, N), in people's order."
+    ),
+    metric: str = typer.Option("all", help=f"One of {', '.join(METRICS)}, all."),
+    resamples: int = typer.Option(2000, min=100, help="Bootstrap resamples of whole images."),
+    out: Path | None = typer.Option(None, "--out", "-o", help="Write the report as JSON."),
+) -> None:
+    """Measure a model, or a file of predictions, on labelled people.
+
+    A model gets the labelled people's boxes. Every number comes with its protocol and a 95%
+    interval. With --compare, each difference of two files gets an interval and a verdict.
+    """
+    names = tuple(METRICS) if metric == "all" else (metric,)
+    if metric not in {*METRICS, "all"}:
+        raise ValueError(f"no metric {metric!r}; there are {', '.join([*METRICS, 'all'])}")
+    if model and predictions:
+        raise ValueError("give --model or --predictions, not both")
+    if compare and not predictions:
+        raise ValueError("--compare tests two files: give the first one with --predictions")
+    for path in (predictions, compare):
+        if path is not None:
+            door.require(path, "file of predictions")
+    known = _truth(truth, images, heads)
+    if predictions is None:
+        estimate = load(model)
+        found = measure.predict(estimate, known.samples, watch=_watched)
+        reports = [measure.evaluate(found, known.samples, metrics=names, resamples=resamples)]
+    else:
+        files = [_file(path, known) for path in (predictions, compare) if path is not None]
+        reports = _reports(files, known, names, resamples)
+    _show(reports)
+    if out is not None:
+        door.save_json(out, [r.to_dict() for r in reports] if compare else reports[0].to_dict())
+
+
+def _watched(paths: list[Path]) -> Iterable[Path]:
+    """The paths one by one, with a bar on a terminal."""
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+    return track(paths, "images", console=console, transient=True, disable=hidden)
+
+
+def _show(reports: Sequence[Report]) -> None:
+    for report in reports:
+        # of three reports, only the comparison keeps its table of joints
+        long = len(reports) == 1 or report is reports[-1]
+        typer.echo(str(report if long else replace(report, by_joint=())))
+        typer.echo("")
+
+
+def _truth(spec: str, images: Path | None, heads: Path | None) -> _Truth:
+    samples = data.read(spec, images)
+    if not samples:
+        raise ValueError(f"{spec}: holds nobody with a labelled joint")
+    reader, _, rest = spec.partition(":")
+    path = Path(rest if reader in data.READERS else spec)
+    if heads is not None:
+        samples = _with_heads(samples, heads)
+    coco = None
+    if path.suffix.lower() == ".json" and path.is_file():
+        whole = door.load_json(path)
+        if isinstance(whole, dict) and {"images", "annotations"} <= set(whole):
+            coco = whole
+    return _Truth(samples, path, coco)
+
+
+def _with_heads(samples: Sequence[Sample], path: Path) -> list[Sample]:
+    """The samples with head sizes (pixels) from MPII head boxes in the samples' order."""
+    variables = door.load_mat(path)
+    if _HEADS not in variables:
+        raise ValueError(f"{path}: has no variable {_HEADS}")
+    corners = np.asarray(variables[_HEADS])
+    if corners.shape == (2, 2):  # one person; the reader drops axes of length 1
+        corners = corners[..., None]
+    if corners.shape != (2, 2, len(samples)):
+        wanted = (2, 2, len(samples))
+        raise ValueError(f"{path}: {_HEADS} has shape {corners.shape}, wanted {wanted}")
+    # axes: corner, x or y, person; a size does not care whether pixels count from 0 or 1
+    sizes = head_size(corners.transpose(2, 0, 1).reshape(-1, 4).astype(np.float64))
+    return [replace(s, head=float(size)) for s, size in zip(samples, sizes, strict=True)]
+
+
+def _file(path: Path, truth: _Truth) -> _File:
+    if path.suffix.lower() == ".npy":
+        return _File(path, _rows(path, _load_npy(path), truth), None)
+    if path.suffix.lower() != ".json":
+        raise ValueError(f"{path}: predictions are a .json or a .npy file")
+    value = door.load_json(path)
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"{path}: holds no list of predictions")
+    if not isinstance(value[0], dict):
+        return _File(path, _rows(path, value, truth), None)
+    if truth.coco is None or len(truth.samples) != len(_labelled(truth.coco)):
+        raise ValueError(
+            f"{path}: COCO results are scored against a whole COCO annotation file, and "
+            f"{truth.path} is none or only a part of it was asked for"
+        )
+    return _File(path, _paired(path, value, truth), value)
+
+
+def _load_npy(path: Path) -> Any:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as fault:
+        raise ValueError(f"{path}: not a readable .npy file, perhaps cut off ({fault})") from fault
+
+
+def _rows(path: Path, value: Any, truth: _Truth) -> Predicted:
+    """Predictions (N, K, 2), or (N, K, 3) with scores, in the samples' order."""
+    skeleton = truth.samples[0].skeleton
+    wanted = f"({len(truth.samples)}, {len(skeleton)}, 2)"
+    order = f"one {skeleton.name} person per labelled person, in the order of {truth.path}"
+    try:
+        array: Floats = np.asarray(value, dtype=np.float32)  # null becomes NaN: not predicted
+    except (ValueError, TypeError) as fault:
+        text = f"{path}: its lists hold no {wanted} numbers, {order} ({fault})"
+        raise ValueError(text) from fault
+    if array.shape[:2] != (len(truth.samples), len(skeleton)) or array.shape[2:] not in (
+        (2,),
+        (3,),
+    ):
+        raise ValueError(f"{path}: has shape {array.shape}, wanted {wanted}: {order}")
+    return Predicted(array[..., :2], array[..., 2] if array.shape[2] == 3 else None)
+
+
+def _labelled(coco: dict[str, Any]) -> list[int]:
+    """Places of the annotations that `data.coco.read` makes samples of, in its order."""
+    return [
+        place
+        for place, label in enumerate(coco["annotations"])
+        if not label.get("iscrowd") and any(v > 0 for v in label.get("keypoints", ())[2::3])
+    ]
+
+
+def _paired(path: Path, results: list[dict[str, Any]], truth: _Truth) -> Predicted | None:
+    """The results as one row per sample; None where they are not one per annotation, in order.
+
+    `posegram predict --boxes` writes one entry for every box of the file; others leave out
+    people without labelled joints.
+    """
+    coco = truth.coco or {}
+    whole = list(range(len(coco["annotations"])))
+    boxed = [place for place in whole if coco["annotations"][place].get("bbox")]
+    labelled = _labelled(coco)
+    entries = defaultdict(list)
+    for number, one in enumerate(results):
+        if not isinstance(one, dict) or not {"image_id", "keypoints"} <= set(one):
+            raise ValueError(f"{path}: result {number} lacks image_id or keypoints")
+        entries[one["image_id"]].append(one["keypoints"])
+    for places in (boxed, whole, labelled):
+        slots = defaultdict(list)
+        for place in places:
+            slots[coco["annotations"][place]["image_id"]].append(place)
+        if all(len(slots[image]) == len(given) for image, given in entries.items()):
+            by_place = {p: k for image, given in entries.items()
+                        for p, k in zip(slots[image], given, strict=True)}  # fmt: skip
+            return _by_sample(path, [by_place.get(place) for place in labelled], truth)
+    return None
+
+
+def _by_sample(path: Path, keypoints: Sequence[Any], truth: _Truth) -> Predicted:
+    joints = len(truth.samples[0].skeleton)
+    nothing = [float("nan")] * (3 * joints)
+    value = [nothing if one is None else one for one in keypoints]
+    try:
+        rows = np.asarray(value, dtype=np.float32).reshape(len(value), joints, 3)
+    except (ValueError, TypeError) as fault:
+        raise ValueError(f"{path}: a result must have 3 x {joints} keypoint numbers") from fault
+    absent = (rows == 0).all(axis=-1, keepdims=True)  # how COCO results say "not predicted"
+    xy = np.where(absent, np.float32(np.nan), rows[..., :2])
+    # some tools write other things than probabilities as the third number
+    sure = np.nan_to_num(rows[..., 2])
+    return Predicted(xy, sure if ((sure >= 0) & (sure <= 1)).all() else None)
+
+
+def _reports(
+    files: Sequence[_File], truth: _Truth, names: Sequence[str], resamples: int
+) -> list[Report]:
+    """A report for each file and, behind them, the comparison of two."""
+    if all(one.results is not None for one in files):
+        parts = _results_reports(files, truth, names, resamples)
+    else:
+        parts = _rows_reports(files, truth, names, resamples)
+    titled = [replace(p, title=f"{f.path.name}: {p.title}") for p, f in
+              zip(parts[: len(files)], files, strict=True)]  # fmt: skip
+    return titled + parts[len(files) :]
+
+
+def _rows_reports(
+    files: Sequence[_File], truth: _Truth, names: Sequence[str], resamples: int
+) -> list[Report]:
+    rows = []
+    for one in files:
+        if one.rows is None:
+            raise ValueError(
+                f"{one.path}: metrics other than ap need one result per annotation of "
+                f"{truth.path}, in its order; this file has others, so ask for --metric ap"
+            )
+        rows.append(one.rows)
+    reports = [
+        measure.evaluate(one, truth.samples, metrics=names, resamples=resamples) for one in rows
+    ]
+    if len(rows) == 2:
+        first, second = rows
+        reports.append(
+            measure.compare(first, second, truth.samples, metrics=names, resamples=resamples)
+        )
+    return reports
+
+
+def _results_reports(
+    files: Sequence[_File], truth: _Truth, names: Sequence[str], resamples: int
+) -> list[Report]:
+    """AP of COCO results on the whole annotation file; other metrics where rows can be paired."""
+    if "ap" not in names:
+        return _rows_reports(files, truth, names, resamples)
+    coco, results = truth.coco or {}, [one.results or [] for one in files]
+    skeleton = truth.samples[0].skeleton
+    found = [
+        measure.evaluate_results(coco, one, skeleton=skeleton, resamples=resamples)
+        for one in results
+    ]
+    if len(results) == 2:
+        found.append(
+            measure.compare_results(coco, *results, skeleton=skeleton, resamples=resamples)
+        )
+    others = tuple(name for name in names if name != "ap")
+    if not others:
+        return found
+    if any(one.rows is None for one in files):
+        note = "only ap: the results are not one per annotation, in the file's order"
+        return [replace(one, notes=(*one.notes, note)) for one in found]
+    pages = _rows_reports(files, truth, others, resamples)
+    return [_joined(page, ap) for page, ap in zip(pages, found, strict=True)]
+
+
+def _joined(page: Report, ap: Report) -> Report:
+    """AP of the whole file behind the numbers of its labelled people."""
+    note = f"AP is over all {ap.images:,} images of the annotation file, crowds ignored"
+    return replace(page, numbers=page.numbers + ap.numbers, notes=(*page.notes, note))
