@@ -1,0 +1,64 @@
+"""`posegram models`: what is bundled, and what a model file says of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from posegram.infer.load import BUNDLED, DEFAULT, bundled, load_network
+from posegram.pose import Card
+
+__all__ = ["info", "list_models", "models"]
+
+models = typer.Typer(no_args_is_help=True, help="List the bundled models; read a model's card.")
+
+
+@models.command("list")
+def list_models() -> None:
+    """List the bundled models with their size, kind, joints and licence."""
+    table = Table(box=box.SIMPLE)
+    for title in ("model", "file", "kind", "input", "skeleton", "licence"):
+        table.add_column(title)
+    for name in BUNDLED:
+        try:
+            path = bundled(name)
+        except FileNotFoundError:
+            table.add_row(name, "not in this installation")
+            continue
+        card, _ = load_network(path, threads=1)
+        mark = f"{name} (default)" if name == DEFAULT else name
+        size = f"{path.stat().st_size / 1e6:.1f} MB"
+        table.add_row(mark, size, card.kind, _pixels(card), card.skeleton.name, card.licence)
+    Console(width=None if Console().is_terminal else 120).print(table)
+
+
+@models.command()
+def info(
+    model: str = typer.Argument(..., help="A bundled name or an .onnx or .ckpt file."),
+) -> None:
+    """Show a model's card: what it takes and gives, its training data and its scores."""
+    card, _ = load_network(model, threads=1)
+    path = bundled(model) if model in BUNDLED else Path(model)
+    rows = {
+        "name": card.name,
+        "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
+        "kind": card.kind,
+        "input": f"{_pixels(card)} pixels, crop {card.margin:g} x the person's box",
+        "skeleton": f"{card.skeleton.name}: {', '.join(card.skeleton.joints)}",
+        "calibration": "slope {:g}, offset {:g}".format(*card.calibration),
+        "licence": card.licence,
+        "data": ", ".join(card.data) or "not stated",
+        "scores": ", ".join(f"{k} {v:g}" for k, v in card.scores.items()) or "not stated",
+        "settings": ", ".join(f"{k} {v}" for k, v in card.settings.items()) or "none",
+    }
+    for key, value in rows.items():
+        typer.echo(f"{key:<12} {value}")
+
+
+def _pixels(card: Card) -> str:
+    height, width = card.size
+    return f"{width}x{height}"

@@ -1,0 +1,59 @@
+import pytest
+
+import tiny
+from posegram.cli import main
+from posegram.infer import load as module
+from posegram.infer.load import BUNDLED, DEFAULT
+
+
+def run(*args):
+    """Exit code of one run of `posegram models`."""
+    with pytest.raises(SystemExit) as stop:
+        main(["models", *map(str, args)])
+    return stop.value.code
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    """A package folder whose weights are tiny stand-ins."""
+    (tmp_path / "weights").mkdir()
+    monkeypatch.setattr(module, "files", lambda package: tmp_path)
+    for file in BUNDLED.values():
+        tiny.constant(tmp_path / "weights" / file)
+    return tmp_path / "weights"
+
+
+def test_the_list_names_every_bundled_model_with_its_facts(weights, capsys):
+    assert run("list") == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name in BUNDLED:
+        (line,) = [row for row in lines if row.split()[:1] == [name]]
+        for fact in ("MB", "regression", "48x64", "lsp14", "Apache-2.0"):
+            assert fact in line
+
+
+def test_the_list_marks_the_default(weights, capsys):
+    run("list")
+    assert f"{DEFAULT} (default)" in capsys.readouterr().out
+
+
+def test_the_list_tells_of_a_model_that_is_not_installed(weights, capsys):
+    (weights / BUNDLED[DEFAULT]).unlink()
+    assert run("list") == 0
+    assert "not in this installation" in capsys.readouterr().out
+
+
+def test_a_models_card_is_shown_by_name(weights, capsys):
+    assert run("info", DEFAULT) == 0
+    assert "right_ankle, right_knee" in capsys.readouterr().out
+
+
+def test_a_models_card_is_shown_by_path(tmp_path, capsys):
+    assert run("info", tiny.colours(tmp_path / "m.onnx")) == 0
+    told = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert (told["name"], told["kind"], told["data"]) == ("colours", "heatmap", "spots")
+
+
+def test_an_unknown_model_is_misuse(capsys):
+    assert run("info", "nonesuch") == 2
+    assert "posegram: no model 'nonesuch'; bundled are" in capsys.readouterr().err

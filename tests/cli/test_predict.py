@@ -1,0 +1,443 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+import tiny
+from posegram import image as pictures
+from posegram.cli import main
+from posegram.pose import BODY19, COCO17, LSP14, MPII16
+
+
+@pytest.fixture
+def model(tmp_path):
+    return tiny.constant(tmp_path / "model.onnx", skeleton=COCO17)
+
+
+def photo(path, height=120, width=100):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pictures.write(path, np.full((height, width, 3), 128, dtype=np.uint8))
+    return path
+
+
+def run(*args):
+    """Exit code of one run of `posegram predict`."""
+    with pytest.raises(SystemExit) as stop:
+        main(["predict", *map(str, args)])
+    return stop.value.code
+
+
+def load(path):
+    return json.loads(path.read_text())
+
+
+def listing(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+# what a photo's results are
+
+
+def test_a_photo_gives_a_picture_and_json(tmp_path, model):
+    assert run(photo(tmp_path / "street.png"), "--out", tmp_path / "out", "--model", model) == 0
+    assert listing(tmp_path / "out") == ["street.json", "street.png"]
+
+
+def test_the_json_holds_names_pixels_and_scores(tmp_path):
+    truth = np.array([[20, 30], [70, 55], [40, 80]])
+    pictures.write(tmp_path / "spots.png", tiny.spots(truth, (128, 128)))
+    model = tiny.colours(tmp_path / "m.onnx")
+    run(tmp_path / "spots.png", "--out", tmp_path / "out", "--model", model)
+    (person,) = load(tmp_path / "out" / "spots.json")["people"]
+    found = [(person["joints"][j]["x"], person["joints"][j]["y"]) for j in tiny.RGB.joints]
+    np.testing.assert_allclose(found, truth, atol=1.0)
+
+
+def test_without_boxes_the_whole_photo_is_one_person(tmp_path, model):
+    run(photo(tmp_path / "a.png", 64, 48), "--out", tmp_path / "out", "--model", model)
+    (person,) = load(tmp_path / "out" / "a.json")["people"]
+    first = tiny.places(COCO17)[0] * (48, 64) - 0.5
+    assert (person["joints"]["nose"]["x"], person["joints"]["nose"]["y"]) == pytest.approx(first)
+
+
+def test_the_picture_has_the_photos_size_and_a_person_in_it(tmp_path, model):
+    run(photo(tmp_path / "a.png"), "--out", tmp_path / "out", "--model", model)
+    drawn = pictures.read(tmp_path / "out" / "a.png")
+    assert (drawn.shape, bool((drawn != 128).any())) == ((120, 100, 3), True)
+
+
+def test_a_threshold_hides_joints_in_the_picture(tmp_path, model):
+    args = (photo(tmp_path / "a.png"), "--out", tmp_path / "out", "--model", model)
+    run(*args, "--threshold", "1")
+    assert (pictures.read(tmp_path / "out" / "a.png") == 128).all()
+
+
+def test_pictures_are_left_out_on_request(tmp_path, model):
+    run(photo(tmp_path / "a.png"), "--out", tmp_path / "out", "--model", model, "--no-pictures")
+    assert listing(tmp_path / "out") == ["a.json"]
+
+
+def test_a_photo_lying_on_its_side_is_stood_upright(tmp_path, model):
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    PIL.Image.new("RGB", (60, 40)).save(tmp_path / "a.jpg", exif=exif)
+    run(tmp_path / "a.jpg", "--out", tmp_path / "out", "--model", model)
+    record = load(tmp_path / "out" / "a.json")
+    assert (record["width"], record["height"]) == (40, 60)
+
+
+def test_a_run_without_a_terminal_ends_with_one_line(tmp_path, model, capsys):
+    run(photo(tmp_path / "a.png"), "--out", tmp_path / "out", "--model", model)
+    told = capsys.readouterr()
+    assert (told.out, told.err) == (f"1 photos, 1 people -> {tmp_path / 'out'}\n", "")
+
+
+# the choice of joints
+
+
+@pytest.mark.parametrize("name", ["coco17", "body19", "lsp14", "mpii16"])
+def test_the_skeleton_is_chosen_by_name(tmp_path, model, name):
+    args = (photo(tmp_path / "a.png"), "--out", tmp_path / "out", "--model", model)
+    run(*args, "--skeleton", name)
+    assert load(tmp_path / "out" / "a.json")["skeleton"] == name
+
+
+def test_joints_that_the_model_lacks_are_null(tmp_path, model):
+    args = (photo(tmp_path / "a.png"), "--out", tmp_path / "out", "--model", model)
+    run(*args, "--skeleton", "lsp14")
+    (person,) = load(tmp_path / "out" / "a.json")["people"]
+    assert [j for j, at in person["joints"].items() if at is None] == ["neck", "head_top"]
+
+
+@pytest.mark.parametrize(
+    ("own", "written"),
+    [(LSP14, "lsp14"), (MPII16, "mpii16"), (COCO17, "coco17"), (BODY19, "coco17")],
+    ids=lambda s: getattr(s, "name", s),
+)
+def test_the_usual_joints_are_the_models_own_but_cocos_for_body19(tmp_path, own, written):
+    model = tiny.constant(tmp_path / "m.onnx", skeleton=own)
+    run(photo(tmp_path / "a.png"), "--out", tmp_path / "out", "--model", model)
+    assert load(tmp_path / "out" / "a.json")["skeleton"] == written
+
+
+# folders and names
+
+
+def test_a_folder_gives_the_results_of_every_photo_in_it(tmp_path, model):
+    for name in ("a.png", "b.JPG", "c.webp"):
+        photo(tmp_path / "in" / name)
+    (tmp_path / "in" / "notes.txt").write_text("not a photo")
+    run(tmp_path / "in", "--out", tmp_path / "out", "--model", model)
+    told = ["a.json", "a.png", "b.JPG", "b.json", "c.json", "c.webp"]
+    assert listing(tmp_path / "out") == told
+
+
+def test_a_folder_is_read_in_natural_order(tmp_path, model):
+    for n in (10, 9, 1):
+        photo(tmp_path / "in" / f"frame{n}.png")
+    args = ("--out", tmp_path / "out", "--model", model, "--format", "coco")
+    run(tmp_path / "in", *args)
+    names = [image["file_name"] for image in load(tmp_path / "out" / "images.json")]
+    assert names == ["frame1.png", "frame9.png", "frame10.png"]
+
+
+def test_a_photo_named_twice_is_done_once(tmp_path, model, capsys):
+    a = photo(tmp_path / "in" / "a.png")
+    run(a, tmp_path / "in", "--out", tmp_path / "out", "--model", model)
+    assert capsys.readouterr().out.startswith("1 photos")
+
+
+def test_photos_of_one_name_do_not_overwrite_each_other(tmp_path, model):
+    given = [photo(tmp_path / f / "a.png") for f in ("x", "y")] + [photo(tmp_path / "x" / "a.jpg")]
+    run(*given, "--out", tmp_path / "out", "--model", model)
+    told = {f"a{n}.json": p.as_posix() for n, p in zip(("", "_2", "_3"), given, strict=True)}
+    assert {p.name: load(p)["image"] for p in (tmp_path / "out").glob("*.json")} == told
+
+
+def test_names_that_differ_in_case_alone_do_not_overwrite_each_other(tmp_path, model):
+    given = [photo(tmp_path / "x" / "A.png"), photo(tmp_path / "y" / "a.png")]
+    run(*given, "--out", tmp_path / "out", "--model", model, "--no-pictures")
+    assert listing(tmp_path / "out") == ["A.json", "a_2.json"]
+
+
+def test_results_beside_the_photos_leave_the_photos_alone(tmp_path, model):
+    before = photo(tmp_path / "in" / "a.png").read_bytes()
+    run(tmp_path / "in", "--out", tmp_path / "in", "--model", model)
+    assert (tmp_path / "in" / "a.png").read_bytes() == before
+    assert listing(tmp_path / "in") == ["a.png", "a_2.json", "a_2.png"]
+
+
+def test_a_second_run_replaces_the_first_ones_results(tmp_path, model):
+    args = (photo(tmp_path / "a.png"), "--out", tmp_path / "out", "--model", model)
+    run(*args)
+    run(*args)
+    assert listing(tmp_path / "out") == ["a.json", "a.png"]
+
+
+# COCO results
+
+
+def boxes_file(path, images, annotations):
+    path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": []}))
+    return path
+
+
+def note(number, image, bbox, **more):
+    return {"id": number, "image_id": image, "category_id": 1, "bbox": bbox} | more
+
+
+@pytest.fixture
+def scored(tmp_path, model):
+    """Two photos, three boxes in an order across them; the COCO results of that."""
+    for name in ("street.png", "beach.png"):
+        photo(tmp_path / "in" / name)
+    images = [{"id": 70, "file_name": "street.png"}, {"id": 5, "file_name": "beach.png"}]
+    notes = [
+        note(1, 70, [10, 20, 30, 40], category_id=4),
+        note(2, 5, [0, 0, 100, 120], iscrowd=1),
+        note(3, 70, [50, 10, 24.5, 80]),
+    ]
+    path = boxes_file(tmp_path / "boxes.json", images, notes)
+    args = ("--out", tmp_path / "out", "--model", model, "--boxes", path, "--format", "coco")
+    assert run(tmp_path / "in", *args) == 0
+    return load(tmp_path / "out" / "coco_results.json")
+
+
+def test_coco_results_have_one_entry_per_given_box_in_the_files_order(scored):
+    assert [entry["image_id"] for entry in scored] == [70, 5, 70]
+
+
+def test_coco_results_take_the_category_from_the_file_of_boxes(scored):
+    assert [entry["category_id"] for entry in scored] == [4, 1, 1]
+
+
+def test_coco_results_have_the_keys_of_the_format_and_no_others(scored):
+    assert all(list(e) == ["image_id", "category_id", "keypoints", "score"] for e in scored)
+
+
+def test_coco_keypoints_are_the_pixels_that_the_box_implies(scored):
+    """By hand: the crop is 48 x 64, of 1.25 x the box grown to its aspect, around its centre."""
+    for entry, (x, y, w, h) in zip(
+        scored, [(10, 20, 30, 40), (0, 0, 100, 120), (50, 10, 24.5, 80)], strict=True
+    ):
+        tall = 1.25 * max(h, w * 64 / 48)
+        centre = np.array([x + w / 2, y + h / 2])
+        told = centre + (tiny.places(COCO17) - 0.5) * (tall * 48 / 64, tall)
+        found = np.reshape(entry["keypoints"], (17, 3))[:, :2]
+        np.testing.assert_allclose(found, told, atol=2e-3)
+
+
+def test_coco_scores_are_the_joints_probabilities_and_their_mean(scored):
+    sure = 1 / (1 + np.exp(-tiny.logits(COCO17)))
+    joints = np.reshape(scored[0]["keypoints"], (17, 3))[:, 2]
+    np.testing.assert_allclose(joints, sure, atol=1e-4)
+    assert scored[0]["score"] == pytest.approx(sure.mean(), abs=1e-5)
+
+
+def test_coco_results_come_with_pictures_but_without_a_json_per_photo(tmp_path, scored):
+    assert listing(tmp_path / "out") == ["beach.png", "coco_results.json", "street.png"]
+
+
+def test_absent_joints_are_zeros_in_coco_results(tmp_path):
+    model = tiny.constant(tmp_path / "m.onnx", skeleton=LSP14)
+    args = ("--out", tmp_path / "out", "--model", model, "--format", "coco")
+    run(photo(tmp_path / "a.png"), *args, "--skeleton", "coco17")
+    (entry,) = load(tmp_path / "out" / "coco_results.json")
+    rows = np.reshape(entry["keypoints"], (17, 3))
+    assert (rows[:5].tolist(), bool((rows[5:, 2] > 0).all())) == ([[0, 0, 0]] * 5, True)
+
+
+def test_without_boxes_ids_are_the_numbers_in_coco_file_names(tmp_path, model):
+    for name in ("000000000123.png", "000000000045.png"):
+        photo(tmp_path / "in" / name)
+    args = ("--out", tmp_path / "out", "--model", model, "--format", "coco")
+    run(tmp_path / "in", *args)
+    assert [e["image_id"] for e in load(tmp_path / "out" / "coco_results.json")] == [45, 123]
+
+
+def test_without_boxes_and_numbers_ids_are_positions_and_listed(tmp_path, model):
+    args = ("--out", tmp_path / "out", "--model", model, "--format", "coco")
+    run(photo(tmp_path / "street.png", 90, 70), photo(tmp_path / "beach.png"), *args)
+    assert load(tmp_path / "out" / "images.json") == [
+        {"id": 2, "file_name": "street.png", "width": 70, "height": 90},
+        {"id": 1, "file_name": "beach.png", "width": 100, "height": 120},
+    ]
+
+
+def test_pycocotools_takes_the_results(tmp_path, model, capsys):
+    coco = pytest.importorskip("pycocotools.coco")
+    evaluation = pytest.importorskip("pycocotools.cocoeval")
+    photo(tmp_path / "in" / "a.png")
+    box = [10, 20, 60, 80]
+    args = ("--out", tmp_path / "out", "--model", model, "--format", "coco")
+    truth = {
+        "images": [{"id": 9, "file_name": "a.png"}],
+        "categories": [{"id": 1, "name": "person"}],
+        "annotations": [note(1, 9, box, area=2000, iscrowd=0, num_keypoints=17)],
+    }
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    run(tmp_path / "in", *args, "--boxes", tmp_path / "truth.json")
+    results = tmp_path / "out" / "coco_results.json"
+    rows = np.reshape(load(results)[0]["keypoints"], (17, 3))
+    rows[:, 2] = 2  # the prediction as its own truth
+    truth["annotations"][0]["keypoints"] = rows.ravel().tolist()
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    labels = coco.COCO(str(tmp_path / "truth.json"))
+    engine = evaluation.COCOeval(labels, labels.loadRes(str(results)), "keypoints")
+    engine.evaluate()
+    engine.accumulate()
+    engine.summarize()
+    assert engine.stats[0] == pytest.approx(1.0)
+
+
+# boxes
+
+
+def test_boxes_choose_the_people_in_the_json_too(tmp_path, model):
+    a = photo(tmp_path / "a.png")
+    notes = [note(1, 1, [10, 20, 30, 40]), note(2, 1, [50, 20, 30, 40])]
+    path = boxes_file(tmp_path / "b.json", [{"id": 1, "file_name": "a.png"}], notes)
+    run(a, "--out", tmp_path / "out", "--model", model, "--boxes", path)
+    told = [[10, 20, 40, 60], [50, 20, 80, 60]]
+    assert [p["box"] for p in load(tmp_path / "out" / "a.json")["people"]] == told
+
+
+def test_a_listed_photo_without_boxes_has_nobody_in_it(tmp_path, model):
+    a = photo(tmp_path / "a.png")
+    path = boxes_file(tmp_path / "b.json", [{"id": 1, "file_name": "a.png"}], [])
+    assert run(a, "--out", tmp_path / "out", "--model", model, "--boxes", path) == 0
+    assert load(tmp_path / "out" / "a.json")["people"] == []
+
+
+def test_photos_that_the_file_of_boxes_does_not_list_are_left_out_and_told(tmp_path, model, capsys):
+    given = [photo(tmp_path / "a.png"), photo(tmp_path / "b.png")]
+    path = boxes_file(tmp_path / "x.json", [{"id": 1, "file_name": "a.png"}], [])
+    assert run(*given, "--out", tmp_path / "out", "--model", model, "--boxes", path) == 0
+    assert "1 photos are not in the file of boxes and were left out: b.png" in (
+        capsys.readouterr().err
+    )
+    assert listing(tmp_path / "out") == ["a.json", "a.png"]
+
+
+def test_a_file_of_boxes_for_other_photos_is_misuse(tmp_path, model, capsys):
+    path = boxes_file(tmp_path / "x.json", [{"id": 1, "file_name": "other.png"}], [])
+    args = ("--out", tmp_path / "out", "--model", model, "--boxes", path)
+    assert run(photo(tmp_path / "a.png"), *args) == 2
+    assert "x.json lists none of the 1 photos" in capsys.readouterr().err
+
+
+def test_a_photo_of_another_size_than_its_boxes_fails(tmp_path, model, capsys):
+    images = [{"id": 1, "file_name": "a.png", "width": 640, "height": 480}]
+    path = boxes_file(tmp_path / "x.json", images, [note(1, 1, [10, 20, 30, 40])])
+    args = ("--out", tmp_path / "out", "--model", model, "--boxes", path)
+    assert run(photo(tmp_path / "a.png"), *args) == 1
+    assert "is 100x120 pixels, but its boxes were given for 640x480" in capsys.readouterr().err
+
+
+# when things go wrong
+
+
+def test_broken_photos_are_listed_and_the_rest_is_done(tmp_path, model, capsys):
+    photo(tmp_path / "in" / "good.png")
+    (tmp_path / "in" / "bad.jpg").write_text("text")
+    (tmp_path / "in" / "empty.png").touch()
+    assert run(tmp_path / "in", "--out", tmp_path / "out", "--model", model) == 1
+    told = capsys.readouterr()
+    assert listing(tmp_path / "out") == ["good.json", "good.png"]
+    assert told.out.startswith("1 photos")
+    assert told.err.splitlines() == [
+        "posegram: 2 photos failed:",
+        f"  {tmp_path / 'in' / 'bad.jpg'} is not a readable PNG, JPEG or WebP image",
+        f"  {tmp_path / 'in' / 'empty.png'} is empty",
+    ]
+
+
+def test_a_broken_photo_does_not_shift_the_others_ids(tmp_path, model):
+    for name in ("b.png", "c.png"):
+        photo(tmp_path / "in" / name)
+    (tmp_path / "in" / "a.png").touch()
+    args = ("--out", tmp_path / "out", "--model", model, "--format", "coco")
+    assert run(tmp_path / "in", *args) == 1
+    assert [e["image_id"] for e in load(tmp_path / "out" / "coco_results.json")] == [2, 3]
+
+
+def test_a_missing_photo_among_others_is_listed_and_the_rest_is_done(tmp_path, model, capsys):
+    args = ("--out", tmp_path / "out", "--model", model)
+    assert run(photo(tmp_path / "a.png"), tmp_path / "gone.png", *args) == 1
+    assert "gone.png" in capsys.readouterr().err
+    assert listing(tmp_path / "out") == ["a.json", "a.png"]
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (["gone.png"], "there is no file gone.png"),
+        (["empty"], "the folder empty holds no photo"),
+        (["a.png", "--model", "nonesuch"], "no model 'nonesuch'; bundled are"),
+        (["a.png", "--model", "gone.onnx"], "there is no model file gone.onnx"),
+        (["a.png", "--skeleton", "coco"], "no skeleton 'coco'; there are body19"),
+        (["a.png", "--boxes", "gone.json"], "gone.json: no such file"),
+        (["a.png", "--out", "a.png"], "cannot make the folder a.png for the results"),
+        (["a.png", "--out", "a.png/sub"], "cannot make the folder a.png/sub for the results"),
+    ],
+)
+def test_misuse_is_one_sentence_and_exit_code_2(
+    tmp_path, model, monkeypatch, capsys, args, sentence
+):
+    monkeypatch.chdir(tmp_path)
+    photo(tmp_path / "a.png")
+    (tmp_path / "empty").mkdir()
+    usual = [] if "--model" in args else ["--model", str(model)]
+    usual += [] if "--out" in args else ["--out", "out"]
+    assert run(*args, *usual) == 2
+    told = capsys.readouterr().err
+    assert (told.count("\n"), told.startswith(f"posegram: {sentence}")) == (1, True)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_is_misuse(tmp_path, model, capsys):
+    (tmp_path / "out").mkdir(mode=0o500)
+    assert run(photo(tmp_path / "a.png"), "--out", tmp_path / "out", "--model", model) == 2
+    assert "cannot write to the folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "args", [[], ["a.png"], ["--out", "out"], ["a.png", "--out", "out", "--no"]]
+)
+def test_a_command_that_is_incomplete_or_unknown_is_misuse(args, capsys):
+    assert run(*args) == 2
+
+
+@pytest.mark.parametrize("value", ["-0.1", "1.1", "much"])
+def test_a_threshold_outside_0_to_1_is_misuse(value, capsys):
+    assert run("a.png", "--out", "out", "--threshold", value) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "code"), [(["a.png"], 0), (["a.png", "bad.png"], 1), (["gone.png"], 2)]
+)
+def test_the_exit_code_reaches_the_shell(tmp_path, model, names, code):
+    photo(tmp_path / "a.png")
+    (tmp_path / "bad.png").write_text("text")
+    command = [sys.executable, "-m", "posegram", "predict", *names, "--out", "out"]
+    done = subprocess.run(
+        [*command, "--model", str(model)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+
+
+def test_real_photos_with_given_boxes_score_one_entry_per_box(shared, tmp_path, model):
+    truth = shared / "data" / "coco" / "person_keypoints_train.json"
+    given = load(truth)
+    files = {image["id"]: Path(image["file_name"]).name for image in given["images"]}
+    some = sorted(files.values())[:12]
+    args = ("--out", tmp_path, "--model", model, "--boxes", truth, "--format", "coco")
+    photos = [shared / "data" / "coco" / "images" / name for name in some]
+    assert run(*photos, *args, "--no-pictures") == 0
+    told = [n["image_id"] for n in given["annotations"] if files[n["image_id"]] in some]
+    assert [e["image_id"] for e in load(tmp_path / "coco_results.json")] == told

@@ -1,0 +1,104 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from posegram.infer.records import coco_entries, image_ids, person_scores, photo_record
+from posegram.pose import COCO17, LSP14, People, Skeleton, convert
+
+PAIR = Skeleton("pair", ("nose", "tail"), (("nose", "tail"),))
+
+
+def pair():
+    xy = np.float32([[[10.25, 20.5], [np.nan, np.nan]], [[1, 2], [3, 4]]])
+    score = np.float32([[0.5, 0.0], [0.25, 0.75]])
+    return People(xy, score, np.float32([[0, 0, 50, 60], [1, 2, 3, 4]]), PAIR)
+
+
+def test_a_persons_score_is_the_mean_over_the_joints_that_exist():
+    np.testing.assert_allclose(person_scores(pair()), [0.5, 0.5])
+
+
+def test_a_person_without_joints_scores_nothing():
+    people = convert(People.none(PAIR), LSP14)
+    lost = People(
+        np.full((1, 14, 2), np.nan, np.float32),
+        np.zeros((1, 14), np.float32),
+        np.zeros((1, 4), np.float32),
+        LSP14,
+    )
+    assert (person_scores(people).tolist(), person_scores(lost).tolist()) == ([], [0.0])
+
+
+def test_a_photos_record_is_the_documented_object():
+    record = photo_record(Path("a/street.jpg"), (60, 50), pair(), "small")
+    assert record == {
+        "image": "a/street.jpg",
+        "width": 50,
+        "height": 60,
+        "model": "small",
+        "skeleton": "pair",
+        "joints": ["nose", "tail"],
+        "bones": [["nose", "tail"]],
+        "people": [
+            {
+                "box": [0, 0, 50, 60],
+                "score": 0.5,
+                "joints": {"nose": {"x": 10.25, "y": 20.5, "score": 0.5}, "tail": None},
+            },
+            {
+                "box": [1, 2, 3, 4],
+                "score": 0.5,
+                "joints": {
+                    "nose": {"x": 1, "y": 2, "score": 0.25},
+                    "tail": {"x": 3, "y": 4, "score": 0.75},
+                },
+            },
+        ],
+    }
+
+
+def test_a_photos_record_is_strict_json():
+    record = photo_record(Path("street.jpg"), (60, 50), pair(), "small")
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+
+
+def test_coco_entries_hold_x_y_score_and_zeros_for_an_absent_joint():
+    assert coco_entries(pair(), 42) == [
+        {"image_id": 42, "category_id": 1, "keypoints": [10.25, 20.5, 0.5, 0, 0, 0], "score": 0.5},
+        {"image_id": 42, "category_id": 1, "keypoints": [1, 2, 0.25, 3, 4, 0.75], "score": 0.5},
+    ]
+
+
+def test_coco_entries_take_a_category_each():
+    assert [e["category_id"] for e in coco_entries(pair(), 42, [7, 9])] == [7, 9]
+
+
+def test_coco_entries_have_51_numbers_in_cocos_skeleton():
+    (entry, _) = coco_entries(convert(pair(), COCO17), 1)
+    assert entry["keypoints"] == [10.25, 20.5, 0.5, *[0] * 48]
+
+
+@pytest.mark.parametrize(
+    ("names", "ids"),
+    [
+        (["000000000123.jpg", "000000000007.jpg"], [123, 7]),
+        (["COCO_val2014_000000000123.jpg"], [123]),
+        (["street.jpg", "beach.jpg"], [2, 1]),
+        (["street.jpg", "000000000123.jpg", "beach.jpg"], [3, 123, 2]),
+        (["beach.jpg", "000000000001.jpg"], [2, 1]),
+        (["beach.jpg", "000000000002.jpg"], [3, 2]),
+        (["a/7.jpg", "b/7.jpg"], [1, 2]),
+        (["b/x.jpg", "a/x.jpg"], [2, 1]),
+        (["im0010.jpg", "im0002.jpg"], [2, 1]),
+        ([], []),
+    ],
+)
+def test_an_image_id_is_the_number_in_the_name_or_the_position_in_name_order(names, ids):
+    assert image_ids([Path(name) for name in names]) == ids
+
+
+def test_image_ids_never_repeat():
+    names = [*(f"{n}.jpg" for n in range(1, 9)), *(f"{n:03}.jpg" for n in range(3, 6)), "x", "y"]
+    assert len(set(image_ids([Path(name) for name in names]))) == len(names)

@@ -1,0 +1,96 @@
+import subprocess
+import sys
+
+import pytest
+import typer
+
+import posegram
+from posegram import cli
+from posegram.cli import VERBS, main
+
+
+def run(*args):
+    """Exit code of one run of `posegram`."""
+    with pytest.raises(SystemExit) as stop:
+        main(list(args))
+    return stop.value.code
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Makes every verb end with that fault."""
+
+    def arrange(fault):
+        def app(args):
+            raise fault
+
+        monkeypatch.delenv("POSEGRAM_DEBUG", raising=False)
+        monkeypatch.setattr(cli, "app", app)
+
+    return arrange
+
+
+def test_the_version_is_the_packages(capsys):
+    assert run("--version") == 0
+    assert capsys.readouterr().out.strip() == posegram.__version__
+
+
+def test_help_lists_every_verb(capsys):
+    assert run("--help") == 0
+    told = capsys.readouterr().out
+    assert [verb for verb in VERBS if verb not in told] == []
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_every_verb_explains_itself(verb, capsys):
+    assert run(verb, "--help") == 0
+    assert "Usage" in capsys.readouterr().out
+
+
+def test_a_group_of_verbs_lists_them(capsys):
+    assert run("models", "--help") == 0
+    told = capsys.readouterr().out
+    assert ("list" in told, "info" in told) == (True, True)
+
+
+def test_an_unknown_verb_is_misuse(capsys):
+    assert run("dance") == 2
+    assert "No such command 'dance'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", [ValueError, FileNotFoundError, PermissionError, ImportError])
+def test_a_users_mistake_is_one_sentence_and_exit_code_2(failing, capsys, kind):
+    failing(kind("the photo is upside down"))
+    assert run() == 2
+    assert capsys.readouterr().err == "posegram: the photo is upside down\n"
+
+
+def test_a_developer_sees_the_traceback(failing, monkeypatch):
+    failing(ValueError("upside down"))
+    monkeypatch.setenv("POSEGRAM_DEBUG", "1")
+    with pytest.raises(ValueError, match="upside down"):
+        main([])
+
+
+def test_a_defect_of_ours_is_not_passed_off_as_a_users_mistake(failing):
+    failing(KeyError("joint"))
+    with pytest.raises(KeyError):
+        main([])
+
+
+def test_a_verb_that_fails_keeps_its_exit_code(monkeypatch):
+    app = typer.Typer()
+
+    @app.command()
+    def fail():
+        raise typer.Exit(1)
+
+    monkeypatch.setattr(cli, "app", app)
+    assert run() == 1
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "posegram", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == posegram.__version__
