@@ -94,7 +94,7 @@ def test_a_photo_lying_on_its_side_is_stood_upright(tmp_path, model):
 def test_a_run_without_a_terminal_ends_with_one_line(tmp_path, model, capsys):
     run(photo(tmp_path / "a.png"), "--out", tmp_path / "out", "--model", model)
     told = capsys.readouterr()
-    assert (told.out, told.err) == (f"1 photos, 1 people -> {tmp_path / 'out'}\n", "")
+    assert (told.out, told.err) == (f"1 photo, 1 person -> {tmp_path / 'out'}\n", "")
 
 
 # the choice of joints
@@ -149,7 +149,7 @@ def test_a_folder_is_read_in_natural_order(tmp_path, model):
 def test_a_photo_named_twice_is_done_once(tmp_path, model, capsys):
     a = photo(tmp_path / "in" / "a.png")
     run(a, tmp_path / "in", "--out", tmp_path / "out", "--model", model)
-    assert capsys.readouterr().out.startswith("1 photos")
+    assert capsys.readouterr().out.startswith("1 photo,")
 
 
 def test_photos_of_one_name_do_not_overwrite_each_other(tmp_path, model):
@@ -318,9 +318,7 @@ def test_photos_that_the_file_of_boxes_does_not_list_are_left_out_and_told(tmp_p
     given = [photo(tmp_path / "a.png"), photo(tmp_path / "b.png")]
     path = boxes_file(tmp_path / "x.json", [{"id": 1, "file_name": "a.png"}], [])
     assert run(*given, "--out", tmp_path / "out", "--model", model, "--boxes", path) == 0
-    assert "1 photos are not in the file of boxes and were left out: b.png" in (
-        capsys.readouterr().err
-    )
+    assert "1 photo not in the file of boxes, so left out: b.png" in (capsys.readouterr().err)
     assert listing(tmp_path / "out") == ["a.json", "a.png"]
 
 
@@ -328,7 +326,7 @@ def test_a_file_of_boxes_for_other_photos_is_misuse(tmp_path, model, capsys):
     path = boxes_file(tmp_path / "x.json", [{"id": 1, "file_name": "other.png"}], [])
     args = ("--out", tmp_path / "out", "--model", model, "--boxes", path)
     assert run(photo(tmp_path / "a.png"), *args) == 2
-    assert "x.json lists none of the 1 photos" in capsys.readouterr().err
+    assert "x.json lists none of the photos (1)" in capsys.readouterr().err
 
 
 def test_a_photo_of_another_size_than_its_boxes_fails(tmp_path, model, capsys):
@@ -349,7 +347,7 @@ def test_broken_photos_are_listed_and_the_rest_is_done(tmp_path, model, capsys):
     assert run(tmp_path / "in", "--out", tmp_path / "out", "--model", model) == 1
     told = capsys.readouterr()
     assert listing(tmp_path / "out") == ["good.json", "good.png"]
-    assert told.out.startswith("1 photos")
+    assert told.out.startswith("1 photo,")
     assert told.err.splitlines() == [
         "posegram: 2 photos failed:",
         f"  {tmp_path / 'in' / 'bad.jpg'} is not a readable PNG, JPEG or WebP image",

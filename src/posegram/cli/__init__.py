@@ -11,10 +11,21 @@ import click
 import typer
 
 from posegram import __version__
+from posegram.cli.data import data
+from posegram.cli.evaluate import evaluate
+from posegram.cli.models import models
+from posegram.cli.predict import predict
+from posegram.cli.train import train
 
 __all__ = ["VERBS", "app", "main"]
 
-VERBS: dict[str, Callable[..., Any]] = {}
+VERBS: dict[str, Callable[..., Any] | typer.Typer] = {  # a Typer is a verb with verbs of its own
+    "predict": predict,
+    "train": train,
+    "evaluate": evaluate,
+    "models": models,
+    "data": data,
+}
 
 app = typer.Typer(
     name="posegram",
@@ -25,7 +36,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 for _name, _verb in VERBS.items():
-    app.command(_name)(_verb)
+    if isinstance(_verb, typer.Typer):
+        app.add_typer(_verb, name=_name)
+    else:
+        app.command(_name)(_verb)
 
 
 @app.callback(invoke_without_command=True)

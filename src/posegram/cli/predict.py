@@ -61,18 +61,23 @@ def predict(
     form: Form = typer.Option(
         Form.json, "--format", help="A JSON file per photo, or one coco_results.json."
     ),
-    skeleton: str = typer.Option("", help="coco17, body19, lsp14 or mpii16 [the model's own]."),
+    skeleton: str = typer.Option(
+        "", help="coco17, body19, lsp14 or mpii16; without it, the model's own."
+    ),
     threshold: float = typer.Option(0.3, min=0.0, max=1.0, help="Smallest score that is drawn."),
     no_pictures: bool = typer.Option(False, "--no-pictures", help="Write no pictures."),
 ) -> None:
     """Find people's joints in photos: a picture with the joints drawn and JSON for each.
 
-    Without --boxes, each photo is taken as one person. With --format coco, the results of all
-    photos go to coco_results.json, one entry per given box in the file's order; without --boxes,
-    image ids are the numbers in COCO-style file names, else positions in name order, and
-    images.json lists them.
+    Without --boxes, each photo is taken as one person.
 
-    Exit code 1: some photos could not be read (they are listed, the others are done); 2: misuse.
+    With --format coco, the results of all photos go to coco_results.json,
+    one entry per given box in the file's order. Without --boxes, image ids
+    are the numbers in COCO-style file names, else positions in name order,
+    and images.json lists them.
+
+    Exit code 1: some photos could not be read; they are listed, the others
+    are done. Exit code 2: misuse.
     """
     chosen = skeleton_named(skeleton) if skeleton else None
     found, missing = _photos(photos)
@@ -124,7 +129,7 @@ def _given(boxes: Path | None, photos: list[Path]) -> dict[Path, given_boxes.Giv
         return None
     matched = given_boxes.match(photos, given_boxes.read_boxes(boxes))
     if not matched:
-        raise ValueError(f"{boxes} lists none of the {len(photos)} photos by file name")
+        raise ValueError(f"{boxes} lists none of the photos ({len(photos)}) by file name")
     return matched
 
 
@@ -229,13 +234,18 @@ def _finish(job: _Job, photos: list[Path]) -> None:
         door.save_json(job.out / "coco_results.json", in_order)
         if job.given is None:
             door.save_json(job.out / "images.json", job.listed)
-    typer.echo(f"{job.done} photos, {job.people} people -> {job.out}")
+    people = "1 person" if job.people == 1 else f"{job.people} people"
+    typer.echo(f"{_photo_count(job.done)}, {people} -> {job.out}")
     if job.given is not None and len(job.given) < len(photos):
         left_out = [photo.name for photo in photos if photo not in job.given]
-        said = f"{len(left_out)} photos are not in the file of boxes and were left out"
+        said = f"{_photo_count(len(left_out))} not in the file of boxes, so left out"
         typer.echo(f"posegram: {said}: {', '.join(left_out[:3])}", err=True)
     if job.failed:
-        typer.echo(f"posegram: {len(job.failed)} photos failed:", err=True)
+        typer.echo(f"posegram: {_photo_count(len(job.failed))} failed:", err=True)
         for sentence in job.failed:
             typer.echo(f"  {sentence}", err=True)
         raise typer.Exit(1)
+
+
+def _photo_count(count: int) -> str:
+    return "1 photo" if count == 1 else f"{count} photos"
