@@ -275,7 +275,8 @@ def test_a_number_on_the_mpii_list_is_that_of_its_own_labels(run, shared, tmp_pa
 def official(tmp_path):
     """A .mat of the official MPII layout with predictions 3 pixels to the right of its labels."""
     path = release.save(tmp_path / "mpii.mat")
-    np.save(tmp_path / "p.npy", np.stack([s.xy for s in data.read(f"mpii:{path}")]) + [3, 0])
+    xy = np.stack([s.xy for s in data.read(f"mpii:{path}")])
+    np.save(tmp_path / "p.npy", xy + np.array([3, 0]))
     return path
 
 

@@ -47,12 +47,14 @@ def evaluate(
     truth: str = typer.Argument(
         ..., help="Labels: reader:path, or a path whose reader is guessed.", metavar="TRUTH"
     ),
-    images: Path | None = typer.Option(None, help="Folder of the pictures [beside the labels]."),
+    images: Path | None = typer.Option(
+        None, help="Folder of the pictures; by default beside the labels."
+    ),
     model: str = typer.Option("", help="A bundled model or an .onnx or .ckpt file."),
     predictions: Path | None = typer.Option(
         None,
         help="Predictions instead of a model: COCO results (.json), or one person per labelled "
-        "person in their order, as JSON lists of [x, y] or a .npy of (N, K, 2); pixels from 0.",
+        "person in their order, as JSON lists of x, y pairs or a .npy of (N, K, 2); pixels from 0.",
     ),
     compare: Path | None = typer.Option(
         None, help="A second file of predictions, tested against the first in pairs."
@@ -66,8 +68,8 @@ def evaluate(
 ) -> None:
     """Measure a model, or a file of predictions, on labelled people.
 
-    A model gets the labelled people's boxes. Every number comes with its protocol and a 95%
-    interval. With --compare, each difference of two files gets an interval and a verdict.
+    A model gets the labelled people's boxes. Every number has its protocol and a 95% interval.
+    With --compare, so has each difference of two files, and a verdict.
     """
     names = tuple(METRICS) if metric == "all" else (metric,)
     if metric not in {*METRICS, "all"}:

@@ -20,6 +20,7 @@ __all__ = ["AP_NAMES", "Matches", "ap_statistic", "keypoint_ap", "matches"]
 AP_NAMES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 _THRESHOLDS = np.linspace(0.5, 0.95, 10)  # OKS
 _RECALLS = np.linspace(0.0, 1.0, 101)
+_CELLS = 500_000  # numbers held at once in a resample's curves: 4 MB each
 _AREAS = 3  # all; medium, 32^2 to 96^2; large, above: COCO's keypoint task has no small people
 # name -> precision or recall, row of the area range, row of the threshold (None: mean of all)
 _ROWS = {
@@ -132,39 +133,65 @@ def ap_statistic(found: Sequence[Matches]) -> Statistic:
     An image drawn twice counts as two images with the same people.
     """
 
+    largest = max(one.hit.size for one in found)
+    block = max(1, _CELLS // max(largest, 1))
+
     def statistic(weights: Doubles) -> Doubles:
-        return np.array([_numbers(found, times) for times in weights])
+        blocks = [weights[start : start + block] for start in range(0, len(weights), block)]
+        return np.concatenate([_numbers(found, times) for times in blocks])
 
     return statistic
 
 
-def _numbers(found: Sequence[Matches], times: Doubles) -> list[float]:
+def _numbers(found: Sequence[Matches], times: Doubles) -> Doubles:
+    """The ten numbers of resamples (B, I), (B, 10)."""
     curves = [_precision_and_recall(one, times) for one in found]
-    chosen = [(curves[area][which], row) for which, area, row in map(_ROWS.__getitem__, AP_NAMES)]
-    return [
-        float(by_threshold.mean() if row is None else by_threshold[row])
-        for by_threshold, row in chosen
-    ]
+    columns = []
+    for which, area, row in map(_ROWS.__getitem__, AP_NAMES):
+        by_threshold = curves[area][which]
+        columns.append(by_threshold.mean(axis=1) if row is None else by_threshold[:, row])
+    return np.stack(columns, axis=1)
 
 
 def _precision_and_recall(found: Matches, times: Doubles) -> tuple[Doubles, Doubles]:
-    """Average precision and final recall per threshold, (T,) each; NaN without labels."""
-    wanted = float(times @ found.wanted)
-    if wanted == 0:
-        nothing = np.full(len(_THRESHOLDS), np.nan)
+    """Average precision and final recall per threshold, (B, T) each; NaN without labels."""
+    wanted = times @ found.wanted.astype(np.float64)
+    wanted = np.where(wanted > 0, wanted, np.nan)[:, None]
+    if not found.hit.shape[1]:
+        nothing = np.broadcast_to(0 / wanted, (len(times), len(found.hit)))
         return nothing, nothing
-    weight = times[found.image]
-    right = np.cumsum(found.hit * weight, axis=1)
-    wrong = np.cumsum(found.miss * weight, axis=1)
-    recall = right / wanted
-    precision = right / np.maximum(right + wrong, np.spacing(1))
-    # the best precision at this recall or a higher one
-    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    best = np.concatenate([best, np.zeros((len(best), 1))], axis=1)  # recall never reached
-    at = [np.searchsorted(row, _RECALLS, side="left") for row in recall]
-    average = np.array([row[place].mean() for row, place in zip(best, at, strict=True)])
-    last = recall[:, -1] if recall.shape[1] else np.zeros(len(recall))
-    return average, last
+    weight = times[:, None, found.image]
+    right = np.cumsum(found.hit * weight, axis=-1)  # (B, T, D)
+    total = np.cumsum((found.hit | found.miss) * weight, axis=-1)
+    precision = right / np.maximum(total, np.spacing(1))
+    # the best precision at this recall or a higher one; a recall never reached reads the 0 behind
+    best = np.zeros((*right.shape[:2], right.shape[2] + 1))
+    best[..., :-1] = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
+    at = _first_at_least(right, _hits_for(wanted))
+    average = np.take_along_axis(best, at, axis=-1).mean(axis=-1)
+    return np.where(wanted > 0, average, np.nan), right[..., -1] / wanted
+
+
+def _hits_for(wanted: Doubles) -> Doubles:
+    """Fewest hits whose share of `wanted` (B, 1) reaches each of the 101 recalls, (B, 101).
+
+    The share is rounded as pycocotools rounds it: a hit more or less shows in the third digit.
+    """
+    hits = np.maximum(np.floor(np.nan_to_num(wanted) * _RECALLS) - 1, 0)
+    for _ in range(3):
+        hits += hits / wanted < _RECALLS
+    return np.asarray(hits)
+
+
+def _first_at_least(rising: Doubles, least: Doubles) -> Ints:
+    """First place of each rising row (B, T, D) with a number >= each of (B, R); D if none is."""
+    batch, rows, length = rising.shape
+    # one long rising line, so that one search serves all rows; whole numbers stay exact
+    step = max(float(rising[..., -1].max()), float(least.max())) + 1
+    lift = step * np.arange(batch * rows).reshape(batch, rows, 1)
+    places = np.searchsorted((rising + lift).ravel(), least[:, None] + lift)
+    start = length * np.arange(batch * rows).reshape(batch, rows, 1)
+    return np.asarray(np.clip(places - start, 0, length), dtype=np.int64)
 
 
 def _checked_truth(truth: dict[str, Any], joints: int) -> dict[str, Any]:
