@@ -24,7 +24,7 @@ def train(
     base = quickstart.settings() if config == "quickstart" else Config.read(Path(config))
     settings = base.override(*(changes or []))
     if config == "quickstart":
-        quickstart.prepare(settings)
+        settings = quickstart.prepare(settings)
     out = fit(settings)
     typer.echo(f"\ntrained: {out}\npictures, curves, card: {out.parent}")
     typer.echo(f"try it: posegram predict PHOTO --model {out} --out poses")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from posegram.train import quickstart
 from posegram.train.config import Config
 from posegram.train.export import export
 from posegram.train.fit import fit
 
-__all__ = ["Config", "export", "fit"]
+__all__ = ["Config", "export", "fit", "quickstart"]
