@@ -30,7 +30,7 @@ __all__ = [
     "warp",
 ]
 
-_WINDOW = 3  # cells on each side of a heatmap's peak that the local expectation reads
+_WINDOW = 4  # cells on each side of a heatmap's peak that the local expectation reads
 
 
 @dataclass(frozen=True)

@@ -134,9 +134,8 @@ class People:
     def none(cls, skeleton: Skeleton) -> People:
         """Nobody: N = 0."""
         k = len(skeleton)
-        shapes: tuple[tuple[int, ...], ...] = ((0, k, 2), (0, k), (0, 4))
-        xy, score, box = (np.zeros(shape, dtype=np.float32) for shape in shapes)
-        return cls(xy, score, box, skeleton)
+        rows = np.zeros((0, 2 * k), dtype=np.float32)
+        return cls(rows.reshape(0, k, 2), rows[:, :k], rows[:, :4], skeleton)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,13 +157,11 @@ class Sample:
 
     def __post_init__(self) -> None:
         k = len(self.skeleton)
-        for name, shape in {"xy": (k, 2), "visible": (k,), "box": (4,)}.items():
-            if getattr(self, name).shape != shape:
-                raise ValueError(
-                    f"{self.image}: {name} has shape {getattr(self, name).shape}, wanted {shape}"
-                )
-        if self.weight is not None and self.weight.shape != (k,):
-            raise ValueError(f"{self.image}: weight has shape {self.weight.shape}, wanted {(k,)}")
+        wanted = {"xy": (k, 2), "visible": (k,), "box": (4,), "weight": (k,)}
+        for name, shape in wanted.items():
+            found = getattr(self, name)
+            if found is not None and found.shape != shape:
+                raise ValueError(f"{self.image}: {name} has shape {found.shape}, wanted {shape}")
 
 
 @dataclass(frozen=True)
@@ -213,16 +210,8 @@ Estimate = Callable[[Image], People]  # top-down, R-CNN, a test's lambda
 Raw = tuple[Floats, ...]  # heatmap ((B,K,h,w),)  regression ((B,K,2), (B,K))
 Network = Callable[[npt.NDArray[np.uint8]], Raw]  # (B, H, W, 3) uint8 RGB -> Raw
 
-_LIMBS = (
-    ("left_shoulder", "left_elbow"),
-    ("left_elbow", "left_wrist"),
-    ("right_shoulder", "right_elbow"),
-    ("right_elbow", "right_wrist"),
-    ("left_hip", "left_knee"),
-    ("left_knee", "left_ankle"),
-    ("right_hip", "right_knee"),
-    ("right_knee", "right_ankle"),
-)
+_CHAINS = (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
+_LIMBS = tuple((f"{side}_{a}", f"{side}_{b}") for a, b in _CHAINS for side in ("left", "right"))
 _TRUNK = (
     ("left_shoulder", "right_shoulder"),
     ("left_shoulder", "left_hip"),
@@ -231,11 +220,8 @@ _TRUNK = (
 )
 _PAIRED = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 _FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
-_FACE_BONES = (
-    ("nose", "left_eye"),
-    ("nose", "right_eye"),
-    ("left_eye", "left_ear"),
-    ("right_eye", "right_ear"),
+_FACE_BONES = tuple(
+    bone for s in ("left", "right") for bone in (("nose", f"{s}_eye"), (f"{s}_eye", f"{s}_ear"))
 )
 
 
@@ -292,11 +278,9 @@ MPII16 = Skeleton(
 
 SKELETONS = {s.name: s for s in (COCO17, BODY19, LSP14, MPII16)}
 
-# Two names for one place: MPII's "upper neck" and LSP's "neck" both lie between chin and collar
-# bones; works that train on both sets take them as one joint.
+# MPII's "upper neck" and LSP's "neck" are one place between chin and collar bones.
 _SAME = {"upper_neck": "neck", "neck": "upper_neck"}
-# MPII places the pelvis between the hips and the thorax between the shoulders (its annotation
-# guide); these two are the only joints that a conversion may compute.
+# MPII defines these two between others; no other joint may be computed by a conversion.
 _MIDPOINTS = {
     "pelvis": ("left_hip", "right_hip"),
     "thorax": ("left_shoulder", "right_shoulder"),
