@@ -13,9 +13,9 @@ from torch import nn
 
 from posegram.pose import Card
 
-__all__ = ["Cnn", "Residual", "cnn"]
+__all__ = ["STRIDE", "Cnn", "Residual", "cnn"]
 
-_STRIDE = 8  # pixels of the crop per cell of the joint maps
+STRIDE = 8  # pixels of the crop per cell of the joint maps
 
 
 def cnn(card: Card) -> Cnn:
@@ -65,8 +65,11 @@ class Cnn(nn.Module):
         self.merge = nn.ModuleList(Residual(2 * fine, 2 * fine) for _ in range(2))
         self.maps = nn.Conv2d(2 * fine, joints, 1)
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Joints as shares of the crop (B, K, 2) and how sharp their maps are, logits (B, K)."""
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Joints as shares of the crop (B, K, 2) and how sharp their maps are, logits (B, K).
+
+        In training mode the maps themselves, logits (B, K, h, w), come third.
+        """
         x = self.stem(x)
         scales = []
         for number, stage in enumerate(self.stages):
@@ -80,14 +83,16 @@ class Cnn(nn.Module):
             side = lateral(finer)
             # ceil-mode pooling can leave one row or column more than the finer map has
             merged = merge(up[..., : side.shape[-2], : side.shape[-1]] + side)
-        return self._centre_of_mass(self.maps(merged).float())
+        maps = self.maps(merged).float()
+        found = self._centre_of_mass(maps)
+        return (*found, maps) if self.training else found
 
     def _centre_of_mass(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         joints, rows, columns = maps.shape[1:]
         share = maps.flatten(2).softmax(dim=-1)
         grid = share.view(-1, joints, rows, columns)
-        across = (torch.arange(columns, device=maps.device) + 0.5) * (_STRIDE / self.size[1])
-        down = (torch.arange(rows, device=maps.device) + 0.5) * (_STRIDE / self.size[0])
+        across = (torch.arange(columns, device=maps.device) + 0.5) * (STRIDE / self.size[1])
+        down = (torch.arange(rows, device=maps.device) + 0.5) * (STRIDE / self.size[0])
         x = (grid.sum(dim=2) * across).sum(dim=-1)
         y = (grid.sum(dim=3) * down).sum(dim=-1)
         peak = share.amax(dim=-1).clamp(1e-6, 1 - 1e-6)

@@ -55,6 +55,7 @@ class Config:
     blur: float = 0.0  # share of the crops that are blurred or made grey
     cutout: float = 0.0  # share of the crops with patches painted over
 
+    guide: float = 0.1  # regression: weight of a cross-entropy on the maps behind it; 0: MSE alone
     optimizer: str = "adam"
     rate: float = 1e-3  # learning rate at its highest
     start_rate: float = 1.0  # factor on it for weights that came from `start`

@@ -12,6 +12,7 @@ from torch import nn
 
 from posegram import coords, models
 from posegram.metrics import pck
+from posegram.models.cnn import STRIDE
 from posegram.pose import Card, Floats, Skeleton
 from posegram.train.config import Config
 
@@ -130,12 +131,21 @@ class PoseModule(lightning.LightningModule):
             return regression_loss(raw[0], batch["xy"], batch["weight"], self.card.size)
         return heatmap_loss(raw, batch["xy"], batch["weight"], self.card.size)
 
+    def guide(self, raw: Any, batch: Batch) -> torch.Tensor | float:
+        """Cross-entropy of the maps behind a regression, times its setting: it only trains."""
+        if self.card.kind != "regression" or not self.config.guide:
+            return 0.0
+        maps = raw[2]
+        size = maps.shape[2] * STRIDE, maps.shape[3] * STRIDE  # the maps may overhang the crop
+        return self.config.guide * heatmap_loss(maps, batch["xy"], batch["weight"], size)
+
     def training_step(self, batch: Batch, number: int) -> torch.Tensor:
-        """One step's loss, a scalar."""
-        loss = self.loss(self(batch["crop"]), batch)
+        """One step's loss, a scalar; the recorded one leaves the guide out."""
+        raw = self(batch["crop"])
+        loss = self.loss(raw, batch)
         self.train_loss.append(float(loss.detach()))
         self.log("loss", loss.detach(), prog_bar=True)
-        return loss
+        return loss + self.guide(raw, batch)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last epoch's predictions."""
