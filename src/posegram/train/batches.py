@@ -32,8 +32,8 @@ def relabel(sample: Sample, skeleton: Skeleton) -> tuple[Floats, npt.NDArray[np.
         for j in skeleton.joints
     ]
     known = np.array(rows) >= 0
-    xy = np.where(known[:, None], sample.xy[rows], 0).astype(np.float32)
     labelled = known & (sample.visible[rows] > 0)
+    xy = np.where(labelled[:, None], sample.xy[rows], 0).astype(np.float32)
     weight = np.ones(len(skeleton)) if sample.weight is None else sample.weight[rows]
     return xy, labelled, np.where(labelled, weight, 0).astype(np.float32)
 
@@ -126,7 +126,7 @@ class Crops(Dataset[dict[str, Any]]):
         seen = coords.inverse(coords.to_crop(sample.box, config.size, margin=config.margin * _ROOM))
         corners = np.array([[0, 0], [config.size[1], config.size[0]]], dtype=np.float32)
         (x0, y0), (x1, y1) = coords.move(corners, seen)
-        x0, y0 = max(0, int(x0)), max(0, int(y0))
+        x0, y0 = np.clip([int(x0), int(y0)], 0, [width - 1, height - 1]).tolist()
         x1, y1 = min(width, int(x1) + 2), min(height, int(y1) + 2)
         x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
         part = photo[y0:y1, x0:x1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -30,6 +31,12 @@ from posegram.train.module import PoseModule, measurable, right_joints, summary
 
 __all__ = ["card_for", "fit", "sets"]
 
+_ADVICE = (  # Lightning's, that does not apply here
+    "Checkpoint directory .* exists and is not empty",  # it holds the run's other files
+    ".* does not have many workers",  # `workers` is the user's to choose
+    "The number of training batches .* is smaller than the logging interval",
+)
+
 
 def card_for(config: Config) -> Card:
     """The card of the network that the settings describe.
@@ -47,7 +54,7 @@ def card_for(config: Config) -> Card:
         mean=config.mean,
         std=config.std,
         margin=config.margin,
-        data=tuple(Path(spec.partition("#")[0].partition(":")[2]).name for spec in config.train),
+        data=tuple(Path(spec.partition("#")[0].rpartition(":")[2]).name for spec in config.train),
         settings={"network": config.network, "width": config.channels, "head": config.channels},
     )
 
@@ -90,21 +97,25 @@ def fit(config: Config, *, progress: bool = True) -> Path:
     start.load(module.network, config)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     precision = start.precision(module, config)
-    record = curves.Record(run)
-    trainer = _trainer(config, precision, record, progress=progress)
+    watch = [_Epochs(batches[0]), curves.Record(run), *_keepers(config)]
+    if progress:
+        watch.append(curves.Progress(config.batch))
     last = run / "last.ckpt"
     _write_environment(run, precision, len(train), len(valid))
-    trainer.fit(module, *batches, ckpt_path=last if last.exists() else None, weights_only=False)
-    return finish(config, module, train, batches[1])
+    with warnings.catch_warnings():
+        for advice in _ADVICE:
+            warnings.filterwarnings("ignore", advice)
+        trainer = _trainer(config, precision, watch, progress=progress)
+        trainer.fit(module, *batches, ckpt_path=last if last.exists() else None, weights_only=False)
+    return _finish(config, module, train, batches[1])
 
 
 def _claim(run: Path, config: Config) -> None:
     """Make the run's folder, or see that it belongs to these settings."""
     run.mkdir(parents=True, exist_ok=True)
     kept = run / "config.toml"
-    if kept.exists() and kept.read_text(encoding="utf-8") != config.to_toml():
-        changed = Config.read(kept)
-        keys = [k for k in vars(config) if getattr(changed, k) != getattr(config, k)]
+    if kept.exists() and (theirs := Config.read(kept)) != config:
+        keys = [k for k in vars(config) if getattr(theirs, k) != getattr(config, k)]
         raise ValueError(
             f"{run} holds a run with other settings ({', '.join(keys)}); "
             "give another name=..., or remove the folder"
@@ -124,30 +135,38 @@ def _loaders(config: Config, train: Sequence[Sample], valid: Sequence[Sample]) -
 class _Epochs(callbacks.Callback):
     """Tell data and sampler which epoch it is: chance depends on it and on nothing earlier."""
 
+    def __init__(self, batches: Any) -> None:
+        self.batches = batches
+
+    def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        # a resumed run starts its workers before the hook of its first epoch
+        self._tell(checkpoint["epoch"] + 1)
+
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        batches = trainer.train_dataloader
-        batches.dataset.epoch = trainer.current_epoch
-        if isinstance(batches.sampler, Shuffle):
-            batches.sampler.epoch = trainer.current_epoch
+        self._tell(trainer.current_epoch)
+
+    def _tell(self, epoch: int) -> None:
+        self.batches.dataset.epoch = epoch
+        if isinstance(self.batches.sampler, Shuffle):
+            self.batches.sampler.epoch = epoch
+
+
+def _keepers(config: Config) -> list[Any]:
+    """What keeps the best and the last weights, stops early and averages."""
+    folder: dict[str, Any] = {"dirpath": config.run, "enable_version_counter": False}
+    best = callbacks.ModelCheckpoint(filename="best", monitor="valid_loss", **folder)
+    # `save_last` of the best one's keeper would write only in epochs that are the best so far
+    keepers: list[Any] = [best, callbacks.ModelCheckpoint(filename="last", **folder)]
+    if config.patience:
+        keepers.append(callbacks.EarlyStopping("valid_loss", patience=config.patience))
+    if config.ema:
+        keepers.append(callbacks.EMAWeightAveraging(decay=config.ema))
+    return keepers
 
 
 def _trainer(
-    config: Config, precision: str, record: curves.Record, *, progress: bool
+    config: Config, precision: str, watch: list[Any], *, progress: bool
 ) -> lightning.Trainer:
-    save = callbacks.ModelCheckpoint(
-        dirpath=config.run,
-        filename="best",
-        monitor="valid_loss",
-        save_last=True,
-        enable_version_counter=False,
-    )
-    watch: list[Any] = [_Epochs(), record, save]
-    if config.patience:
-        watch.append(callbacks.EarlyStopping("valid_loss", patience=config.patience))
-    if config.ema:
-        watch.append(callbacks.EMAWeightAveraging(decay=config.ema))
-    if progress:
-        watch.append(curves.Progress(config.batch))
     return lightning.Trainer(
         accelerator="auto",
         devices=1,
@@ -179,7 +198,7 @@ def _write_environment(run: Path, precision: str, train: int, valid: int) -> Non
     (run / "environment.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 
-def finish(config: Config, module: PoseModule, train: Sequence[Sample], valid: Any) -> Path:
+def _finish(config: Config, module: PoseModule, train: Sequence[Sample], valid: Any) -> Path:
     """Evaluate the best weights, calibrate, draw results, export; returns the ONNX file."""
     best = torch.load(config.run / "best.ckpt", map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
@@ -198,6 +217,7 @@ def finish(config: Config, module: PoseModule, train: Sequence[Sample], valid: A
         calibration=sure,
         scores={key: round(float(value), 4) for key, value in numbers.items()},
     )
+    _keep(config.run / "best.ckpt", best | {"card": module.card.to_json()})
     samples = valid.dataset.samples
     report.results(config.run / "results", seen, samples, module.card)
     mean = report.baseline(train, samples, seen, module.card)
@@ -207,3 +227,10 @@ def finish(config: Config, module: PoseModule, train: Sequence[Sample], valid: A
     out = config.run / f"{config.name}.onnx"
     crops = np.stack([valid.dataset[i]["crop"] for i in range(min(16, len(samples)))])
     return export(module.network, module.card, out, crops=crops)
+
+
+def _keep(path: Path, checkpoint: dict[str, Any]) -> None:
+    """Replace a checkpoint, whole or not at all."""
+    part = path.with_suffix(".part")
+    torch.save(checkpoint, part)
+    part.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,10 @@ def load(network: nn.Module, config: Config) -> None:
 def _from_checkpoint(network: nn.Module, path: Path) -> None:
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint {path} to start from")
-    theirs = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    try:
+        theirs = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as fault:
+        raise ValueError(f"{path} is no checkpoint to start from") from fault
     theirs = {k.removeprefix("network."): v for k, v in theirs.items()}
     ours = network.state_dict()
     fitting = {k: v for k, v in theirs.items() if k in ours and v.shape == ours[k].shape}
