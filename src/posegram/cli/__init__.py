@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import click
 import typer
 
 from posegram import __version__
@@ -63,5 +62,3 @@ def main(args: list[str] | None = None) -> None:
             raise
         typer.echo(f"posegram: {fault}", err=True)
         sys.exit(2)
-    except click.exceptions.Abort:
-        sys.exit(130)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.io
 
 from posegram import coords
 from posegram import image as pictures
@@ -33,7 +32,7 @@ __all__ = [
 _GROWTH = 0.06  # head, hands and feet reach beyond their joints
 _BROKEN_MAT = (
     *(ValueError, TypeError, OSError, KeyError, IndexError, OverflowError, MemoryError),
-    *(struct.error, zlib.error, scipy.io.matlab.MatReadError),
+    *(struct.error, zlib.error),
 )
 
 
@@ -56,8 +55,8 @@ def load_mat(path: Path) -> dict[str, Any]:
         ValueError: it is no MATLAB file, is cut off, or is of version 7.3.
     """
 
-    def load() -> dict[str, Any]:
-        return dict(scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False))
+    def load(io: Any) -> Any:
+        return io.loadmat(path, squeeze_me=True, struct_as_record=False)
 
     return dict(_open_mat(path, load))
 
@@ -69,17 +68,28 @@ def names_in_mat(path: Path) -> set[str]:
         FileNotFoundError: there is no such file.
         ValueError: it is no MATLAB file, is cut off, or is of version 7.3.
     """
-    return {str(name) for name, _, _ in _open_mat(path, lambda: scipy.io.whosmat(path))}
+    return {str(name) for name, _, _ in _open_mat(path, lambda io: io.whosmat(path))}
 
 
-def _open_mat(path: Path, read: Callable[[], Any]) -> Any:
-    require(path, "file")
+def _scipy_io(path: Path) -> Any:
     try:
-        return read()
+        import scipy.io  # large, and needed for this alone
+    except ImportError as fault:
+        advice = "reading .mat files needs scipy: pip install 'posegram[train]'"
+        raise ImportError(f"{path}: {advice}") from fault
+    return scipy.io
+
+
+def _open_mat(path: Path, read: Callable[[Any], Any]) -> Any:
+    """What `read` makes of the file when it is given scipy.io."""
+    require(path, "file")
+    io = _scipy_io(path)
+    try:
+        return read(io)
     except NotImplementedError as fault:
         message = f"{path}: a MATLAB 7.3 file; save it again in MATLAB with the option -v7"
         raise ValueError(message) from fault
-    except _BROKEN_MAT as fault:
+    except (*_BROKEN_MAT, io.matlab.MatReadError) as fault:
         message = f"{path}: not a readable MATLAB file, perhaps cut off ({_short(fault)})"
         raise ValueError(message) from fault
 

@@ -8,8 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from posegram.pose import Floats, Ints, Sample
 
@@ -67,6 +65,9 @@ def _choose(members: Ints, wanted: int, seed: int) -> set[int]:
 
 def groups(images: Sequence[Path]) -> Ints:
     """Number of each image's group of near duplicates, (N,), from 0 without gaps."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     a, b = near_duplicates(images).T
     graph = coo_array((np.ones(len(a)), (a, b)), shape=(len(images), len(images)))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
