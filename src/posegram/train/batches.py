@@ -155,22 +155,24 @@ def _inside(xy: Floats, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
 
 
 class Shuffle(Sampler[int]):
-    """Another order every epoch, fixed by (seed, epoch)."""
+    """Another order every epoch, fixed by (seed, epoch); at most `drawn` rows of it, 0 for all."""
 
-    def __init__(self, count: int, seed: int) -> None:
+    def __init__(self, count: int, seed: int, *, drawn: int = 0) -> None:
         self.count, self.seed, self.epoch = count, seed, 0
+        self.drawn = min(drawn, count) or count
 
     def __len__(self) -> int:
-        return self.count
+        return self.drawn
 
     def __iter__(self) -> Iterator[int]:
         order = np.random.default_rng((self.seed, self.epoch, 7)).permutation(self.count)
-        return iter(order.tolist())
+        return iter(order[: self.drawn].tolist())
 
 
 def loader(crops: Crops, config: Config) -> DataLoader[dict[str, Any]]:
     """Batches of crops as tensors; shuffled, and the last small one dropped, when training."""
-    shuffle = Shuffle(len(crops), config.seed) if crops.training else None
+    drawn = config.epoch_people
+    shuffle = Shuffle(len(crops), config.seed, drawn=drawn) if crops.training else None
     collate: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]] = (
         torch.utils.data.default_collate
     )

@@ -62,6 +62,7 @@ class Config:
     decay: float = 0.0  # weight decay
     batch: int = 32
     epochs: int = 30
+    epoch_people: int = 0  # people drawn an epoch, others in the next one; 0: everybody
     schedule: str = "cosine"
     warmup: int = 200  # steps from zero to `rate`
     step_epochs: int = 10  # "step": every so many epochs ...

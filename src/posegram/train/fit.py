@@ -19,6 +19,7 @@ from lightning.pytorch import callbacks
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from posegram import data
+from posegram.data import coco
 from posegram.data.split import split
 from posegram.models import KINDS
 from posegram.pose import Card, Sample, skeleton_named
@@ -28,6 +29,8 @@ from posegram.train.calibrate import calibrate
 from posegram.train.config import Config
 from posegram.train.export import export
 from posegram.train.module import PoseModule, measurable, right_joints, summary
+
+_FREE = {"threads", "workers", "cache"}  # settings that a resumed run may change
 
 __all__ = ["card_for", "fit", "sets"]
 
@@ -102,6 +105,9 @@ def fit(config: Config, *, progress: bool = True) -> Path:
         watch.append(curves.Progress(config.batch))
     last = run / "last.ckpt"
     _write_environment(run, precision, len(train), len(valid))
+    resolved = [replace(s, image=s.image.resolve()) for s in valid]
+    if len({s.skeleton for s in resolved}) == 1:  # what `posegram evaluate` takes
+        coco.write(run / "valid.json", resolved, run.resolve())
     with warnings.catch_warnings():
         for advice in _ADVICE:
             warnings.filterwarnings("ignore", advice)
@@ -114,12 +120,14 @@ def _claim(run: Path, config: Config) -> None:
     """Make the run's folder, or see that it belongs to these settings."""
     run.mkdir(parents=True, exist_ok=True)
     kept = run / "config.toml"
-    if kept.exists() and (theirs := Config.read(kept)) != config:
+    if kept.exists():
+        theirs = Config.read(kept)
         keys = [k for k in vars(config) if getattr(theirs, k) != getattr(config, k)]
-        raise ValueError(
-            f"{run} holds a run with other settings ({', '.join(keys)}); "
-            "give another name=..., or remove the folder"
-        )
+        if set(keys) - _FREE:
+            raise ValueError(
+                f"{run} holds a run with other settings ({', '.join(keys)}); "
+                "give another name=..., or remove the folder"
+            )
     kept.write_text(config.to_toml(), encoding="utf-8")
 
 
