@@ -12,6 +12,7 @@ import typer
 from posegram import __version__
 from posegram.cli.data import data
 from posegram.cli.evaluate import evaluate
+from posegram.cli.export import export
 from posegram.cli.models import models
 from posegram.cli.predict import predict
 from posegram.cli.train import train
@@ -22,6 +23,7 @@ VERBS: dict[str, Callable[..., Any] | typer.Typer] = {  # a Typer is a verb with
     "predict": predict,
     "train": train,
     "evaluate": evaluate,
+    "export": export,
     "models": models,
     "data": data,
 }

@@ -1,4 +1,4 @@
-"""Networks, one torch file each.
+"""Networks, one torch file each, and the way from a checkpoint back to one.
 
 A network is built from a card: `MODELS[card.settings["network"]](card)`. It takes normalised
 images (B, 3, H, W) and emits what the card's kind says (see `posegram.pose.Raw`), as tensors.
@@ -6,11 +6,15 @@ images (B, 3, H, W) and emits what the card's kind says (see `posegram.pose.Raw`
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-__all__ = ["KINDS", "MODELS", "build"]
+from posegram.pose import Card
+
+__all__ = ["KINDS", "MODELS", "build", "load_weights"]
 
 
 def _lazy(name: str) -> Callable[..., Any]:
@@ -34,3 +38,32 @@ def build(card: Any) -> Any:
     if name not in MODELS:
         raise ValueError(f"no network {name!r}; there are {', '.join(sorted(MODELS))}")
     return MODELS[name](card)
+
+
+def load_weights(path: Path) -> tuple[Card, Any]:
+    """The card and the network of a .ckpt file, in evaluation mode.
+
+    Only arrays and plain values are read from the file, never code.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no checkpoint, holds no card, or its weights do not fit the card.
+    """
+    import torch
+
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint {path}")
+    try:
+        whole = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as fault:
+        raise ValueError(f"{path} is no checkpoint that posegram can read") from fault
+    if not isinstance(whole, dict) or "card" not in whole or "state_dict" not in whole:
+        raise ValueError(f"{path} is a checkpoint without a posegram card, so not one of ours")
+    card = Card.from_json(whole["card"])
+    network = build(card)
+    weights = {k.removeprefix("network."): v for k, v in whole["state_dict"].items()}
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as fault:
+        raise ValueError(f"{path}: the weights do not fit the network of its card") from fault
+    return card, network.eval()

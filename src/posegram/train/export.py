@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import onnxruntime
 import torch
 from torch import nn
 
-from posegram import coords
-from posegram.pose import Card, Floats, Image
+from posegram import coords, image
+from posegram.models import load_weights
+from posegram.pose import Card, Floats, Image, Sample
 
-__all__ = ["export"]
+__all__ = ["export", "from_checkpoint"]
 
 _BUDGET = 0.5  # crop pixels that a joint may move
 
@@ -73,6 +75,33 @@ def export(network: nn.Module, card: Card, out: Path, *, crops: Image, half: boo
         _compare(draft, card, crops, expected)
         draft.replace(out)
     return out
+
+
+def from_checkpoint(
+    path: Path, out: Path, people: Sequence[Sample], *, half: bool = False, card: Card | None = None
+) -> Path:
+    """Export a .ckpt file, compared on the crops of up to 64 annotated people; returns `out`.
+
+    Args:
+        path: a checkpoint of `posegram train`.
+        out: the .onnx file to write.
+        people: whose crops are compared.
+        half: store weights as float16.
+        card: stands in for the checkpoint's own.
+
+    Raises:
+        ValueError: there is nobody to compare on, or a joint moved; and as `load_weights`.
+    """
+    own, network = load_weights(path)
+    card = card or own
+    chosen = [people[n] for n in np.linspace(0, len(people) - 1, min(64, len(people))).astype(int)]
+    if not chosen:
+        raise ValueError("an export is compared on real crops; give annotated people")
+    crops = [
+        coords.crop(image.read(s.image), s.box[None], card.size, margin=card.margin)[0]
+        for s in chosen
+    ]
+    return export(network, card, out, crops=np.concatenate(crops), half=half)
 
 
 def _compare(path: Path, card: Card, crops: Image, expected: tuple[Floats, ...]) -> None:

@@ -168,7 +168,11 @@ def _keepers(config: Config) -> list[Any]:
     if config.patience:
         keepers.append(callbacks.EarlyStopping("valid_loss", patience=config.patience))
     if config.ema:
-        keepers.append(callbacks.EMAWeightAveraging(decay=config.ema))
+        # from the end of the warm-up on: untrained weights would stay in the mean for long
+        average = callbacks.EMAWeightAveraging(
+            decay=config.ema, update_starting_at_step=config.warmup
+        )
+        keepers.append(average)
     return keepers
 
 
