@@ -269,6 +269,22 @@ def test_the_order_of_an_epoch_is_fixed():
     assert list(one) == list(two)
 
 
+def test_only_so_many_people_are_drawn_an_epoch():
+    assert len(list(Shuffle(10, seed=0, drawn=4))) == len(Shuffle(10, seed=0, drawn=4)) == 4
+
+
+def test_the_next_epoch_draws_other_people():
+    order = Shuffle(1000, seed=0, drawn=10)
+    first = set(order)
+    order.epoch = 1
+    assert set(order) != first
+
+
+@pytest.mark.parametrize("drawn", [0, 10, 99])
+def test_everybody_is_drawn_without_a_smaller_number(drawn):
+    assert sorted(Shuffle(10, seed=0, drawn=drawn)) == list(range(10))
+
+
 def test_a_batch_holds_tensors_of_all_its_crops(people):
     batch = next(iter(loader(crops(people), PLAIN)))
     shapes = {key: tuple(value.shape) for key, value in batch.items()}
@@ -288,6 +304,11 @@ def test_training_leaves_out_the_small_last_batch(people):
 
 def test_fewer_people_than_a_batch_are_still_trained_on(people):
     assert [len(b["row"]) for b in loader(crops(people[:3], training=True), PLAIN)] == [3]
+
+
+def test_fewer_people_drawn_than_a_batch_are_still_trained_on(people):
+    batches = loader(crops(people, training=True), replace(PLAIN, epoch_people=2))
+    assert [len(b["row"]) for b in batches] == [2]
 
 
 def test_people_of_different_skeletons_share_a_batch(people, tmp_path):

@@ -182,5 +182,5 @@ def loader(crops: Crops, config: Config) -> DataLoader[dict[str, Any]]:
         sampler=shuffle,
         num_workers=config.workers,
         collate_fn=collate,
-        drop_last=crops.training and len(crops) >= config.batch,
+        drop_last=shuffle is not None and len(shuffle) >= config.batch,
     )

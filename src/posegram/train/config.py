@@ -81,9 +81,12 @@ class Config:
         for key, known in _CHOICES.items():
             if getattr(self, key) not in known:
                 raise ValueError(f"{key} = {getattr(self, key)!r}; it can be {', '.join(known)}")
-        for key in ("batch", "epochs", "channels", "warmup", "step_epochs"):
-            if getattr(self, key) < (0 if key == "warmup" else 1):
+        for key in ("batch", "epochs", "channels", "step_epochs"):
+            if getattr(self, key) < 1:
                 raise ValueError(f"{key} = {getattr(self, key)}; it must be positive")
+        for key in ("warmup", "epoch_people", "patience", "threads", "workers"):
+            if getattr(self, key) < 0:
+                raise ValueError(f"{key} = {getattr(self, key)}; it must not be negative")
         if not 0 < self.split < 1:
             raise ValueError(f"split = {self.split}; it is a share between 0 and 1")
 
