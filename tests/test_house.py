@@ -3,6 +3,8 @@
 import ast
 import importlib
 import pkgutil
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import posegram
+from posegram.cli import VERBS
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "posegram"
@@ -86,3 +89,25 @@ def test_help_loads_no_torch():
     )
     out = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert out.stdout.strip().endswith("False")
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+
+
+@pytest.mark.parametrize("code", _blocks("python"))
+def test_the_readmes_python_runs(code, tmp_path):
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / "docs" / "astronaut.jpg", tmp_path / "docs")
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "pose.jpg").exists()
+
+
+def test_ci_runs_the_readmes_test_command():
+    command = (ROOT / ".ci" / "run").read_text().strip().splitlines()[-1]
+    assert f"```\n{command}\n```" in (ROOT / "README.md").read_text()
+
+
+def test_the_readme_names_only_verbs_that_exist():
+    used = set(re.findall(r"^(?:\S*/)?posegram ([a-z]+)", "\n".join(_blocks("")), re.M))
+    assert {"predict", "train"} <= used <= set(VERBS)

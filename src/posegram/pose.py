@@ -280,11 +280,8 @@ SKELETONS = {s.name: s for s in (COCO17, BODY19, LSP14, MPII16)}
 
 # MPII's "upper neck" and LSP's "neck" are one place between chin and collar bones.
 _SAME = {"upper_neck": "neck", "neck": "upper_neck"}
-# MPII defines these two between others; no other joint may be computed by a conversion.
-_MIDPOINTS = {
-    "pelvis": ("left_hip", "right_hip"),
-    "thorax": ("left_shoulder", "right_shoulder"),
-}
+# MPII defines these two between others; a conversion computes no other joint.
+_MIDPOINTS = dict(zip(("pelvis", "thorax"), _pairs("hip", "shoulder"), strict=True))
 
 
 def skeleton_named(name: str) -> Skeleton:

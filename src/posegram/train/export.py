@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -54,15 +55,7 @@ def export(network: nn.Module, card: Card, out: Path, *, crops: Image, half: boo
     whole = _Whole(network, card).eval()
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         draft = Path(folder) / "draft.onnx"
-        torch.onnx.export(
-            whole,
-            (torch.from_numpy(crops[:2]),),
-            str(draft),
-            input_names=["crop"],
-            dynamic_axes={"crop": {0: "batch"}},
-            opset_version=17,
-            dynamo=False,
-        )
+        _trace(whole, crops[:2], draft)
         model = onnx.load(draft)
         if half:
             _halve(model)
@@ -75,6 +68,22 @@ def export(network: nn.Module, card: Card, out: Path, *, crops: Image, half: boo
         _compare(draft, card, crops, expected)
         draft.replace(out)
     return out
+
+
+def _trace(whole: nn.Module, crops: Image, out: Path) -> None:
+    """Write the bare graph; any number of crops may come in."""
+    with warnings.catch_warnings():
+        # the tracing exporter takes a second where its successor takes fifteen
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            whole,
+            (torch.from_numpy(crops),),
+            str(out),
+            input_names=["crop"],
+            dynamic_axes={"crop": {0: "batch"}},
+            opset_version=17,
+            dynamo=False,
+        )
 
 
 def from_checkpoint(
