@@ -112,7 +112,7 @@ def draw_curves(lines: list[dict[str, float]], out: Path) -> None:
         axis.legend()
     value = lines[best]
     figure.suptitle(
-        f"best epoch {epochs[best]} (circle): validation loss {value['valid_loss']:.4g}, "
+        f"best epoch {epochs[best]:.0f} (circle): validation loss {value['valid_loss']:.4g}, "
         f"MAE {value['valid_mae']:.2f} px, PCK {value['valid_pck']:.1f} %"
     )
     figure.savefig(out.with_suffix(".part.png"), dpi=90)

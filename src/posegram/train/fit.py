@@ -159,6 +159,15 @@ class _Epochs(callbacks.Callback):
             self.batches.sampler.epoch = epoch
 
 
+class _Ended(callbacks.Callback):
+    """Ends a resumed run at once when early stopping had ended it before."""
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        stopping = trainer.early_stopping_callback
+        if stopping is not None and stopping.wait_count >= stopping.patience:
+            trainer.should_stop = True
+
+
 def _keepers(config: Config) -> list[Any]:
     """What keeps the best and the last weights, stops early and averages."""
     folder: dict[str, Any] = {"dirpath": config.run, "enable_version_counter": False}
@@ -166,7 +175,8 @@ def _keepers(config: Config) -> list[Any]:
     # `save_last` of the best one's keeper would write only in epochs that are the best so far
     keepers: list[Any] = [best, callbacks.ModelCheckpoint(filename="last", **folder)]
     if config.patience:
-        keepers.append(callbacks.EarlyStopping("valid_loss", patience=config.patience))
+        stopping = callbacks.EarlyStopping("valid_loss", patience=config.patience)
+        keepers += [stopping, _Ended()]
     if config.ema:
         # from the end of the warm-up on: untrained weights would stay in the mean for long
         average = callbacks.EMAWeightAveraging(
