@@ -13,6 +13,7 @@ from posegram import __version__
 from posegram.cli.data import data
 from posegram.cli.evaluate import evaluate
 from posegram.cli.export import export
+from posegram.cli.label import label
 from posegram.cli.models import models
 from posegram.cli.predict import predict
 from posegram.cli.train import train
@@ -24,6 +25,7 @@ VERBS: dict[str, Callable[..., Any] | typer.Typer] = {  # a Typer is a verb with
     "train": train,
     "evaluate": evaluate,
     "export": export,
+    "label": label,
     "models": models,
     "data": data,
 }

@@ -14,19 +14,30 @@ BUNDLED = {"cnn": "cnn.onnx"}  # name -> file in the package's weights/
 DEFAULT = "cnn"
 
 
-def load(model: str | Path = "", *, threads: int = 0, detect: Detect | None = None) -> TopDown:
+def load(
+    model: str | Path = "",
+    *,
+    threads: int = 0,
+    detect: Detect | None = None,
+    adapter: str | Path = "",
+) -> TopDown:
     """A model as an `Estimate`: call it with an image (H, W, 3) uint8 RGB and get `People`.
 
     Args:
         model: a bundled name or the path of an .onnx or .ckpt file; the default model without it.
         threads: how many cores one call may use; 0 means all physical ones.
         detect: finds people's boxes; without it, boxes are given or the whole image is one.
+        adapter: of somebody else's .onnx file: a name or .toml file, see `infer.foreign`.
 
     Raises:
         FileNotFoundError: there is no such file.
         ImportError: a .ckpt file needs torch, which is not installed.
         ValueError: no model has that name, or the file is not one of ours.
     """
+    if adapter:
+        from posegram.infer.foreign import load_foreign  # brings the runtime, too
+
+        return load_foreign(Path(model), adapter, threads=threads, detect=detect)
     card, network = load_network(model, threads=threads)
     return TopDown(card, network, detect)
 

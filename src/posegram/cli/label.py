@@ -1,0 +1,219 @@
+"""`posegram label`: joints placed by a model, or labels mended by it, as a marked COCO file."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from posegram import __version__
+from posegram import image as pictures
+from posegram.data import door
+from posegram.infer import label as labels
+from posegram.infer.label import Label, Task
+from posegram.infer.load import BUNDLED, DEFAULT, bundled, load
+from posegram.infer.topdown import TopDown
+from posegram.infer.views import views
+from posegram.pose import Skeleton
+
+__all__ = ["label"]
+
+_CHUNK = 32  # photos whose results are kept together: what a killed run loses at most
+
+
+def label(
+    source: str = typer.Argument(
+        ..., help="A folder of photos, or labels (reader:path) whose boxes are used."
+    ),
+    out: Path = typer.Option(..., "--out", "-o", help="The COCO JSON file to write."),
+    model: str = typer.Option("", help="A bundled model or an .onnx or .ckpt file."),
+    adapter: str = typer.Option(
+        "", help="For somebody else's .onnx file: movenet, or a .toml file that describes it."
+    ),
+    boxes: Path | None = typer.Option(
+        None, help="COCO annotation file with people's boxes, matched by file name."
+    ),
+    images: Path | None = typer.Option(None, help="Folder of the pictures of labels."),
+    flip: bool = typer.Option(False, "--flip", help="Average with the mirrored crop."),
+    rotations: bool = typer.Option(
+        False, "--rotations", help="Choose among four turns of the crop, for acrobatic photos."
+    ),
+    min_score: float = typer.Option(
+        0.3, min=0.0, max=1.0, help="Smallest probability of a joint that is labelled."
+    ),
+    mend: float | None = typer.Option(
+        None,
+        min=0.0,
+        max=1.0,
+        metavar="TRUST",
+        help="Combine the source's labels with the model's; TRUST is the probability that a "
+        "label is right, such as 0.85.",
+    ),
+    threads: int = typer.Option(0, min=0, help="Cores to use; 0 means all."),
+) -> None:
+    """Label people with a model and write COCO JSON with scores.
+
+    The file says that a model made the labels, and which. People are
+    taken in the source's boxes, those of --boxes, the model's own where
+    it finds people, or each photo is one person.
+
+    An interrupted run goes on when the same command is given again.
+
+    Exit code 1: some photos could not be read; they are listed, the others
+    are done. Exit code 2: misuse.
+    """
+    work = labels.tasks(source, boxes, images)
+    if mend is not None and not any((s.visible > 0).any() for task in work for s in task.samples):
+        raise ValueError(f"--mend combines labels with the model's, and {source} has no labels")
+    estimate = views(load(model, threads=threads, adapter=adapter), flip=flip, rotations=rotations)
+    settings = {
+        "software": f"posegram {__version__}",
+        "model": estimate.card.name,
+        "model_sha256": _sha([_file(model).read_bytes()]),
+        "model_licence": estimate.card.licence,
+        "adapter": _described(adapter),
+        "flip": flip,
+        "rotations": rotations,
+    }
+    parts = out.with_name(f"{out.name}.parts")
+    _begin(parts, settings | {"photos": _fingerprint(work)})
+    records = _found(work, estimate, parts)
+    failed = [record["failed"] for record in records if "failed" in record]
+    _list(failed)
+    made = _labels(work, records, estimate, min_score, mend)
+    photos = {t.photo: tuple(r["size"]) for t, r in zip(work, records, strict=True) if "size" in r}
+    if not photos:
+        raise typer.Exit(1)
+    purpose = "Joints placed by a model" if mend is None else "Labels mended by a model"
+    choices = {"min_score": min_score, "mend": mend}
+    labels.write(out, made, photos, {"description": purpose} | settings | choices)
+    shutil.rmtree(parts)
+    people = "1 person" if len(made) == 1 else f"{len(made)} people"
+    typer.echo(f"{_count(len(photos))}, {people} -> {out}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _file(model: str) -> Path:
+    return bundled(model or DEFAULT) if (model or DEFAULT) in BUNDLED else Path(model)
+
+
+def _described(adapter: str) -> dict[str, Any] | None:
+    """The adapter's settings as plain values."""
+    if not adapter:
+        return None
+    from posegram.infer.foreign import adapter_named  # brings the runtime
+
+    found = adapter_named(adapter)
+    plain = asdict(found) | {"skeleton": found.skeleton.name}
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in plain.items()}
+
+
+def _sha(parts: Sequence[bytes]) -> str:
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(part)
+    return whole.hexdigest()
+
+
+def _fingerprint(work: Sequence[Task]) -> str:
+    """Changes when a photo or a box does."""
+    return _sha([f"{t.photo}:{[] if t.box is None else t.box.tolist()}".encode() for t in work])
+
+
+def _begin(parts: Path, settings: dict[str, Any]) -> None:
+    """A folder for the results of these settings, new or that of an interrupted run.
+
+    Raises:
+        ValueError: the folder holds results of other settings.
+    """
+    path = parts / "settings.json"
+    if not path.exists():
+        door.save_json(path, settings)
+        return
+    before = door.load_json(path)
+    other = sorted(k for k in settings.keys() | before.keys() if settings.get(k) != before.get(k))
+    if other:
+        advice = "repeat that command to go on, or delete the folder to begin anew"
+        raise ValueError(f"{parts} is of a run with another {', '.join(other)}; {advice}")
+
+
+def _found(work: Sequence[Task], estimate: TopDown, parts: Path) -> list[dict[str, Any]]:
+    """A record for each photo, from finished chunks or made now, with a bar on a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
+    bar.disable = not console.is_terminal
+    records: list[dict[str, Any]] = []
+    with bar:
+        shown = bar.add_task("photos", total=len(work))
+        for start in range(0, len(work), _CHUNK):
+            path = parts / f"{start:07d}.json"
+            if path.exists():
+                records += door.load_json(path)
+                bar.update(shown, completed=len(records))
+                continue
+            chunk = []
+            for task in work[start : start + _CHUNK]:
+                chunk.append(_one(task, estimate))
+                bar.advance(shown)
+            door.save_json(path, chunk)
+            records += chunk
+    return records
+
+
+def _one(task: Task, estimate: TopDown) -> dict[str, Any]:
+    """Who is in one photo, or why it could not be looked at."""
+    try:
+        image = pictures.read(task.photo)
+        if task.size not in (None, image.shape[:2]):
+            own, told = (f"{s[1]}x{s[0]}" for s in (image.shape, task.size or ()))
+            sentence = f"{task.photo} is {own} pixels, but its boxes were given for {told}"
+            return {"failed": sentence}
+    except (OSError, ValueError) as fault:
+        return {"failed": str(fault)}
+    try:
+        people = estimate(image, task.box)
+    except ValueError as fault:
+        return {"failed": f"{task.photo}: {fault}"}
+    return labels.to_record(people, image.shape[:2])
+
+
+def _list(failed: Sequence[str]) -> None:
+    if failed:
+        typer.echo(f"posegram: {_count(len(failed))} failed:", err=True)
+        for sentence in failed:
+            typer.echo(f"  {sentence}", err=True)
+
+
+def _labels(
+    work: Sequence[Task],
+    records: Sequence[dict[str, Any]],
+    estimate: TopDown,
+    least: float,
+    trust: float | None,
+) -> list[Label]:
+    """The labels of all photos that could be read."""
+    skeleton: Skeleton = estimate.card.skeleton
+    made: list[Label] = []
+    for task, record in zip(work, records, strict=True):
+        if "failed" in record:
+            continue
+        people = labels.from_record(record, skeleton)
+        if trust is None:
+            whole = task.box is None and estimate.detect is None
+            made += labels.as_labels(task, people, least=least, whole=whole)
+        else:
+            made += labels.mended(task, people, trust=trust, least=least)
+    return made
+
+
+def _count(photos: int) -> str:
+    return "1 photo" if photos == 1 else f"{photos} photos"

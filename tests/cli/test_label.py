@@ -1,0 +1,207 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+
+import figures
+import tiny
+from posegram import data
+from posegram import image as pictures
+from posegram.cli import main
+from posegram.data import coco
+from posegram.pose import BODY19, COCO17
+
+module = sys.modules["posegram.cli.label"]  # the package's own `label` is the verb
+
+
+@pytest.fixture
+def model(tmp_path):
+    return tiny.constant(tmp_path / "model.onnx", skeleton=COCO17)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of five plain photos."""
+    (tmp_path / "photos").mkdir()
+    for n in range(5):
+        path = tmp_path / "photos" / f"p{n}.png"
+        pictures.write(path, np.full((64, 48, 3), 128, dtype=np.uint8))
+    return tmp_path / "photos"
+
+
+def run(*args):
+    """Exit code of one run of `posegram label`."""
+    with pytest.raises(SystemExit) as stop:
+        main(["label", *map(str, args)])
+    return stop.value.code
+
+
+def content(path):
+    return json.loads(path.read_text())
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Chunks of two photos."""
+    monkeypatch.setattr(module, "_CHUNK", 2)
+
+
+def stop_at(monkeypatch, count):
+    """From now on reading the photo of that number ends the run as control-C does."""
+    read, seen = pictures.read, []
+
+    def reading(path):
+        seen.append(path)
+        if len(seen) == count:
+            raise KeyboardInterrupt
+        return read(path)
+
+    monkeypatch.setattr(module.pictures, "read", reading)
+    return seen
+
+
+# what comes out
+
+
+def test_a_folder_is_labelled(tmp_path, photos, model):
+    out = tmp_path / "l.json"
+    assert run(photos, "--model", model, "--out", out) == 0
+    assert len(data.read(f"coco:{out}", photos)) == 5
+
+
+def test_a_joint_is_where_the_model_puts_it(tmp_path, photos, model):
+    run(photos, "--model", model, "--out", tmp_path / "l.json", "--min-score", 0)
+    sample = data.read(f"coco:{tmp_path / 'l.json'}", photos)[0]
+    wanted = tiny.places(COCO17) * (48, 64) - 0.5
+    np.testing.assert_allclose(sample.xy, wanted, atol=1e-2)
+
+
+def test_the_file_says_which_model_made_it_and_how(tmp_path, photos, model):
+    run(photos, "--model", model, "--flip", "--rotations", "--out", tmp_path / "l.json")
+    info = content(tmp_path / "l.json")["info"]
+    assert (info["model"], info["flip"], info["rotations"]) == ("constant", True, True)
+
+
+def test_the_least_score_decides_which_joints_are_labelled(tmp_path, photos, model):
+    run(photos, "--model", model, "--out", tmp_path / "l.json", "--min-score", 0.5)
+    score = 1 / (1 + np.exp(-tiny.logits(COCO17)))
+    first = content(tmp_path / "l.json")["annotations"][0]
+    assert first["num_keypoints"] == int((score >= 0.5).sum())
+
+
+def test_a_data_sets_boxes_are_used(tmp_path, model):
+    made = figures.samples(tmp_path / "images", 2)
+    spec = f"coco:{coco.write(tmp_path / 'true.json', made, tmp_path / 'images')}"
+    run(spec, "--model", model, "--out", tmp_path / "l.json")
+    boxes = [s.box for s in data.read(f"coco:{tmp_path / 'l.json'}", tmp_path / "images")]
+    np.testing.assert_allclose(boxes, [s.box for s in made], atol=1e-2)
+
+
+def test_mending_gives_body19_and_says_so(tmp_path, model):
+    made = figures.samples(tmp_path / "images", 2)
+    spec = f"coco:{coco.write(tmp_path / 'true.json', made, tmp_path / 'images')}"
+    assert run(spec, "--model", model, "--mend", 0.85, "--out", tmp_path / "l.json") == 0
+    whole = content(tmp_path / "l.json")
+    said = (whole["categories"][0]["keypoints"], whole["annotations"][0]["label_source"])
+    assert said == (list(BODY19.joints), "mended")
+
+
+def test_a_foreign_network_needs_its_adapter(tmp_path, photos, capsys):
+    network = tiny.bare(tmp_path / "foreign.onnx", {})
+    code = run(photos, "--model", network, "--adapter", "movenet", "--out", tmp_path / "l.json")
+    assert (code, "does not fit the adapter 'movenet'" in capsys.readouterr().err) == (2, True)
+
+
+# photos that cannot be read
+
+
+def test_a_broken_photo_is_listed_and_the_others_are_done(tmp_path, photos, model, capsys):
+    (photos / "p2.png").write_bytes(b"no picture")
+    assert run(photos, "--model", model, "--out", tmp_path / "l.json") == 1
+    listed = capsys.readouterr().err
+    done = len(content(tmp_path / "l.json")["annotations"])
+    assert ("1 photo failed" in listed, "p2.png is not a readable" in listed, done) == (
+        True,
+        True,
+        4,
+    )
+
+
+def test_a_photo_of_another_size_than_its_boxes_is_listed(tmp_path, photos, model, capsys):
+    whole = {
+        "images": [
+            {"id": 1, "file_name": "p0.png", "height": 640, "width": 480},
+            {"id": 2, "file_name": "p1.png", "height": 64, "width": 48},
+        ],
+        "annotations": [{"image_id": n, "bbox": [1, 1, 20, 20]} for n in (1, 2)],
+    }
+    (tmp_path / "b.json").write_text(json.dumps(whole))
+    args = ("--model", model, "--boxes", tmp_path / "b.json", "--out", tmp_path / "l.json")
+    assert run(photos, *args) == 1
+    assert "p0.png is 48x64 pixels, but its boxes were given for 480x640" in capsys.readouterr().err
+
+
+def test_without_a_readable_photo_there_is_no_file(tmp_path, photos, model):
+    for path in photos.iterdir():
+        path.write_bytes(b"no picture")
+    assert run(photos, "--model", model, "--out", tmp_path / "l.json") == 1
+    assert not (tmp_path / "l.json").exists()
+
+
+# an interrupted run
+
+
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path, photos, model, few, monkeypatch):
+    args = (photos, "--model", model, "--out", tmp_path / "l.json")
+    with monkeypatch.context() as patch:
+        stop_at(patch, 4)  # in the second chunk of two
+        assert run(*args) != 0
+    seen = stop_at(monkeypatch, 99)
+    run(*args)
+    assert [path.name for path in seen] == ["p2.png", "p3.png", "p4.png"]
+
+
+def test_an_interrupted_run_ends_with_the_same_file(tmp_path, photos, model, few, monkeypatch):
+    run(photos, "--model", model, "--out", tmp_path / "whole.json")
+    with monkeypatch.context() as patch:
+        stop_at(patch, 4)
+        run(photos, "--model", model, "--out", tmp_path / "l.json")
+    run(photos, "--model", model, "--out", tmp_path / "l.json")
+    assert content(tmp_path / "l.json") == content(tmp_path / "whole.json")
+
+
+def test_an_interrupted_run_leaves_no_file_that_looks_finished(
+    tmp_path, photos, model, few, monkeypatch
+):
+    stop_at(monkeypatch, 4)
+    run(photos, "--model", model, "--out", tmp_path / "l.json")
+    assert not (tmp_path / "l.json").exists()
+
+
+def test_going_on_with_other_settings_is_refused(tmp_path, photos, model, few, monkeypatch, capsys):
+    args = (photos, "--model", model, "--out", tmp_path / "l.json")
+    with monkeypatch.context() as patch:
+        stop_at(patch, 4)
+        run(*args)
+    assert run(*args, "--flip") == 2
+    assert "is of a run with another flip" in capsys.readouterr().err
+
+
+def test_a_finished_run_leaves_nothing_but_its_file(tmp_path, photos, model):
+    (tmp_path / "out").mkdir()
+    run(photos, "--model", model, "--out", tmp_path / "out" / "l.json")
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["l.json"]
+
+
+# misuse
+
+
+def test_mending_without_labels_is_refused(tmp_path, photos, model, capsys):
+    assert run(photos, "--model", model, "--mend", 0.85, "--out", tmp_path / "l.json") == 2
+    assert "has no labels" in capsys.readouterr().err
+
+
+def test_a_missing_source_is_refused(tmp_path, model, capsys):
+    assert run(tmp_path / "gone", "--model", model, "--out", tmp_path / "l.json") == 2
+    assert "gone: no such file or folder" in capsys.readouterr().err
