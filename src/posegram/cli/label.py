@@ -73,32 +73,41 @@ def label(
     if mend is not None and not any((s.visible > 0).any() for task in work for s in task.samples):
         raise ValueError(f"--mend combines labels with the model's, and {source} has no labels")
     estimate = views(load(model, threads=threads, adapter=adapter), flip=flip, rotations=rotations)
-    settings = {
+    settings = _settings(estimate, model, adapter) | {"flip": flip, "rotations": rotations}
+    parts = out.with_name(f"{out.name}.parts")
+    _begin(parts, settings | {"photos": _fingerprint(work)})
+    records = _found(work, estimate, parts)
+    _list([record["failed"] for record in records if "failed" in record])
+    made = _labels(work, records, estimate, min_score, mend)
+    purpose = "Joints placed by a model" if mend is None else "Labels mended by a model"
+    choices = {"description": purpose, "min_score": min_score, "mend": mend}
+    _finish(out, made, {t.photo: r for t, r in zip(work, records, strict=True)}, choices | settings)
+    shutil.rmtree(parts)
+    if any("failed" in record for record in records):
+        raise typer.Exit(1)
+
+
+def _settings(estimate: TopDown, model: str, adapter: str) -> dict[str, Any]:
+    """Which model labels, as plain values; goes into the file, and tells one run from another."""
+    return {
         "software": f"posegram {__version__}",
         "model": estimate.card.name,
         "model_sha256": _sha([_file(model).read_bytes()]),
         "model_licence": estimate.card.licence,
         "adapter": _described(adapter),
-        "flip": flip,
-        "rotations": rotations,
     }
-    parts = out.with_name(f"{out.name}.parts")
-    _begin(parts, settings | {"photos": _fingerprint(work)})
-    records = _found(work, estimate, parts)
-    failed = [record["failed"] for record in records if "failed" in record]
-    _list(failed)
-    made = _labels(work, records, estimate, min_score, mend)
-    photos = {t.photo: tuple(r["size"]) for t, r in zip(work, records, strict=True) if "size" in r}
+
+
+def _finish(
+    out: Path, made: Sequence[Label], records: dict[Path, dict[str, Any]], info: dict[str, Any]
+) -> None:
+    """Write the file and say what was done; exit when no photo could be read."""
+    photos = {p: (r["size"][0], r["size"][1]) for p, r in records.items() if "size" in r}
     if not photos:
         raise typer.Exit(1)
-    purpose = "Joints placed by a model" if mend is None else "Labels mended by a model"
-    choices = {"min_score": min_score, "mend": mend}
-    labels.write(out, made, photos, {"description": purpose} | settings | choices)
-    shutil.rmtree(parts)
+    labels.write(out, made, photos, info)
     people = "1 person" if len(made) == 1 else f"{len(made)} people"
     typer.echo(f"{_count(len(photos))}, {people} -> {out}")
-    if failed:
-        raise typer.Exit(1)
 
 
 def _file(model: str) -> Path:
