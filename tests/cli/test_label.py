@@ -188,6 +188,16 @@ def test_going_on_with_other_settings_is_refused(tmp_path, photos, model, few, m
     assert "is of a run with another flip" in capsys.readouterr().err
 
 
+def test_a_photo_that_failed_is_tried_again(tmp_path, photos, model, few, monkeypatch):
+    good = (photos / "p0.png").read_bytes()
+    (photos / "p0.png").write_bytes(b"no picture")
+    with monkeypatch.context() as patch:
+        stop_at(patch, 4)
+        run(photos, "--model", model, "--out", tmp_path / "l.json")
+    (photos / "p0.png").write_bytes(good)
+    assert run(photos, "--model", model, "--out", tmp_path / "l.json") == 0
+
+
 def test_a_finished_run_leaves_nothing_but_its_file(tmp_path, photos, model):
     (tmp_path / "out").mkdir()
     run(photos, "--model", model, "--out", tmp_path / "out" / "l.json")

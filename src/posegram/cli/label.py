@@ -165,15 +165,14 @@ def _found(work: Sequence[Task], estimate: TopDown, parts: Path) -> list[dict[st
         shown = bar.add_task("photos", total=len(work))
         for start in range(0, len(work), _CHUNK):
             path = parts / f"{start:07d}.json"
-            if path.exists():
-                records += door.load_json(path)
-                bar.update(shown, completed=len(records))
-                continue
+            before = door.load_json(path) if path.exists() else []
             chunk = []
-            for task in work[start : start + _CHUNK]:
-                chunk.append(_one(task, estimate))
+            for n, task in enumerate(work[start : start + _CHUNK]):
+                known = n < len(before) and "failed" not in before[n]  # a photo may be mended
+                chunk.append(before[n] if known else _one(task, estimate))
                 bar.advance(shown)
-            door.save_json(path, chunk)
+            if chunk != before:
+                door.save_json(path, chunk)
             records += chunk
     return records
 
