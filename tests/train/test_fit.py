@@ -195,11 +195,11 @@ def test_a_refused_folder_is_left_as_it_was(trained):
     assert Config.read(trained.config.run / "config.toml") == trained.config
 
 
-@pytest.mark.parametrize("change", ["threads=2", "workers=3", "cache=off"])
-def test_a_run_may_go_on_with_other_means(tmp_path, change):
-    config = runs.settings(tmp_path)
-    module._claim(config.run, config)
-    module._claim(config.run, config.override(change))
+@pytest.mark.parametrize("change", ["threads=2", "cache=off"])
+def test_a_run_may_go_on_with_other_means(tmp_path, labels, undrawn, change):
+    config = runs.settings(tmp_path, labels, epochs=1)
+    fit(config, progress=False)
+    fit(config.override(change), progress=False)
     assert Config.read(config.run / "config.toml") == config.override(change)
 
 
@@ -208,7 +208,16 @@ def test_settings_written_by_hand_belong_to_the_run_all_the_same(tmp_path):
     config.run.mkdir()
     text = "# by hand\n" + "\n".join(reversed(config.to_toml().splitlines()))
     (config.run / "config.toml").write_text(text)
-    module._claim(config.run, config)
+    with pytest.raises(ValueError, match="no data to train on"):  # and so not refused before
+        fit(config, progress=False)
+
+
+@pytest.mark.parametrize("change", ["train=[]", "network=vit", "start=gone.ckpt"])
+def test_a_mistake_leaves_the_name_free(tmp_path, labels, change):
+    config = runs.settings(tmp_path, labels)
+    with pytest.raises((ValueError, FileNotFoundError)):
+        fit(config.override(change), progress=False)
+    assert not config.run.exists()
 
 
 # going on

@@ -91,7 +91,7 @@ def fit(config: Config, *, progress: bool = True) -> Path:
     """
     lightning.seed_everything(config.seed, verbose=False)
     run = config.run
-    _claim(run, config)
+    _refuse_others(run, config)
     train, valid = sets(config)
     batches = _loaders(config, train, valid)
     if config.threads:
@@ -104,6 +104,8 @@ def fit(config: Config, *, progress: bool = True) -> Path:
     if progress:
         watch.append(curves.Progress(config.batch))
     last = run / "last.ckpt"
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "config.toml").write_text(config.to_toml(), encoding="utf-8")
     _write_environment(run, precision, len(train), len(valid))
     resolved = [replace(s, image=s.image.resolve()) for s in valid]
     if len({s.skeleton for s in resolved}) == 1:  # what `posegram evaluate` takes
@@ -116,9 +118,8 @@ def fit(config: Config, *, progress: bool = True) -> Path:
     return _finish(config, module, train, batches[1])
 
 
-def _claim(run: Path, config: Config) -> None:
-    """Make the run's folder, or see that it belongs to these settings."""
-    run.mkdir(parents=True, exist_ok=True)
+def _refuse_others(run: Path, config: Config) -> None:
+    """See that the run's folder is free or belongs to these settings."""
     kept = run / "config.toml"
     if kept.exists():
         theirs = Config.read(kept)
@@ -128,7 +129,6 @@ def _claim(run: Path, config: Config) -> None:
                 f"{run} holds a run with other settings ({', '.join(keys)}); "
                 "give another name=..., or remove the folder"
             )
-    kept.write_text(config.to_toml(), encoding="utf-8")
 
 
 def _loaders(config: Config, train: Sequence[Sample], valid: Sequence[Sample]) -> tuple[Any, Any]:
