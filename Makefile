@@ -27,7 +27,7 @@ test: setup
 	$(PY) -m pytest --cov=posegram --cov-report=term:skip-covered
 
 bench: setup
-	$(PY) bench/bench.py
+	$(PY) bench/bench.py $(ARGS)
 
 docs: setup
 	$(PY) -m pytest tests/test_house.py -k readme
