@@ -134,8 +134,9 @@ class People:
     def none(cls, skeleton: Skeleton) -> People:
         """Nobody: N = 0."""
         k = len(skeleton)
-        rows = np.zeros((0, 2 * k), dtype=np.float32)
-        return cls(rows.reshape(0, k, 2), rows[:, :k], rows[:, :4], skeleton)
+        shapes: list[tuple[int, ...]] = [(0, k, 2), (0, k), (0, 4)]
+        xy, score, box = (np.zeros(shape, dtype=np.float32) for shape in shapes)
+        return cls(xy, score, box, skeleton)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from posegram.infer.onnx import _session
+from posegram.infer.onnx import open_session
 from posegram.infer.topdown import Detect
 from posegram.infer.views import Views
 from posegram.pose import COCO17, Card, Network, Raw, Skeleton, skeleton_named
@@ -144,7 +144,7 @@ def load_foreign(
         ValueError: it is no ONNX file, or does not take and give what the adapter says.
     """
     how = adapter if isinstance(adapter, Adapter) else adapter_named(adapter)
-    session = _session(path, threads)
+    session = open_session(path, threads)
     how = _fitted(session, how, path)
     card = Card(
         name=path.stem,
@@ -164,7 +164,7 @@ def load_foreign(
 def fits(path: Path, adapter: Adapter) -> bool:
     """Whether a network takes and gives what a description says, as far as its file tells."""
     try:
-        _fitted(_session(path, 1), adapter, path)
+        _fitted(open_session(path, 1), adapter, path)
     except ValueError:
         return False
     return True

@@ -12,7 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
 from posegram.pose import Card, Network, Raw
 
-__all__ = ["KEY", "load_onnx", "physical_cores"]
+__all__ = ["KEY", "load_onnx", "open_session", "physical_cores"]
 
 KEY = "posegram"  # of the card's JSON among an ONNX file's metadata
 _OUTPUTS = {"heatmap": 1, "simcc": 2, "regression": 2}
@@ -36,7 +36,7 @@ def load_onnx(path: str | Path, *, threads: int = 0) -> tuple[Card, Network]:
         ValueError: it is no ONNX file, has no card, or its inputs and outputs do not fit the card.
     """
     path = Path(path)
-    session = _session(path, threads)
+    session = open_session(path, threads)
     text = session.get_modelmeta().custom_metadata_map.get(KEY)
     if text is None:
         raise ValueError(f"{path} is an ONNX file without a posegram card, so not one of ours")
@@ -66,7 +66,13 @@ def physical_cores() -> int:
     return max(len(twins), 1)
 
 
-def _session(path: Path, threads: int) -> ort.InferenceSession:
+def open_session(path: Path, threads: int) -> ort.InferenceSession:
+    """ONNX Runtime on a file, with so many threads a call (0: all physical cores).
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no ONNX file, or the threads are fewer than 0.
+    """
     if threads < 0:
         raise ValueError(f"threads must be 0 or more, not {threads}")
     if not path.is_file():
