@@ -59,7 +59,12 @@ def test_a_line_holds_the_numbers_of_its_epoch(tmp_path, undrawn):
 
 
 def test_the_training_loss_is_the_mean_of_one_epoch_alone(tmp_path, undrawn):
-    assert [row["loss"] for row in recorded(tmp_path, range(2))] == [1.5, 1.5]
+    record, network = Record(tmp_path), SimpleNamespace(train_loss=[])
+    for epoch, losses in enumerate([[9.0, 8.0], [2.0, 1.0]]):
+        record.on_train_epoch_start(Trainer(epoch), network)
+        network.train_loss += losses
+        record.on_train_epoch_end(Trainer(epoch), network)
+    assert [row["loss"] for row in read_metrics(tmp_path / "metrics.csv")] == [8.5, 1.5]
 
 
 def test_lines_beyond_the_checkpoint_of_a_killed_run_are_dropped(tmp_path, undrawn):

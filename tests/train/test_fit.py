@@ -283,8 +283,10 @@ def test_a_run_that_dies_in_its_second_epoch_goes_on_as_if_it_had_not(
         patch.setattr(curves, "draw_curves", dies)
         with pytest.raises(RuntimeError, match="killed"):
             fit(broken, progress=False)
-    assert (len(lines(broken)), epoch_of(broken, "last.ckpt")) == (2, 0)
+    before = lines(broken, but=())
+    assert (len(before), epoch_of(broken, "last.ckpt")) == (2, 0)
     fit(broken, progress=False)
+    assert lines(broken, but=())[0] == before[0]  # not trained again
     assert_alike(broken, whole)
 
 
