@@ -94,3 +94,10 @@ def test_the_package_runs_as_a_module():
         [sys.executable, "-m", "posegram", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == posegram.__version__
+
+
+def test_a_missing_package_of_an_extra_is_one_sentence(failing, capsys):
+    failing(ModuleNotFoundError("No module named 'lightning'", name="lightning"))
+    assert run() == 2
+    hint = "this needs lightning, which is not installed: pip install 'posegram[train]'"
+    assert capsys.readouterr().err == f"posegram: {hint}\n"

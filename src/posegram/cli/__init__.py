@@ -64,5 +64,11 @@ def main(args: list[str] | None = None) -> None:
     except (ValueError, OSError, ImportError) as fault:
         if os.environ.get("POSEGRAM_DEBUG"):
             raise
-        typer.echo(f"posegram: {fault}", err=True)
+        typer.echo(f"posegram: {_sentence(fault)}", err=True)
         sys.exit(2)
+
+
+def _sentence(fault: Exception) -> str:
+    if isinstance(fault, ModuleNotFoundError):  # of an extra; our own hints are plain ImportErrors
+        return f"this needs {fault.name}, which is not installed: pip install 'posegram[train]'"
+    return str(fault)
