@@ -226,3 +226,85 @@ def test_samples_of_other_sets_are_read(shared, name, people, joints, pairs):
     found = coco.read(shared / "data" / "samples" / name)
     skeleton = found[0].skeleton
     assert (len(found), len(skeleton), len(skeleton.mirror)) == (people, joints, pairs)
+
+
+# whole photos
+
+
+def _scenes(tmp_path, boxes, *, photo=None, part="", **entry):
+    """The scenes of a file with photos 1 and 2, of which the first has these boxes."""
+    people = [{"id": n, "image_id": 1, "category_id": 1} | b for n, b in enumerate(boxes)]
+    whole = {
+        "images": [
+            {"id": 1, "file_name": "a.jpg"} | (photo or {}),
+            {"id": 2, "file_name": "b.jpg"},
+        ],
+        "annotations": people,
+        "categories": [{"id": 1, "name": "person"}, {"id": 2, "name": "dog"}],
+    } | entry
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps(whole))
+    return coco.read_scenes(path, part=part)
+
+
+def test_a_scene_holds_the_boxes_of_its_photo(tmp_path):
+    first, second = _scenes(tmp_path, [{"bbox": [1, 2, 10, 20]}, {"bbox": [5, 5, 6, 7]}])
+    assert first.box.tolist() == [[1, 2, 11, 22], [5, 5, 11, 12]]
+    assert (second.image.name, second.box.shape, second.ignore.shape) == ("b.jpg", (0, 4), (0, 4))
+
+
+def test_a_crowd_is_an_ignored_region(tmp_path):
+    scene = _scenes(tmp_path, [{"bbox": [1, 2, 10, 20], "iscrowd": 1}])[0]
+    assert (scene.box.tolist(), scene.ignore.tolist()) == ([], [[1, 2, 11, 22]])
+
+
+def test_another_category_is_nobody(tmp_path):
+    assert not len(_scenes(tmp_path, [{"bbox": [1, 2, 3, 4], "category_id": 2}])[0].box)
+
+
+@pytest.mark.parametrize("how", [{"photo": {"all_people_listed": False}}, {"part": "partial"}])
+def test_a_photo_with_people_unlisted_is_ignored_as_a_whole(tmp_path, how):
+    scene = _scenes(tmp_path, [{"bbox": [1, 2, 3, 4]}], **how)[0]
+    assert len(scene.box) == 1
+    assert (scene.ignore[0, :2] < -1000).all()
+    assert (scene.ignore[0, 2:] > 10_000).all()
+
+
+@pytest.mark.parametrize(
+    ("photo", "part", "names"),
+    [
+        ({"valid": True}, "train", ["b.jpg"]),
+        ({"valid": True}, "valid", ["a.jpg"]),
+        ({"valid": True}, "", ["a.jpg", "b.jpg"]),
+        ({"near_duplicate": True}, "train", ["b.jpg"]),
+        ({"near_duplicate": True, "valid": True}, "valid", []),
+        ({"near_duplicate": True}, "", ["a.jpg", "b.jpg"]),
+    ],
+)
+def test_a_part_goes_by_what_the_photos_say(tmp_path, photo, part, names):
+    assert [s.image.name for s in _scenes(tmp_path, [], photo=photo, part=part)] == names
+
+
+def test_an_unknown_part_lists_the_known_ones(tmp_path):
+    with pytest.raises(ValueError, match="no part 'test'; there are train, valid, partial"):
+        _scenes(tmp_path, [], part="test")
+
+
+@pytest.mark.parametrize(
+    ("record", "fault"),
+    [
+        ({}, "annotation 0 lacks its 'bbox'"),
+        ({"bbox": [1, 2, 3]}, "annotation 0 is wrong"),
+        ({"bbox": [1, 2, 3, -4]}, r"annotation 0 is wrong: `bbox` is \[1, 2, 3, -4\]"),
+        ({"bbox": "none"}, "annotation 0 is wrong"),
+        ({"bbox": [1, 2, 3, 4], "image_id": 9}, "annotation 0 is wrong: it names image 9"),
+    ],
+)
+def test_a_wrong_box_is_named(tmp_path, record, fault):
+    with pytest.raises(ValueError, match=rf"boxes\.json: {fault}"):
+        _scenes(tmp_path, [record])
+
+
+def test_boxes_without_a_list_of_photos_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="has no list `images`"):
+        _scenes(tmp_path, [], images=None)

@@ -18,11 +18,14 @@ import numpy.typing as npt
 
 from posegram import coords
 from posegram.data import door
+from posegram.data.scenes import Scene
 from posegram.pose import COCO17, SKELETONS, Floats, People, Sample, Skeleton
 
-__all__ = ["read", "results", "write", "write_results"]
+__all__ = ["read", "read_scenes", "results", "write", "write_results"]
 
 _OTHER_SIDE = {"left": "right", "l": "r"}
+_PARTS = ("", "train", "valid", "partial")
+_EVERYWHERE = [-1e6, -1e6, 1e6, 1e6]  # a box around any photo
 _AREA_SHARE = 0.53  # of a box that the person's outline fills on average; shared by several tools
 
 
@@ -41,9 +44,7 @@ def read(path: Path, images: Path | None = None) -> list[Sample]:
         FileNotFoundError: there is no such file.
         ValueError: it is no annotation file, or a record in it is wrong; the record is named.
     """
-    whole = door.load_json(path)
-    if not isinstance(whole, dict) or not isinstance(whole.get("annotations"), list):
-        raise ValueError(f"{path}: has no list `annotations`, so it is no COCO annotation file")
+    whole = _open(path)
     images = images or door.images_beside(path)
     files = _files(path, whole.get("images"))
     skeletons = _skeletons(path, whole.get("categories"))
@@ -62,6 +63,80 @@ def read(path: Path, images: Path | None = None) -> list[Sample]:
             raise ValueError(f"{where} is wrong: {fault}") from fault
         if sample is not None:
             found.append(sample)
+    return found
+
+
+def _open(path: Path) -> dict[str, Any]:
+    """The object in an annotation file."""
+    whole = door.load_json(path)
+    if not isinstance(whole, dict) or not isinstance(whole.get("annotations"), list):
+        raise ValueError(f"{path}: has no list `annotations`, so it is no COCO annotation file")
+    return whole
+
+
+def read_scenes(path: Path, images: Path | None = None, *, part: str = "") -> list[Scene]:
+    """The photos of an annotation file with the boxes of their people, also photos of nobody.
+
+    Crowds (`iscrowd`) are ignored regions; so is the whole photo where its entry says
+    `"all_people_listed": false`. Only the category named `person` counts, where one is.
+
+    Args:
+        path: the JSON file; its annotations need no keypoints.
+        images: the pictures' folder; by default `images` beside the file, else its own folder.
+        part: "train" leaves out photos whose entry says `valid`, "valid" all others; both leave
+            out those that say `near_duplicate`. "partial" takes every photo as if not all of its
+            people were listed.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no annotation file, a record in it is wrong, or there is no such part.
+    """
+    if part not in _PARTS:
+        raise ValueError(f"{path}: no part {part!r}; there are {', '.join(_PARTS[1:])}")
+    whole = _open(path)
+    images = images or door.images_beside(path)
+    files = _files(path, whole.get("images"))
+    boxes = _boxes(path, whole)
+    scenes = []
+    for entry in whole["images"]:
+        if part in ("train", "valid") and (
+            entry.get("near_duplicate") or bool(entry.get("valid")) != (part == "valid")
+        ):
+            continue
+        people, crowds = boxes.get(entry["id"], ([], []))
+        if part == "partial" or not entry.get("all_people_listed", True):
+            crowds = [*crowds, _EVERYWHERE]
+        arrays = [np.array(b, dtype=np.float32).reshape(-1, 4) for b in (people, crowds)]
+        scenes.append(Scene(images / files[entry["id"]], *arrays))
+    return scenes
+
+
+_Boxes = dict[Any, tuple[list[list[float]], list[list[float]]]]
+
+
+def _boxes(path: Path, whole: dict[str, Any]) -> _Boxes:
+    """Boxes x0, y0, x1, y1 of the people and of the crowds of each image id."""
+    known = {image["id"] for image in whole["images"]}
+    named = whole.get("categories") or []
+    people = {c.get("id") for c in named if c.get("name") == "person"}
+    found: _Boxes = {}
+    for number, record in enumerate(whole["annotations"]):
+        where = f"{path}: annotation {number}"
+        try:
+            if people and record.get("category_id", 1) not in people:
+                continue
+            x, y, width, height = (float(value) for value in record["bbox"])
+            image = record["image_id"]
+            if image not in known:
+                raise ValueError(f"it names image {image}, which is not listed")
+            if not (math.isfinite(x + y + width + height) and min(width, height) >= 0):
+                raise ValueError(f"`bbox` is {record['bbox']}")
+        except KeyError as fault:
+            raise ValueError(f"{where} lacks its {_lacking(fault)}") from fault
+        except (ValueError, TypeError, AttributeError) as fault:
+            raise ValueError(f"{where} is wrong: {fault}") from fault
+        pair = found.setdefault(image, ([], []))
+        pair[bool(record.get("iscrowd"))].append([x, y, x + width, y + height])
     return found
 
 
