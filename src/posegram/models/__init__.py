@@ -25,8 +25,13 @@ def _lazy(name: str) -> Callable[..., Any]:
     return make
 
 
-MODELS: dict[str, Callable[..., Any]] = {name: _lazy(name) for name in ("cnn", "lite")}
-KINDS = {"cnn": "regression", "lite": "heatmap"}  # what each network emits
+KINDS = {  # what each network emits
+    "cnn": "regression",
+    "lite": "heatmap",
+    "detector": "detector",
+    "dense_detector": "detector",
+}
+MODELS: dict[str, Callable[..., Any]] = {name: _lazy(name) for name in KINDS}
 
 
 def build(card: Any) -> Any:

