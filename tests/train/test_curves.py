@@ -140,3 +140,18 @@ def test_the_bar_counts_images_a_second(monkeypatch):
     bar.on_train_epoch_start(None)
     shown = bar.get_metrics(SimpleNamespace(fit_loop=loop), None)
     assert shown == {"loss": 0.5, "images/s": "20"}
+
+
+def test_a_detectors_best_epoch_is_that_of_the_highest_precision(tmp_path, monkeypatch):
+    from matplotlib import axes, figure
+
+    titles, marks = [], []
+    monkeypatch.setattr(figure.Figure, "suptitle", lambda self, text: titles.append(text))
+    monkeypatch.setattr(axes.Axes, "axvline", lambda self, x, **style: marks.append(x))
+    rows = []
+    for epoch, (loss, precision) in enumerate([(0.5, 40.0), (0.3, 30.0)]):
+        row = line(epoch, loss, valid_recall=70.0, valid_ap50=precision)
+        rows.append({k: v for k, v in row.items() if k not in ("valid_mae", "valid_pck")})
+    draw_curves(rows, tmp_path / "c.png")
+    assert titles[0].endswith("validation loss 0.5, recall 70.0 %, AP 40.0 %")
+    assert marks == [1] * 4

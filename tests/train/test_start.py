@@ -88,12 +88,16 @@ def test_a_checkpoint_of_another_width_is_refused(tmp_path):
 
 
 def test_an_imagenet_start_needs_the_network_lite(tmp_path):
-    with pytest.raises(ValueError, match="start = 'imagenet' needs network = 'lite', not 'cnn'"):
+    with pytest.raises(
+        ValueError, match="start = 'imagenet' needs network = 'lite' or 'detector', not 'cnn'"
+    ):
         started(module(tmp_path, start="imagenet"))
 
 
 def test_freezing_needs_the_network_lite(tmp_path):
-    with pytest.raises(ValueError, match="freeze = true needs network = 'lite', not 'cnn'"):
+    with pytest.raises(
+        ValueError, match="freeze = true needs network = 'lite' or 'detector', not 'cnn'"
+    ):
         started(module(tmp_path, freeze=True))
 
 

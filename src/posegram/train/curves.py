@@ -12,7 +12,12 @@ from lightning.pytorch import callbacks
 
 __all__ = ["Progress", "Record", "draw_curves", "read_metrics"]
 
-COLUMNS = ("epoch", "loss", "valid_loss", "valid_mae", "valid_pck", "rate", "seconds")
+_PANELS = {  # number of a validation -> its panel, its words in the caption
+    "valid_mae": ("MAE, crop pixels a coordinate", "MAE {:.2f} px"),
+    "valid_pck": ("PCK@0.2 torso, %", "PCK {:.1f} %"),
+    "valid_recall": ("recall at IoU 0.5, %", "recall {:.1f} %"),
+    "valid_ap50": ("AP at IoU 0.5, %", "AP {:.1f} %"),
+}
 
 
 class Progress(callbacks.TQDMProgressBar):
@@ -56,7 +61,7 @@ class Record(callbacks.Callback):
         line = {
             "epoch": trainer.current_epoch,
             "loss": loss,
-            **{key: float(now[key]) for key in ("valid_loss", "valid_mae", "valid_pck")},
+            **{key: float(now[key]) for key in now if key.startswith("valid_")},
             "rate": trainer.optimizers[0].param_groups[0]["lr"],
             "seconds": time.perf_counter() - self.begun,
         }
@@ -77,7 +82,7 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 def _write_metrics(path: Path, lines: list[dict[str, float]]) -> None:
     part = path.with_suffix(".part")
     with part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, list(lines[-1]))
         writer.writeheader()
         for line in lines:
             writer.writerow({k: f"{v:.6g}" for k, v in line.items()})
@@ -86,20 +91,25 @@ def _write_metrics(path: Path, lines: list[dict[str, float]]) -> None:
     part.replace(path)
 
 
+def _badness(line: dict[str, float]) -> float:
+    """What the best epoch has the least of: a detector is judged by AP, others by their loss."""
+    return -line["valid_ap50"] if "valid_ap50" in line else line["valid_loss"]
+
+
 def draw_curves(lines: list[dict[str, float]], out: Path) -> None:
-    """A picture of loss, MAE, PCK and learning rate over the epochs, the best epoch marked."""
+    """A picture of losses, two validation numbers and learning rate; the best epoch is marked."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
     epochs = [line["epoch"] + 1 for line in lines]
-    best = min(range(len(lines)), key=lambda n: lines[n]["valid_loss"])
+    best = min(range(len(lines)), key=lambda n: _badness(lines[n]))
     figure, axes = plt.subplots(2, 2, figsize=(10, 7), constrained_layout=True)
+    shown = [key for key in _PANELS if key in lines[best]]
     panels = (
         (("loss", "valid_loss"), "loss", ("training", "validation")),
-        (("valid_mae",), "MAE, crop pixels a coordinate", ("validation",)),
-        (("valid_pck",), "PCK@0.2 torso, %", ("validation",)),
+        *(((key,), _PANELS[key][0], ("validation",)) for key in shown),
         (("rate",), "learning rate", ("at the epoch's end",)),
     )
     for axis, (keys, title, names) in zip(axes.flat, panels, strict=True):
@@ -113,7 +123,7 @@ def draw_curves(lines: list[dict[str, float]], out: Path) -> None:
     value = lines[best]
     figure.suptitle(
         f"best epoch {epochs[best]:.0f} (circle): validation loss {value['valid_loss']:.4g}, "
-        f"MAE {value['valid_mae']:.2f} px, PCK {value['valid_pck']:.1f} %"
+        + ", ".join(_PANELS[key][1].format(value[key]) for key in shown)
     )
     figure.savefig(out.with_suffix(".part.png"), dpi=90)
     plt.close(figure)

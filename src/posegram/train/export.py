@@ -20,7 +20,8 @@ from posegram.pose import Card, Floats, Image, Sample
 
 __all__ = ["export", "from_checkpoint"]
 
-_BUDGET = 0.5  # crop pixels that a joint may move
+_BUDGET = 0.5  # crop pixels that a joint, or a corner of a box, may move
+_LOOKED_AT = 0.98  # share of a detector's boxes that are background, so not compared
 
 
 class _Whole(nn.Module):
@@ -55,7 +56,7 @@ def export(network: nn.Module, card: Card, out: Path, *, crops: Image, half: boo
     whole = _Whole(network, card).eval()
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         draft = Path(folder) / "draft.onnx"
-        _trace(whole, crops[:2], draft)
+        _trace(whole, crops[:2], draft, free=card.kind == "detector")
         model = onnx.load(draft)
         if half:
             _halve(model)
@@ -70,8 +71,9 @@ def export(network: nn.Module, card: Card, out: Path, *, crops: Image, half: boo
     return out
 
 
-def _trace(whole: nn.Module, crops: Image, out: Path) -> None:
-    """Write the bare graph; any number of crops may come in."""
+def _trace(whole: nn.Module, crops: Image, out: Path, *, free: bool) -> None:
+    """Write the bare graph; any number of crops may come in, of any size if that is `free`."""
+    axes = {0: "batch", 1: "height", 2: "width"} if free else {0: "batch"}
     with warnings.catch_warnings():
         # the tracing exporter takes a second where its successor takes fifteen
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -80,7 +82,7 @@ def _trace(whole: nn.Module, crops: Image, out: Path) -> None:
             (torch.from_numpy(crops),),
             str(out),
             input_names=["crop"],
-            dynamic_axes={"crop": {0: "batch"}},
+            dynamic_axes={"crop": axes},
             opset_version=17,
             dynamo=False,
         )
@@ -116,13 +118,19 @@ def from_checkpoint(
 def _compare(path: Path, card: Card, crops: Image, expected: tuple[Floats, ...]) -> None:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     found = tuple(session.run(None, {"crop": crops}))
-    here, there = (coords.decode(raw, card.kind, card.size)[0] for raw in (expected, found))
+    if card.kind == "detector":
+        names: tuple[str, ...] = ("top left", "bottom right")
+        sure = expected[1] >= np.quantile(expected[1], _LOOKED_AT)
+        here, there = (raw[0][sure].reshape(-1, 2, 2) for raw in (expected, found))
+    else:
+        names = card.skeleton.joints
+        here, there = (coords.decode(raw, card.kind, card.size)[0] for raw in (expected, found))
     away = np.linalg.norm(here - there, axis=-1)
     if away.max() <= _BUDGET:
         return
     rows = [
         f"{joint:>16} {away[:, k].mean():8.2f} {away[:, k].max():8.2f}"
-        for k, joint in enumerate(card.skeleton.joints)
+        for k, joint in enumerate(names)
     ]
     raise ValueError(
         f"the exported network moves joints by more than {_BUDGET} crop pixels on {len(crops)} "

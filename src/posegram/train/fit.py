@@ -6,8 +6,8 @@ import json
 import platform
 import time
 import warnings
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -23,7 +23,7 @@ from posegram.data import coco
 from posegram.data.split import split
 from posegram.models import KINDS
 from posegram.pose import Card, Sample, skeleton_named
-from posegram.train import curves, report, start
+from posegram.train import curves, detect, found, report, scenes, start
 from posegram.train.batches import Crops, Shuffle, loader
 from posegram.train.calibrate import calibrate
 from posegram.train.config import Config
@@ -92,30 +92,40 @@ def fit(config: Config, *, progress: bool = True) -> Path:
     lightning.seed_everything(config.seed, verbose=False)
     run = config.run
     _refuse_others(run, config)
-    train, valid = sets(config)
-    batches = _loaders(config, train, valid)
+    task = _DETECTOR if KINDS.get(config.network) == "detector" else _POSE
+    train, valid = task.sets(config)
+    parts = ((train, True), (valid, False))
+    batches = [loader(task.pictures(p, config, training=t), config) for p, t in parts]
     if config.threads:
         torch.set_num_threads(config.threads)
-    module = PoseModule(card_for(config), config, len(batches[0]))
+    module = task.module(task.card(config), config, len(batches[0]))
     start.load(module.network, config)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     precision = start.precision(module, config)
-    watch = [_Epochs(batches[0]), curves.Record(run), *_keepers(config)]
+    watch = [_Epochs(batches[0]), curves.Record(run), *_keepers(config, task.watched)]
     if progress:
         watch.append(curves.Progress(config.batch))
     last = run / "last.ckpt"
     run.mkdir(parents=True, exist_ok=True)
     (run / "config.toml").write_text(config.to_toml(), encoding="utf-8")
     _write_environment(run, precision, len(train), len(valid))
-    resolved = [replace(s, image=s.image.resolve()) for s in valid]
-    if len({s.skeleton for s in resolved}) == 1:  # what `posegram evaluate` takes
-        coco.write(run / "valid.json", resolved, run.resolve())
+    if task.keep:
+        task.keep(run, valid)
     with warnings.catch_warnings():
         for advice in _ADVICE:
             warnings.filterwarnings("ignore", advice)
         trainer = _trainer(config, precision, watch, progress=progress)
-        trainer.fit(module, *batches, ckpt_path=last if last.exists() else None, weights_only=False)
-    return _finish(config, module, train, batches[1])
+        trainer.fit(
+            module,
+            batches[0],
+            batches[1],
+            ckpt_path=last if last.exists() else None,
+            weights_only=False,
+        )
+    best = _validated(run / "best.ckpt", module, batches[1])
+    module.card = task.calibrated(module)
+    _keep(run / "best.ckpt", best | {"card": module.card.to_json()})
+    return task.finish(config, module, train, batches[1])
 
 
 def _refuse_others(run: Path, config: Config) -> None:
@@ -131,13 +141,16 @@ def _refuse_others(run: Path, config: Config) -> None:
             )
 
 
-def _loaders(config: Config, train: Sequence[Sample], valid: Sequence[Sample]) -> tuple[Any, Any]:
-    skeleton = skeleton_named(config.skeleton)
-    crops = [
-        Crops(people, skeleton, config, training=training, disk=config.run / "cache" / part)
-        for people, training, part in ((train, True, "train"), (valid, False, "valid"))
-    ]
-    return loader(crops[0], config), loader(crops[1], config)
+def _keep_people(run: Path, people: Sequence[Sample]) -> None:
+    """Write whom the run validates on as `posegram evaluate` and `export` take them."""
+    resolved = [replace(s, image=s.image.resolve()) for s in people]
+    if len({s.skeleton for s in resolved}) == 1:
+        coco.write(run / "valid.json", resolved, run.resolve())
+
+
+def _crops(people: Sequence[Sample], config: Config, *, training: bool) -> Crops:
+    disk = config.run / "cache" / ("train" if training else "valid")
+    return Crops(people, skeleton_named(config.skeleton), config, training=training, disk=disk)
 
 
 class _Epochs(callbacks.Callback):
@@ -168,14 +181,15 @@ class _Ended(callbacks.Callback):
             trainer.should_stop = True
 
 
-def _keepers(config: Config) -> list[Any]:
+def _keepers(config: Config, watched: str) -> list[Any]:
     """What keeps the best and the last weights, stops early and averages."""
     folder: dict[str, Any] = {"dirpath": config.run, "enable_version_counter": False}
-    best = callbacks.ModelCheckpoint(filename="best", monitor="valid_loss", **folder)
+    mode = "min" if watched == "valid_loss" else "max"
+    best = callbacks.ModelCheckpoint(filename="best", monitor=watched, mode=mode, **folder)
     # `save_last` of the best one's keeper would write only in epochs that are the best so far
     keepers: list[Any] = [best, callbacks.ModelCheckpoint(filename="last", **folder)]
     if config.patience:
-        stopping = callbacks.EarlyStopping("valid_loss", patience=config.patience)
+        stopping = callbacks.EarlyStopping(watched, mode=mode, patience=config.patience)
         keepers += [stopping, _Ended()]
     if config.ema:
         # from the end of the warm-up on: untrained weights would stay in the mean for long
@@ -220,30 +234,34 @@ def _write_environment(run: Path, precision: str, train: int, valid: int) -> Non
     (run / "environment.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 
-def _finish(config: Config, module: PoseModule, train: Sequence[Sample], valid: Any) -> Path:
-    """Evaluate the best weights, calibrate, draw results, export; returns the ONNX file."""
-    best = torch.load(config.run / "best.ckpt", map_location="cpu", weights_only=True)
+def _validated(path: Path, module: PoseModule, valid: Any) -> dict[str, Any]:
+    """The best checkpoint, after its weights have answered for all of the validation set."""
+    best: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
     module.cpu().eval()
     module.on_validation_epoch_start()
     with torch.no_grad():
         for number, batch in enumerate(valid):
             module.validation_step(batch, number)
-    seen = module.predictions()
-    skeleton = module.card.skeleton
+    return best
+
+
+def _calibrated(module: PoseModule) -> Card:
+    """The card with the calibration and the numbers of the last validation."""
+    seen, skeleton = module.predictions(), module.card.skeleton
     labelled, known = measurable(seen, skeleton)
     sure = calibrate(seen["logit"][known][labelled[known]], right_joints(seen, skeleton))
-    numbers = summary(seen, skeleton)
-    module.card = replace(
-        module.card,
-        calibration=sure,
-        scores={key: round(float(value), 4) for key, value in numbers.items()},
-    )
-    _keep(config.run / "best.ckpt", best | {"card": module.card.to_json()})
+    scores = {key: round(float(value), 4) for key, value in summary(seen, skeleton).items()}
+    return replace(module.card, calibration=sure, scores=scores)
+
+
+def _finish(config: Config, module: Any, train: Sequence[Sample], valid: Any) -> Path:
+    """Draw results, write the model card and export; returns the ONNX file."""
+    seen = module.predictions()
     samples = valid.dataset.samples
     report.results(config.run / "results", seen, samples, module.card)
     mean = report.baseline(train, samples, seen, module.card)
-    joints = report.table(seen, mean, skeleton)
+    joints = report.table(seen, mean, module.card.skeleton)
     command = f"posegram train {config.run / 'config.toml'}"
     report.write_card(config.run / "card.md", module.card, joints, command)
     out = config.run / f"{config.name}.onnx"
@@ -256,3 +274,29 @@ def _keep(path: Path, checkpoint: dict[str, Any]) -> None:
     part = path.with_suffix(".part")
     torch.save(checkpoint, part)
     part.replace(path)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a run does in another way for another kind of network."""
+
+    card: Callable[[Config], Card]
+    sets: Callable[[Config], tuple[Sequence[Any], Sequence[Any]]]
+    pictures: Callable[..., Any]  # (part of a set, settings, *, training) -> Dataset
+    module: type[PoseModule]
+    calibrated: Callable[..., Card]  # after a validation
+    finish: Callable[..., Path]  # pictures, card.md, the exported file
+    keep: Callable[[Path, Sequence[Any]], None] | None = None  # writes down what it validates on
+    watched: str = "valid_loss"  # the number that says which epoch is best
+
+
+_POSE = _Task(card_for, sets, _crops, PoseModule, _calibrated, _finish, keep=_keep_people)
+_DETECTOR = _Task(
+    detect.card_for,
+    scenes.sets,
+    scenes.Scenes,
+    detect.DetectModule,
+    detect.calibrated,
+    found.finish,
+    watched="valid_ap50",  # what to score depends on the boxes said, so the loss tells less
+)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from posegram.models.lite import Lite, load_imagenet
+from posegram.models.lite import Body, load_imagenet
 from posegram.train.config import Config
 
 __all__ = ["load", "precision"]
@@ -28,15 +28,18 @@ def load(network: nn.Module, config: Config) -> None:
         FileNotFoundError: there is no such checkpoint.
     """
     if config.start == "imagenet":
-        if not isinstance(network, Lite):
-            raise ValueError(f"start = 'imagenet' needs network = 'lite', not {config.network!r}")
-        load_imagenet(network)
+        load_imagenet(_body(network, "start = 'imagenet'", config))
     elif config.start:
         _from_checkpoint(network, Path(config.start))
     if config.freeze:
-        if not isinstance(network, Lite):
-            raise ValueError(f"freeze = true needs network = 'lite', not {config.network!r}")
-        network.freeze(on=True)
+        _body(network, "freeze = true", config).freeze(on=True)
+
+
+def _body(network: nn.Module, setting: str, config: Config) -> Body:
+    if not isinstance(network, Body):
+        known = "network = 'lite' or 'detector'"
+        raise ValueError(f"{setting} needs {known}, not {config.network!r}")
+    return network
 
 
 def _from_checkpoint(network: nn.Module, path: Path) -> None:
