@@ -15,7 +15,7 @@ from posegram.pose import Card, Network, Raw
 __all__ = ["KEY", "load_onnx", "open_session", "physical_cores"]
 
 KEY = "posegram"  # of the card's JSON among an ONNX file's metadata
-_OUTPUTS = {"heatmap": 1, "simcc": 2, "regression": 2}
+_OUTPUTS = {"heatmap": 1, "simcc": 2, "regression": 2, "detector": 2}
 _REFUSALS = (
     *(refusals.Fail, refusals.InvalidArgument, refusals.InvalidProtobuf, refusals.InvalidGraph),
     *(refusals.NotImplemented, refusals.RuntimeException),

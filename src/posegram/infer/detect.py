@@ -1,0 +1,59 @@
+"""People's boxes in a photo, by a detector network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from posegram import coords
+from posegram.data.scenes import input_size
+from posegram.infer.topdown import whole
+from posegram.metrics import boxes
+from posegram.pose import Card, Floats, Image, Network
+
+__all__ = ["Detector"]
+
+_TOP = 300  # boxes of a photo that are looked at
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """A `Detect`: the boxes of the people in a photo, best first.
+
+    Raises:
+        ValueError: the card is not a detector's.
+    """
+
+    card: Card
+    network: Network
+    threshold: float = 0.3  # smallest probability of a box that is kept
+    overlap: float = 0.6  # intersection over union above which the worse of two boxes goes
+
+    def __post_init__(self) -> None:
+        if self.card.kind != "detector":
+            raise ValueError(f"{self.card.name} is a {self.card.kind} network, not a detector")
+
+    def __call__(self, image: Image) -> Floats:
+        """Boxes (N, 4) x0, y0, x1, y1 image pixels, see `scored`."""
+        return self.scored(image)[0]
+
+    def scored(self, image: Image) -> tuple[Floats, Floats]:
+        """Boxes (N, 4) in image pixels, by falling score, and their probabilities (N,).
+
+        Boxes end at the image's edges. N = 0 is valid.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+        """
+        size = input_size(image.shape[:2], self.card.size)
+        picture, back = coords.crop(image, whole(image), size, margin=1.0)
+        box, logit = (part[0] for part in self.network(picture))
+        score = coords.probability(logit, self.card.calibration)
+        rows = np.flatnonzero(score >= self.threshold)
+        rows = rows[np.argsort(-score[rows], kind="stable")[:_TOP]]
+        rows = rows[boxes.suppress(box[rows], score[rows], overlap=self.overlap)]
+        ends = coords.move(box[rows].reshape(-1, 2), back[0])
+        height, width = image.shape[:2]
+        edge = np.array([width, height], dtype=np.float32) - np.float32(0.5)
+        return ends.clip(-0.5, edge).reshape(-1, 4).astype(np.float32), score[rows]
