@@ -1,9 +1,11 @@
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tiny
+from posegram import image
 from posegram.infer import load as module
 from posegram.infer.load import BUNDLED, DEFAULT, bundled, load, load_network
 from posegram.pose import Card
@@ -96,3 +98,45 @@ def test_a_detector_is_asked_for_boxes(tmp_path):
     box = np.array([[5, 5, 60, 60]], dtype=np.float32)
     estimate = load(tiny.colours(tmp_path / "m.onnx"), detect=lambda image: box)
     np.testing.assert_array_equal(estimate(np.zeros((99, 99, 3), np.uint8)).box, box)
+
+
+# the real weights
+
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.parametrize("name", sorted(BUNDLED))
+def test_bundled_weights_have_a_model_card_beside_them(name):
+    assert bundled(name).with_suffix(".md").read_text().startswith(f"# {name}\n")
+
+
+@pytest.mark.parametrize("name", sorted(BUNDLED))
+def test_bundled_weights_carry_their_own_name(name):
+    assert load(name).card.name == name
+
+
+def test_all_bundled_weights_together_stay_under_15_megabytes():
+    assert sum(bundled(name).stat().st_size for name in BUNDLED) < 15e6
+
+
+@pytest.fixture(scope="module", params=sorted(BUNDLED))
+def astronaut(request):
+    """NASA's portrait of Eileen Collins: seated, facing us, cut at the waist; and her joints."""
+    photo = image.read(ROOT / "docs" / "astronaut.jpg")
+    box = np.array([[20, 10, 480, 511]], dtype=np.float32)
+    return load(request.param)(photo, box)
+
+
+def test_the_astronauts_left_shoulder_is_on_the_pictures_right(astronaut):
+    assert astronaut.joint("left_shoulder")[0, 0] > astronaut.joint("right_shoulder")[0, 0] + 50
+
+
+def test_the_astronauts_shoulders_are_below_her_eyes_and_above_her_hips(astronaut):
+    for side in ("left", "right"):
+        shoulder = astronaut.joint(f"{side}_shoulder")[0, 1]
+        assert 130 < shoulder < astronaut.joint(f"{side}_hip")[0, 1]
+
+
+def test_the_scores_of_real_weights_are_probabilities(astronaut):
+    assert ((astronaut.score > 0) & (astronaut.score < 1)).all()
