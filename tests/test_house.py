@@ -92,7 +92,9 @@ def test_help_loads_no_torch():
 
 
 def _blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    """The README's code blocks of one language, "" for commands."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    return [code for name, code in fenced if name == language]
 
 
 @pytest.mark.parametrize("code", _blocks("python"))
