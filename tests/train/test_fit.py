@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -223,9 +224,18 @@ def test_a_mistake_leaves_the_name_free(tmp_path, labels, change):
 # going on
 
 
-def test_a_resumed_run_tells_the_data_its_epoch_before_any_worker_starts(tmp_path):
+@pytest.fixture
+def batches(tmp_path):
     people = figures.samples(tmp_path, 2)
-    batches = loader(Crops(people, LSP14, runs.settings(tmp_path), training=True), Config())
+    return loader(Crops(people, LSP14, runs.settings(tmp_path), training=True), Config())
+
+
+def test_every_epoch_tells_the_data_its_number(batches):
+    module._Epochs(batches).on_train_epoch_start(SimpleNamespace(current_epoch=3), None)
+    assert (batches.dataset.epoch, batches.sampler.epoch) == (3, 3)
+
+
+def test_a_resumed_run_tells_the_data_its_epoch_before_any_worker_starts(batches):
     module._Epochs(batches).on_load_checkpoint(None, None, {"epoch": 4})
     assert (batches.dataset.epoch, batches.sampler.epoch) == (5, 5)
 
