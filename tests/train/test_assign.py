@@ -71,6 +71,16 @@ def test_the_best_cell_should_score_its_overlap():
     assert target.score.max().item() == pytest.approx(best.item())
 
 
+def test_every_person_weighs_the_same():
+    # the boxes of all cells are 16 wide: they overlap the first person well, the second hardly
+    target = assign(around(), STILL, CENTRE, *labels([0, 0, 16, 16], [30, 30, 36, 62]))
+    best = [
+        target.share[0][(target.box[0] == torch.tensor(box)).all(dim=-1)].max().item()
+        for box in ([0.0, 0, 16, 16], [30.0, 30, 36, 62])
+    ]
+    assert best == [1, 1]
+
+
 def test_of_two_cells_the_one_that_scores_higher_should():
     logit = STILL.clone()
     logit[0, 9] = 2.0  # two cells as far from the person's middle
@@ -144,7 +154,9 @@ def test_a_photo_without_people_is_judged_everywhere():
 
 def test_better_boxes_lose_less():
     people = labels([8, 8, 24, 24])
-    undecided = torch.zeros_like(STILL)  # costs the same whatever the score should be
+    inside = ((CENTRE >= 8) & (CENTRE <= 24)).all(dim=-1)
+    # an undecided cell costs the same whatever its score should be
+    undecided = torch.where(inside, 0.0, -20.0)[None]
     good, bad = (
         detection_loss((around(half), undecided), CENTRE, *people)
         for half in ((8.0, 8.0), (3.0, 20.0))

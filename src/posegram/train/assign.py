@@ -27,6 +27,9 @@ class Targets(NamedTuple):
     """What cells should say."""
 
     score: torch.Tensor  # (B, M) 0 for background
+    share: (
+        torch.Tensor
+    )  # (B, M) weight of the cell, 1 for the best of each person, 0 for background
     box: torch.Tensor  # (B, M, 4) input pixels; meaningless where the score is 0
     judged: torch.Tensor  # (B, M) False inside ignored regions
 
@@ -85,15 +88,18 @@ def assign(
     chosen &= torch.nn.functional.one_hot(mine, most).bool()
     rank, overlap = rank * chosen, overlap * chosen
     # the person's best cell should score its overlap, the others less in proportion
-    score = rank / rank.amax(dim=1, keepdim=True).clamp(min=1e-9) * overlap.amax(1, keepdim=True)
+    share = rank / rank.amax(dim=1, keepdim=True).clamp(min=1e-9)
+    score = share * overlap.amax(dim=1, keepdim=True)
     dark = (_inside(centre, label, 0.0) & (kind == IGNORED)[:, None]).any(dim=-1)
     answers = label.gather(1, mine[..., None].expand(-1, -1, 4))
-    return Targets(score.amax(dim=-1), answers, ~dark | chosen.any(dim=-1))
+    judged = ~dark | chosen.any(dim=-1)
+    return Targets(score.amax(dim=-1), share.amax(dim=-1), answers, judged)
 
 
 def _nobody(box: torch.Tensor) -> Targets:
     nothing = torch.zeros(box.shape[:2], device=box.device)
-    return Targets(nothing, torch.zeros_like(box), torch.ones_like(nothing, dtype=torch.bool))
+    judged = torch.ones_like(nothing, dtype=torch.bool)
+    return Targets(nothing, nothing, torch.zeros_like(box), judged)
 
 
 def _inside(centre: torch.Tensor, label: torch.Tensor, reach: float) -> torch.Tensor:
@@ -126,12 +132,13 @@ def detection_loss(
     """
     box, logit = raw
     target = assign(box, logit, centre, label, kind)
-    answering = target.score > 0
+    answering = target.share > 0
     doubt = _BACKGROUND * logit.detach().sigmoid() ** 2
-    weight = torch.where(answering, target.score, doubt) * target.judged
+    weight = torch.where(answering, target.share, doubt) * target.judged
     entropy = torch.nn.functional.binary_cross_entropy_with_logits(
         logit, target.score, reduction="none"
     )
     off = 1 - giou(box[answering], target.box[answering])
-    whole = (weight * entropy).sum() + _BOX * (off * target.score[answering]).sum()
-    return whole / target.score.sum().clamp(min=1.0)
+    # every person weighs the same: weighed by overlap, as published, small people learn late
+    whole = (weight * entropy).sum() + _BOX * (off * target.share[answering]).sum()
+    return whole / target.share.sum().clamp(min=1.0)
