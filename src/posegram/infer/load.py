@@ -10,8 +10,8 @@ from posegram.pose import Card, Network
 
 __all__ = ["BUNDLED", "DEFAULT", "bundled", "load", "load_network"]
 
-BUNDLED = {"cnn": "cnn.onnx"}  # name -> file in the package's weights/
-DEFAULT = "cnn"
+BUNDLED = {"small": "small.onnx", "cnn": "cnn.onnx"}  # name -> file in the package's weights/
+DEFAULT = "small"
 
 
 def load(

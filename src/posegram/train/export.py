@@ -21,6 +21,7 @@ from posegram.pose import Card, Floats, Image, Sample
 __all__ = ["export", "from_checkpoint"]
 
 _BUDGET = 0.5  # crop pixels that a joint, or a corner of a box, may move
+_TIES = 0.01  # share of joints that may jump when weights are rounded: two equal peaks
 _LOOKED_AT = 0.98  # share of a detector's boxes that are background, so not compared
 
 
@@ -47,7 +48,8 @@ def export(network: nn.Module, card: Card, out: Path, *, crops: Image, half: boo
         card: travels in the file's metadata under "posegram".
         out: the .onnx file; it appears only when the comparison holds.
         crops: (B, H, W, 3) uint8, real ones.
-        half: store weights as float16 (half the size; computed in float32).
+        half: store weights as float16 (half the size; computed in float32); then one joint in a
+            hundred may jump, where two places were equally likely.
 
     Raises:
         ValueError: a joint moved by more than half a crop pixel; the message is a table.
@@ -66,7 +68,7 @@ def export(network: nn.Module, card: Card, out: Path, *, crops: Image, half: boo
         with torch.no_grad():
             raw = whole(torch.from_numpy(crops))
         expected = tuple(r.numpy() for r in (raw if isinstance(raw, tuple) else (raw,)))
-        _compare(draft, card, crops, expected)
+        _compare(draft, card, crops, expected, ties=_TIES if half else 0.0)
         draft.replace(out)
     return out
 
@@ -115,7 +117,9 @@ def from_checkpoint(
     return export(network, card, out, crops=np.concatenate(crops), half=half)
 
 
-def _compare(path: Path, card: Card, crops: Image, expected: tuple[Floats, ...]) -> None:
+def _compare(
+    path: Path, card: Card, crops: Image, expected: tuple[Floats, ...], *, ties: float
+) -> None:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     found = tuple(session.run(None, {"crop": crops}))
     if card.kind == "detector":
@@ -126,7 +130,7 @@ def _compare(path: Path, card: Card, crops: Image, expected: tuple[Floats, ...])
         names = card.skeleton.joints
         here, there = (coords.decode(raw, card.kind, card.size)[0] for raw in (expected, found))
     away = np.linalg.norm(here - there, axis=-1)
-    if away.max() <= _BUDGET:
+    if (~(away <= _BUDGET)).mean() <= ties:  # NaN counts as moved
         return
     rows = [
         f"{joint:>16} {away[:, k].mean():8.2f} {away[:, k].max():8.2f}"
