@@ -66,3 +66,12 @@ def test_a_file_that_is_no_checkpoint_is_refused(checkpoint, tmp_path, capsys):
     (tmp_path / "bad.ckpt").write_text("nothing")
     assert _run(tmp_path / "bad.ckpt", "-o", tmp_path / "a.onnx", "--people", checkpoint[1]) == 2
     assert "bad.ckpt is no checkpoint that posegram can read" in capsys.readouterr().err
+
+
+def test_a_detector_is_refused(tmp_path, checkpoint, capsys):
+    settings = {"network": "dense_detector", "width": 8}
+    card = Card("boxes", "detector", LSP14, (64, 64), settings=settings)
+    weights = {f"network.{k}": v for k, v in models.build(card).state_dict().items()}
+    torch.save({"card": card.to_json(), "state_dict": weights}, tmp_path / "best.ckpt")
+    assert _run(tmp_path / "best.ckpt", "-o", tmp_path / "a.onnx", "--people", checkpoint[1]) == 2
+    assert "is a detector, which its training run exports itself" in capsys.readouterr().err

@@ -19,6 +19,7 @@ def train(
 
     A killed run goes on from its last epoch when the same command is given again.
     """
+    from posegram.models import KINDS
     from posegram.train import Config, fit, quickstart
 
     base = quickstart.settings() if config == "quickstart" else Config.read(Path(config))
@@ -27,4 +28,5 @@ def train(
         settings = quickstart.prepare(settings)
     out = fit(settings)
     typer.echo(f"\ntrained: {out}\npictures, curves, card: {out.parent}")
-    typer.echo(f"try it: posegram predict PHOTO --model {out} --out poses")
+    if KINDS[settings.network] != "detector":
+        typer.echo(f"try it: posegram predict PHOTO --model {out} --out poses")

@@ -106,6 +106,8 @@ def from_checkpoint(
         ValueError: there is nobody to compare on, or a joint moved; and as `load_weights`.
     """
     own, network = load_weights(path)
+    if own.kind == "detector":
+        raise ValueError(f"{path} is a detector, which its training run exports itself")
     card = card or own
     chosen = [people[n] for n in np.linspace(0, len(people) - 1, min(64, len(people))).astype(int)]
     if not chosen:
