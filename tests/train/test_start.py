@@ -4,9 +4,11 @@ import pytest
 import torch
 
 import runs
+from posegram import models
+from posegram.pose import LSP14, Card
 from posegram.train.fit import card_for
 from posegram.train.module import PoseModule
-from posegram.train.start import load, precision
+from posegram.train.start import load, precision, summary
 
 
 def module(folder, seed=0, **changes):
@@ -150,3 +152,17 @@ def test_timing_leaves_weights_and_gradients_as_they_were(tmp_path, network):
     precision(mine, mine.config)
     assert all(same(mine.network, twin.network).values())
     assert all(p.grad is None for p in mine.parameters())
+
+
+def test_the_summary_counts_weights_and_work():
+    card = Card("tiny", "regression", LSP14, (64, 64), settings={"network": "cnn", "width": 4})
+    weights = sum(p.numel() for p in models.build(card).parameters()) / 1e6
+    assert summary(card).startswith(f"tiny: {weights:.2f} M weights, 0.0")
+
+
+def test_the_work_of_convolutions_grows_with_the_input():
+    sizes = [(128, 128), (256, 256)]
+    settings = {"network": "cnn", "width": 16}
+    texts = [summary(Card("a", "regression", LSP14, s, settings=settings)) for s in sizes]
+    small, large = (float(text.split(",")[1].split()[0]) for text in texts)
+    assert large == pytest.approx(4 * small, rel=0.1)

@@ -20,12 +20,14 @@ def train(
     A killed run goes on from its last epoch when the same command is given again.
     """
     from posegram.models import KINDS
-    from posegram.train import Config, fit, quickstart
+    from posegram.train import Config, fit, quickstart, start
+    from posegram.train.fit import card_for
 
     base = quickstart.settings() if config == "quickstart" else Config.read(Path(config))
     settings = base.override(*(changes or []))
     if config == "quickstart":
         settings = quickstart.prepare(settings)
+    typer.echo(start.summary(card_for(settings)))
     out = fit(settings)
     typer.echo(f"\ntrained: {out}\npictures, curves, card: {out.parent}")
     if KINDS[settings.network] != "detector":

@@ -1,4 +1,4 @@
-"""Where a network's weights come from, and which number format trains it fastest here."""
+"""A network before it trains: its size, its first weights and the fastest number format here."""
 
 from __future__ import annotations
 
@@ -10,11 +10,25 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from posegram import models
 from posegram.models.lite import Body, load_imagenet
+from posegram.pose import Card
 from posegram.train.config import Config
 
-__all__ = ["load", "precision"]
+__all__ = ["load", "precision", "summary"]
+
+
+def summary(card: Card) -> str:
+    """How big the card's network is: weights in millions, GFLOP an input (2 per multiply-add)."""
+    network = models.build(card).eval()
+    weights = sum(p.numel() for p in network.parameters()) / 1e6
+    with FlopCounterMode(display=False) as counted, torch.no_grad():
+        network(torch.zeros(1, 3, *card.size))
+    work = counted.get_total_flops() / 1e9
+    height, width = card.size
+    return f"{card.name}: {weights:.2f} M weights, {work:.2f} GFLOP an input of {height}x{width}"
 
 
 def load(network: nn.Module, config: Config) -> None:
