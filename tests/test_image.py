@@ -188,6 +188,13 @@ def test_a_decompression_bomb_is_refused_by_its_header(tmp_path, side):
         pictures.read(tmp_path / "a.png")
 
 
+def test_reading_takes_bytes(tmp_path):
+    pictures.write(tmp_path / "a.png", np.full((4, 5, 3), 7, dtype=np.uint8))
+    np.testing.assert_array_equal(
+        pictures.read((tmp_path / "a.png").read_bytes()), pictures.read(tmp_path / "a.png")
+    )
+
+
 # probe
 
 

@@ -52,8 +52,8 @@ _FAINTEST = 0.35  # opacity of a joint whose score just reaches the threshold
 _BITS = 4  # cv2 draws at 1/16 pixel
 
 
-def read(path: str | Path) -> Image:
-    """The picture in a PNG, JPEG or WebP file, (H, W, 3) uint8 RGB, upright by its EXIF tag.
+def read(source: str | Path | bytes) -> Image:
+    """The picture in a PNG, JPEG or WebP file or in bytes, (H, W, 3) uint8 RGB, upright by EXIF.
 
     Transparent parts become white; 16-bit grey is scaled to 8.
 
@@ -61,14 +61,14 @@ def read(path: str | Path) -> Image:
         FileNotFoundError: there is no such file.
         ValueError: the file is empty, no image, damaged, cut off or has over `LIMIT` pixels.
     """
-    path = Path(path)
-    opened = _open(_bytes(path), str(path))
+    data, name = _source(source)
+    opened = _open(data, name)
     turn = _UPRIGHT.get(_orientation(opened))
     try:
         opened.load()
         picture = _rgb(opened)
     except _DAMAGE as fault:
-        raise ValueError(f"{path} is damaged or cut off: {fault}") from fault
+        raise ValueError(f"{name} is damaged or cut off: {fault}") from fault
     return np.array(picture if turn is None else picture.transpose(turn), dtype=np.uint8)
 
 
@@ -79,8 +79,7 @@ def probe(source: str | Path | bytes) -> tuple[int, int]:
         FileNotFoundError: there is no such file.
         ValueError: as `read`, except that damage behind the header goes unseen.
     """
-    data, name = (source, "the data") if isinstance(source, bytes) else (None, str(source))
-    opened = _open(_bytes(Path(name)) if data is None else data, name)
+    opened = _open(*_source(source))
     width, height = opened.size
     return (width, height) if _orientation(opened) >= 5 else (height, width)
 
@@ -113,6 +112,13 @@ def _store(path: Path, data: bytes) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _source(source: str | Path | bytes) -> tuple[bytes, str]:
+    """The bytes of a file, or the bytes given, and what to call them."""
+    if isinstance(source, bytes):
+        return source, "the data"
+    return _bytes(Path(source)), str(source)
 
 
 def _bytes(path: Path) -> bytes:
