@@ -9,7 +9,7 @@ from pathlib import Path
 from posegram.data import coco, door, folder, lsp, mpii, yolo
 from posegram.pose import Sample
 
-__all__ = ["READERS", "WRITERS", "read"]
+__all__ = ["READERS", "WRITERS", "read", "reader_of"]
 
 # every reader takes (path, images=None); the folder of the pictures is guessed when it is None
 READERS: dict[str, Callable[..., list[Sample]]] = {
@@ -51,6 +51,12 @@ def read(spec: str, images: Path | None = None) -> list[Sample]:
     if found and not 1 <= first <= (last or len(samples)) <= len(samples):
         raise ValueError(f"{path}: holds people 1 to {len(samples)}, so not {first} to {last}")
     return samples[first - 1 : last]
+
+
+def reader_of(spec: str) -> tuple[str, Path]:
+    """The name of the reader that `read` would take for a spec, and the path; errors as there."""
+    found = _RANGE.match(spec)
+    return _parts(found["spec"] if found else spec)
 
 
 def _parts(spec: str) -> tuple[str, Path]:
