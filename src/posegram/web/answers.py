@@ -1,0 +1,91 @@
+"""The people found in one picture as the files that a visitor may take along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flask import request
+
+from posegram import image as pictures
+from posegram.data import coco_stream, door, table
+from posegram.infer import records
+from posegram.pose import BODY19, COCO17, Image, People, Skeleton, convert, skeleton_named
+from posegram.web.errors import Refused
+
+__all__ = ["FORMS", "OVERLAY", "Form", "chosen", "usual", "write"]
+
+
+@dataclass(frozen=True)
+class Form:
+    """A format that results come in."""
+
+    suffix: str  # of the result's address
+    mimetype: str
+    file: str  # its name in a result's folder, and for the visitor
+
+
+FORMS = {
+    form.suffix: form
+    for form in (
+        Form("json", "application/json", "poses.json"),
+        Form("coco", "application/vnd.coco+json", "coco.json"),
+        Form("csv", "text/csv", "poses.csv"),
+        Form("jpg", "image/jpeg", "overlay.jpg"),
+    )
+}
+OVERLAY = FORMS["jpg"]
+
+
+def chosen(named: str) -> Form:
+    """The format that a request asks for: by name, else by its Accept header, else JSON.
+
+    Raises:
+        Refused: 406, it accepts none of them.
+    """
+    if named:
+        return FORMS[named]
+    kinds = {form.mimetype: form for form in FORMS.values()}
+    if not request.accept_mimetypes:
+        return FORMS["json"]
+    best = request.accept_mimetypes.best_match(list(kinds))
+    if best is None:
+        raise Refused(406, f"Results come as {', '.join(kinds)}.")
+    return kinds[best]
+
+
+def usual(people: People, skeleton: str = "") -> People:
+    """People in the skeleton asked for; else in the model's own, but COCO's for our 19 joints."""
+    own = people.skeleton
+    wanted: Skeleton = COCO17 if own == BODY19 else own
+    return convert(people, skeleton_named(skeleton) if skeleton else wanted)
+
+
+def write(
+    folder: Path, record: dict[str, Any], image: Image, people: People, threshold: float
+) -> dict[str, Any]:
+    """Write a picture's people into a folder in every format; the JSON object.
+
+    Args:
+        folder: is there, and empty.
+        record: what the JSON object begins with: `id` and the like; with `model`.
+        image: (H, W, 3) uint8 RGB.
+        people: who was found.
+        threshold: the smallest score that is drawn, and that counts as labelled in COCO.
+    """
+    height, width = image.shape[:2]
+    name = Path(f"{record['id']}.jpg")
+    found = records.photo_record(name, (height, width), people, record["model"])
+    del found["image"]  # the client knows what it sent
+    whole = record | found
+    drawn = pictures.draw(image, people, threshold=threshold)
+    pictures.write(folder / OVERLAY.file, drawn)
+    labels = coco_stream.Annotations(
+        folder / FORMS["coco"].file, people.skeleton, model=record["model"], threshold=threshold
+    )
+    for stream in (labels, table.Long(folder / FORMS["csv"].file, people.skeleton)):
+        with stream:
+            stream.add(people, image=name, size=(height, width))
+    door.save_json(folder / FORMS["json"].file, whole)
+    return whole

@@ -1,0 +1,171 @@
+"""The API for pictures: find people, fetch and delete results, list models."""
+
+from __future__ import annotations
+
+import time
+from importlib import import_module
+from typing import Any
+
+from apiflask import APIBlueprint, APIFlask, Schema
+from apiflask.fields import Float, Integer, String
+from apiflask.validators import Length, OneOf, Range
+from flask import Response, current_app, jsonify, send_file, url_for
+from werkzeug.routing import BaseConverter
+
+from posegram.pose import SKELETONS
+from posegram.web import answers, uploads
+from posegram.web.errors import Refused
+from posegram.web.results import new_key
+from posegram.web.service import Service
+from posegram.web.settings import Settings
+
+__all__ = ["Key", "Which", "install", "offered", "rates", "service"]
+
+PICTURE_TYPES = ("image/", "application/octet-stream")
+_GONE = "There is no such result, or no longer."
+
+bp = APIBlueprint("api", __name__, url_prefix="/v1")
+
+
+class Key(BaseConverter):
+    """In an address: the id of a result or a job."""
+
+    regex = "[0-9a-f]{32}"
+
+
+class Which(Schema):
+    """Query: which model, and which joints."""
+
+    model = String(load_default="", validate=Length(max=100))
+    skeleton = String(load_default="", validate=OneOf(["", *sorted(SKELETONS)]))
+
+
+class Picture(Which):
+    """Query: also how to answer."""
+
+    threshold = Float(load_default=0.3, validate=Range(0, 1))
+    format = String(load_default="", validate=OneOf(["", *answers.FORMS]))
+
+
+class Frame(Which):
+    """Query: also what to send back, so that a client can sort answers."""
+
+    sequence = Integer(load_default=0, validate=Range(0, 2**32 - 1))
+    time = Float(load_default=0.0, validate=Range(0, 1e15))
+
+
+def install(app: APIFlask, service: Service) -> None:
+    """Add the routes to an app, whose `Key` converter they need."""
+    app.url_map.converters["key"] = Key
+    app.register_blueprint(bp)
+
+
+def rates(settings: Settings) -> dict[str, str]:
+    """How often an address may call single endpoints."""
+    return {"api.picture": settings.picture_rate, "api.frame": settings.frame_rate}
+
+
+def service() -> Service:
+    """The shared parts of the app that answers."""
+    found: Service = current_app.extensions["posegram"]
+    return found
+
+
+def offered(name: str) -> str:
+    """A model's name, once it is loaded.
+
+    Raises:
+        Refused: 422, there is none or it cannot run here.
+    """
+    try:
+        known = service().shelf.known(name)
+        service().estimate(known)
+    except (ValueError, ImportError) as fault:
+        raise Refused(422, f"{fault}.") from fault
+    return known
+
+
+@bp.post("/pose/image")
+@bp.input(Picture, location="query", arg_name="query")
+@bp.doc(tags=["Pictures"], responses=[400, 406, 413, 415, 422, 429, 503])
+def picture(query: dict[str, Any]) -> Response:
+    """Find the people in a picture.
+
+    Send a JPEG, PNG or WebP file as the form's field `image` or as the whole body. The answer is
+    JSON, COCO, CSV or the picture with the joints drawn in, as `Accept` or `format` says; the
+    other formats are under `links`, until `expires`.
+    """
+    here = service()
+    form = answers.chosen(query["format"])
+    data = uploads.read("image", here.settings.picture_bytes, PICTURE_TYPES)
+    uploads.picture_size(data, here.settings.pixels)
+    model = offered(query["model"])
+    key = new_key()
+    with here.slot(), here.store.saving(key) as folder:
+        image = uploads.decoded(data)
+        started = time.perf_counter()
+        people = answers.usual(here.look(model, image), query["skeleton"])
+        record = {
+            "id": key,
+            "model": model,
+            "seconds": round(time.perf_counter() - started, 4),
+            "expires": int(time.time() + here.store.picture_seconds),
+            "links": {s: url_for(".result", key=key, suffix=s) for s in answers.FORMS},
+        }
+        whole = answers.write(folder, record, image, people, query["threshold"])
+    if form.suffix == "json":
+        return jsonify(whole)
+    return result(key, form.suffix)
+
+
+@bp.get(f"/results/<key:key>.<any({', '.join(answers.FORMS)}):suffix>")
+@bp.doc(tags=["Pictures"], responses=[404])
+def result(key: str, suffix: str) -> Response:
+    """Fetch what was found in a picture: the joints in a format, or the picture drawn."""
+    form = answers.FORMS[suffix]
+    path = service().store.picture(key, form.file)
+    if path is None:
+        raise Refused(404, _GONE)
+    try:
+        return send_file(path, form.mimetype, download_name=f"{key}-{form.file}", max_age=0)
+    except FileNotFoundError as fault:  # deleted this moment
+        raise Refused(404, _GONE) from fault
+
+
+@bp.delete("/results/<key:key>")
+@bp.doc(tags=["Pictures"], responses={204: "Gone", 404: "There is none"})
+def forget(key: str) -> Response:
+    """Delete what was found in a picture."""
+    if not service().store.delete(key):
+        raise Refused(404, _GONE)
+    return Response(status=204)
+
+
+@bp.post("/pose/frame")
+@bp.input(Frame, location="query", arg_name="query")
+@bp.doc(tags=["Live"], responses=[400, 413, 415, 422, 429, 503])
+def frame(query: dict[str, Any]) -> Response:
+    """Find the people in one live frame, a JPEG body; nothing is kept.
+
+    The answer is that of the WebSocket `/v1/live`, for networks that let no WebSocket through.
+    """
+    live: Any = import_module("posegram.web.live")
+    here = service()
+    data = uploads.read("image", here.settings.frame_bytes, PICTURE_TYPES)
+    uploads.picture_size(data, here.settings.pixels)
+    model = offered(query["model"])
+    with here.slot():
+        try:
+            image = live.decode(data)
+        except ValueError as fault:
+            raise Refused(422, f"{fault}.") from fault
+        people = answers.usual(here.look(model, image), query["skeleton"])
+    echo = {"sequence": query["sequence"], "time": query["time"]}
+    return jsonify(echo | live.answer(people))
+
+
+@bp.get("/models")
+@bp.doc(tags=["Models"])
+def models() -> Response:
+    """List the models with their cards."""
+    return jsonify(models=service().models())

@@ -1,0 +1,125 @@
+"""What every request passes and every answer carries: origin, host, rates, headers, a log line."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from typing import Any
+from urllib.parse import urlsplit
+
+from apiflask import APIFlask
+from flask import Request, Response, g, request
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from posegram.web.errors import Refused
+from posegram.web.meters import Meters
+from posegram.web.settings import Settings
+
+__all__ = ["HEADERS", "LOCAL", "install", "limit", "same_site"]
+
+LOCAL = ("127.0.0.1", "localhost", "[::1]")
+
+_POLICY = {
+    "default-src": "'self'",
+    "script-src": "'self' 'wasm-unsafe-eval'",
+    "worker-src": "'self' blob:",
+    "img-src": "'self' blob: data:",
+    "media-src": "'self' blob:",
+    "connect-src": "'self'",
+    "object-src": "'none'",
+    "base-uri": "'none'",
+    "form-action": "'self'",
+    "frame-ancestors": "'none'",
+}
+HEADERS = {
+    "Content-Security-Policy": "; ".join(f"{what} {where}" for what, where in _POLICY.items()),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_QUIET = ("/healthz", "/readyz", "/metrics")  # asked every few seconds by machines
+
+_log = logging.getLogger("posegram.access")
+
+
+def install(app: APIFlask, settings: Settings, meters: Meters) -> None:
+    """Put the guard around an app."""
+    if settings.proxies:
+        count = settings.proxies
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=count, x_proto=count, x_host=count
+        )
+    # a page elsewhere whose name suddenly points here (DNS rebinding) calls us by that name
+    names = settings.names or (() if settings.public else LOCAL)
+    app.config["TRUSTED_HOSTS"] = list(names) or None
+
+    @app.before_request
+    def begin() -> None:
+        g.started, g.request_id = time.perf_counter(), uuid.uuid4().hex[:12]
+        if not same_site(request):
+            raise Refused(403, "Pages of other sites may not use this server.")
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers["X-Request-Id"] = g.get("request_id", "")
+        _note(response, meters)
+        return response
+
+
+def limit(app: APIFlask, settings: Settings, rates: dict[str, str]) -> None:
+    """Count requests per address; `rates` are those of single endpoints."""
+    limiter = Limiter(
+        get_remote_address,
+        app=app,
+        storage_uri="memory://",
+        application_limits=[],
+        default_limits=[settings.other_rate],
+        headers_enabled=False,
+    )
+    for endpoint, rate in rates.items():
+        view: Any = app.view_functions[endpoint]
+        app.view_functions[endpoint] = limiter.limit(rate)(view)
+
+
+def same_site(asked: Request) -> bool:
+    """Whether a request comes from our own pages, or from no page at all.
+
+    A browser says where a request comes from in `Sec-Fetch-Site`, and in `Origin` with every POST
+    and every WebSocket; a program sends neither and is let in. Reading a page or a file from
+    elsewhere is harmless, since the answer stays closed to other sites.
+    """
+    socket = asked.headers.get("Upgrade", "").lower() == "websocket"
+    if asked.method in _SAFE and not socket:
+        return True
+    origin = asked.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != asked.host.lower():
+        return False
+    return asked.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
+
+
+def _note(response: Response, meters: Meters) -> None:
+    """Count and log an answer by its route: an address may hold the key to a result."""
+    route = request.url_rule.rule if request.url_rule else "none"
+    seconds = time.perf_counter() - g.get("started", time.perf_counter())
+    meters.requests.labels(route, request.method, str(response.status_code)).inc()
+    meters.seconds.labels(route).observe(seconds)
+    level = logging.DEBUG if request.path in _QUIET else logging.INFO
+    fields = {
+        "request": g.get("request_id", ""),
+        "address": request.remote_addr,
+        "method": request.method,
+        "route": route,
+        "status": response.status_code,
+        "milliseconds": round(1000 * seconds, 1),
+    }
+    _log.log(level, "answered", extra={"fields": fields})

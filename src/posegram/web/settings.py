@@ -1,0 +1,118 @@
+"""What one server was told: folders, limits, rates; handed to its processes as one variable."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["VARIABLE", "Settings"]
+
+VARIABLE = "POSEGRAM_WEB"  # environment variable with the settings as one JSON object
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a server; sizes in bytes, times in the unit of their name.
+
+    Raises:
+        ValueError: a number is not above 0.
+    """
+
+    folder: Path = Path("instance")  # holds uploads/, results/ and jobs.sqlite, nothing else does
+    models: tuple[str, ...] = (
+        "",
+    )  # names or files to offer beside the bundled; the first is default
+    cores: int = 0  # pictures looked at side by side; 0: one per core
+    max_live: int = 8  # open live connections
+    public: bool = False  # may be reached from other computers
+    names: tuple[str, ...] = ()  # host names it answers to; () with public: to any
+    proxies: int = 0  # reverse proxies in front whose X-Forwarded headers count
+
+    picture_bytes: int = 20 * _MIB
+    frame_bytes: int = 1 * _MIB
+    clip_bytes: int = 500 * _MIB
+    pixels: int = 25_000_000  # of a picture or of one frame of a clip
+    clip_seconds: float = 600.0
+    clip_pixels: float = 4e10  # of all frames together: ten minutes of 1920 x 1080 at 30 frames/s
+
+    queue: int = 20  # jobs waiting or running
+    lease_seconds: float = 30.0  # longer than the slowest single frame
+    tries: int = 5  # so that a job outlives three killed workers
+    job_seconds: float = 3600.0  # of processor time for one try
+    worker_memory: int = 6144 * _MIB
+
+    picture_hours: float = 1.0  # results are kept so long
+    clip_hours: float = 24.0
+    quota_bytes: int = 5120 * _MIB  # of all results; the oldest go first
+    spare_bytes: int = 256 * _MIB  # of the disk that stay free
+
+    slot_seconds: float = 0.5  # a request waits so long for a core, then is told to come back
+    picture_rate: str = "40 per second"  # per address, as flask-limiter writes it
+    frame_rate: str = "60 per second"
+    clip_rate: str = "20 per minute"
+    other_rate: str = "100 per second"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", self.folder.absolute())
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                continue
+            if value < 0 or (value == 0 and field.name not in _MAY_BE_NONE):
+                raise ValueError(f"the setting {field.name} must be above 0, not {value}")
+
+    @property
+    def uploads(self) -> Path:
+        """Folder of clips that wait for their job."""
+        return self.folder / "uploads"
+
+    @property
+    def results(self) -> Path:
+        """Folder of what was found."""
+        return self.folder / "results"
+
+    @property
+    def database(self) -> Path:
+        """The jobs' SQLite file."""
+        return self.folder / "jobs.sqlite"
+
+    def to_json(self) -> str:
+        """The settings as one JSON object."""
+        return json.dumps(dataclasses.asdict(self) | {"folder": str(self.folder)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Settings:
+        """The settings that `to_json` wrote, or some of them; the others are default.
+
+        Raises:
+            ValueError: the text is no JSON object, or names a setting that does not exist.
+        """
+        raw: Any = json.loads(text)
+        if not isinstance(raw, dict):
+            raise ValueError(f"{VARIABLE} must hold one JSON object")
+        known = {field.name for field in dataclasses.fields(cls)}
+        for name in raw:
+            if name not in known:
+                raise ValueError(f"no setting {name!r}; there are {', '.join(sorted(known))}")
+        for name in ("models", "names"):
+            if name in raw:
+                raw[name] = tuple(raw[name])
+        if "folder" in raw:
+            raw["folder"] = Path(raw["folder"])
+        return cls(**raw)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """The settings in the variable `POSEGRAM_WEB`; the defaults where it is not set."""
+        found = (os.environ if environment is None else environment).get(VARIABLE, "{}")
+        return cls.from_json(found)
+
+
+_MAY_BE_NONE = {"cores", "proxies", "spare_bytes"}

@@ -1,0 +1,149 @@
+"""The models on offer: their cards, and one loaded copy of each that was asked for."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from posegram.infer.load import BUNDLED, DEFAULT, bundled, load, load_network
+from posegram.pose import Card, Estimate
+
+__all__ = ["RCNN", "Shelf"]
+
+RCNN = "keypoint-rcnn"
+_RCNN_NOTE = "Keypoint R-CNN: careful and slow, seconds a picture on a processor"
+_RCNN_INSTALL = "pip install 'posegram[rcnn]'"
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Models by name; each is loaded on first use, once for all threads."""
+
+    sources: dict[str, str]  # name -> what `load` takes; the default model first
+    threads: int = 1
+    loaded: dict[str, Estimate] = field(default_factory=dict)
+    cards: dict[str, Card] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @classmethod
+    def of(cls, models: tuple[str, ...], *, threads: int = 1) -> Shelf:
+        """The models that were asked for, the first one as default, then the bundled ones.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: two of them have one name.
+        """
+        sources: dict[str, str] = {}
+        for model in models or ("",):
+            name = _name(model)
+            if name in sources:
+                raise ValueError(f"two models would be called {name!r}: rename one file")
+            sources[name] = str(Path(model).absolute()) if _is_file(model) else model
+        cards = _bundled()
+        for name in (*cards, RCNN):
+            sources.setdefault(name, name)
+        return cls(sources, threads=threads, cards=cards)
+
+    @property
+    def default(self) -> str:
+        """Name of the model that is used when none is named."""
+        return next(iter(self.sources))
+
+    def estimate(self, name: str = "") -> Estimate:
+        """One of the models, loaded; the default without a name.
+
+        Raises:
+            ImportError: it needs an extra that is not installed.
+            ValueError: no model on offer has that name.
+        """
+        name = self.known(name)
+        with self.lock:
+            if name not in self.loaded:
+                if name == RCNN and not _rcnn_runs():
+                    raise ImportError(f"Keypoint R-CNN needs torch: {_RCNN_INSTALL}")
+                self.loaded[name] = load(self.sources[name], threads=self.threads)
+            return self.loaded[name]
+
+    def known(self, name: str = "") -> str:
+        """The name itself, or that of the default model.
+
+        Raises:
+            ValueError: no model on offer has that name.
+        """
+        name = name or self.default
+        if name not in self.sources:
+            raise ValueError(f"no model of that name; there are {', '.join(self.sources)}")
+        return name
+
+    def entries(self, milliseconds: dict[str, float]) -> list[dict[str, Any]]:
+        """What GET /v1/models says of each; `milliseconds` are those measured by name."""
+        return [self._entry(name, milliseconds.get(name)) for name in self.sources]
+
+    def _entry(self, name: str, milliseconds: float | None) -> dict[str, Any]:
+        entry: dict[str, Any] = {
+            "name": name,
+            "default": name == self.default,
+            "available": True,
+            "install": None,
+            "milliseconds": None if milliseconds is None else round(milliseconds, 1),
+        }
+        if name == RCNN:
+            runs = _rcnn_runs()
+            about = {"title": _RCNN_NOTE, "kind": "rcnn", "available": runs}
+            return entry | about | {"install": None if runs else _RCNN_INSTALL}
+        card, path = self._card(name), _path(name, self.sources[name])
+        return entry | {
+            "kind": card.kind,
+            "size": list(card.size),
+            "bytes": path.stat().st_size,
+            "skeleton": card.skeleton.name,
+            "joints": list(card.skeleton.joints),
+            "licence": card.licence,
+            "data": list(card.data),
+            "scores": card.scores,
+        }
+
+    def _card(self, name: str) -> Card:
+        with self.lock:
+            if name not in self.cards:
+                self.cards[name] = load_network(self.sources[name], threads=1)[0]
+            return self.cards[name]
+
+
+def _is_file(model: str) -> bool:
+    return model not in ("", RCNN) and model not in BUNDLED
+
+
+def _name(model: str) -> str:
+    """What a model is called on the pages: a bundled name, or its file's without suffix."""
+    if not _is_file(model):
+        return model or DEFAULT
+    if not Path(model).is_file():
+        known = ", ".join(sorted(BUNDLED))
+        raise FileNotFoundError(f"there is no model {model!r}: no such file; bundled are {known}")
+    return Path(model).stem
+
+
+def _path(name: str, source: str) -> Path:
+    return bundled(name) if source in ("", name) else Path(source)
+
+
+def _bundled() -> dict[str, Card]:
+    """The cards of the bundled models that this installation holds and that find joints."""
+    found = {}
+    for name in BUNDLED:
+        with suppress(FileNotFoundError):
+            card, _ = load_network(name, threads=1)
+            if card.kind != "detector":
+                found[name] = card
+    return found
+
+
+def _rcnn_runs() -> bool:
+    """Whether Keypoint R-CNN's packages are installed; looks without importing them."""
+    wanted = ("torch", "torchvision", "posegram.infer.rcnn")
+    return all(find_spec(name) is not None for name in wanted)
