@@ -2,15 +2,19 @@
 VENV ?= .venv
 PY = $(VENV)/bin/python
 
-.PHONY: setup check fix test bench docs
+.PHONY: setup check fix test bench docs browser
 
-setup: $(VENV)/.ready
+setup: $(VENV)/.ready browser
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	python3 -m venv $(VENV)
 	$(PY) -m pip install --quiet --constraint constraints.txt torch
 	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+# also Chromium for the browser tests, by apt as root; each may be missing, which is then said
+browser:
+	@sh browser/fetch.sh
 
 check: setup
 	$(VENV)/bin/ruff format --check .
