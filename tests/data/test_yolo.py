@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from posegram.data import yolo
-from posegram.pose import LSP14
+from posegram.pose import COCO17, LSP14, MPII16, People, Sample
 
 
 @pytest.fixture
@@ -77,3 +77,113 @@ def test_a_wrong_line_is_named(photos, line, message):
 def test_a_folder_without_people_is_refused(photos):
     with pytest.raises(ValueError, match="holds no label file with a person"):
         yolo.read(photos)
+
+
+# writing
+
+
+def sample(image, **changes):
+    rng = np.random.default_rng(1)
+    fields = {
+        "xy": rng.uniform(1, 99, (17, 2)).astype(np.float32),
+        "visible": np.array([0, 1, *[2] * 15], dtype=np.uint8),
+        "box": np.array([1.25, 2, 90, 95.5], dtype=np.float32),
+        "head": None,
+        "area": None,
+        "skeleton": COCO17,
+    }
+    return Sample(image=image, **(fields | changes))
+
+
+def test_what_is_written_reads_back_the_same_to_a_millionth(photos):
+    before = sample(photos / "a.png")
+    after = yolo.read(yolo.write(photos / "out", [before]))[0]
+    seen = before.visible > 0
+    np.testing.assert_allclose(after.xy[seen], before.xy[seen], atol=1e-6)
+    np.testing.assert_allclose(after.box, before.box, atol=1e-6)
+    assert after.visible.tolist() == before.visible.tolist()
+
+
+@pytest.mark.parametrize("skeleton", [LSP14, MPII16])
+def test_the_joints_names_travel_in_data_yaml(photos, skeleton):
+    k = len(skeleton)
+    joints = {"xy": np.ones((k, 2), np.float32), "visible": np.full(k, 2, np.uint8)}
+    out = yolo.write(photos / "out", [sample(photos / "a.png", skeleton=skeleton, **joints)])
+    assert yolo.read(out)[0].skeleton is skeleton
+
+
+def test_names_in_block_style_are_read_too(photos):
+    lines = "\n".join(f"    - {joint}" for joint in LSP14.joints)
+    (photos / "data.yaml").write_text(f"kpt_names:\n  0:\n{lines}\nnames:\n  0: person\n")
+    _label(photos, "0 0.5 0.5 0.2 0.4")
+    assert yolo.read(photos)[0].skeleton is LSP14
+
+
+def test_data_yaml_says_how_joints_swap_in_a_mirror(photos):
+    text = (yolo.write(photos / "out", [sample(photos / "a.png")]) / "data.yaml").read_text()
+    swapped = "[0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]"
+    assert f"kpt_shape: [17, 3]\nflip_idx: {swapped}\nnames: {{0: person}}\n" in text
+
+
+def test_pictures_are_copied_where_the_format_wants_them(photos):
+    out = yolo.write(photos / "out", [sample(photos / "a.png")])
+    assert (out / "images" / "a.png").read_bytes() == (photos / "a.png").read_bytes()
+
+
+def test_pictures_stay_where_they_are_on_request(photos):
+    out = yolo.write(photos / "out", [sample(photos / "a.png")], copy=False)
+    assert yolo.read(out, photos)[0].image == photos / "a.png"
+    assert not (out / "images").exists()
+
+
+def test_people_of_one_picture_share_a_file(photos):
+    out = yolo.write(photos / "out", [sample(photos / "a.png")] * 2)
+    assert len((out / "labels" / "a.txt").read_text().splitlines()) == 2
+
+
+def test_no_number_lies_outside_0_to_1(photos):
+    outside = {"xy": np.full((17, 2), 150, np.float32), "box": np.float32([-9, -9, 300, 300])}
+    out = yolo.write(photos / "out", [sample(photos / "a.png", **outside)])
+    numbers = [float(word) for word in (out / "labels" / "a.txt").read_text().split()[1:]]
+    assert numbers == [0.5, 0.5, 1, 1, *[0] * 51]
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (lambda p: [], "there is nobody to write"),
+        (lambda p: [sample(p / "b.png")], r"b\.png: YOLO labels need the picture's size"),
+        (lambda p: [sample(p / "a.png"), sample(p / "x" / "a.jpg")], "would share one label file"),
+    ],
+)
+def test_what_yolo_cannot_hold_at_all_is_refused(photos, samples, message):
+    with pytest.raises(ValueError, match=message):
+        yolo.write(photos / "out", samples(photos))
+
+
+def found(score):
+    xy = np.full((1, 17, 2), 20, np.float32)
+    sure = np.full((1, 17), score, np.float32)
+    return People(xy, sure, np.float32([[0, 0, 40, 40]]), COCO17)
+
+
+def test_found_people_become_labels_by_a_threshold(photos):
+    with yolo.Labels(photos / "out", COCO17, threshold=0.5) as out:
+        for score, name in ((0.5, "a.png"), (0.4, "b.png")):
+            out.add(found(score), image=photos / name, size=(100, 200))
+    texts = [(out.path / "labels" / f"{n}.txt").read_text().split() for n in "ab"]
+    assert [(words[5], words[7]) for words in texts] == [("0.1", "2"), ("0", "0")]
+
+
+def test_a_picture_without_people_has_an_empty_text(photos):
+    with yolo.Labels(photos / "out", COCO17) as out:
+        out.add(People.none(COCO17), frame=0, size=(100, 200))
+    assert (out.path / "labels" / "frame_000000.txt").read_text() == ""
+
+
+def test_labels_of_pictures_of_unknown_size_are_refused(photos):
+    with (
+        pytest.raises(ValueError, match="need the size of each picture"),
+        yolo.Labels(photos / "out", COCO17) as out,
+    ):
+        out.add(found(1))

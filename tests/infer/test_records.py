@@ -1,10 +1,18 @@
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from posegram.infer.records import coco_entries, image_ids, person_scores, photo_record
+from posegram.infer.records import (
+    FORMS,
+    coco_entries,
+    image_ids,
+    open_writer,
+    person_scores,
+    photo_record,
+)
 from posegram.pose import COCO17, LSP14, People, Skeleton, convert
 
 PAIR = Skeleton("pair", ("nose", "tail"), (("nose", "tail"),))
@@ -102,3 +110,86 @@ def test_an_image_id_is_the_number_in_the_name_or_the_position_in_name_order(nam
 def test_image_ids_never_repeat():
     names = [*(f"{n}.jpg" for n in range(1, 9)), *(f"{n:03}.jpg" for n in range(3, 6)), "x", "y"]
     assert len(set(image_ids([Path(name) for name in names]))) == len(names)
+
+
+# results under way
+
+
+def clip(path, form, *, frames=2, **options):
+    """The path of a clip's results, with two people in each frame."""
+    people = pair()
+    tracked = People(people.xy, people.score, people.box, PAIR, np.array([5, 6]))
+    with open_writer(form, path / f"clip{FORMS[form]}", PAIR, **options) as out:
+        for n in range(frames):
+            out.add(tracked, image=Path("clip.mp4"), frame=n, time=n / 30, size=(60, 50))
+    return out.path
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_written_where_it_was_asked_for(tmp_path, form):
+    clip(tmp_path, form)
+    assert [p.name for p in tmp_path.iterdir()] == [f"clip{FORMS[form]}"]
+
+
+def test_an_unknown_form_lists_the_known_ones(tmp_path):
+    with pytest.raises(ValueError, match="no form 'xml' of results; there are json, coco, coco-an"):
+        open_writer("xml", tmp_path / "a.xml", PAIR)
+
+
+def test_a_clips_json_is_the_documented_object(tmp_path):
+    whole = json.loads(clip(tmp_path, "json", model="small").read_text())
+    first = photo_record(Path("x"), (60, 50), pair(), "small")
+    frames = whole.pop("frames")
+    assert whole == {key: first[key] for key in ("model", "skeleton", "joints", "bones")}
+    people = [person | {"track": 5 + n} for n, person in enumerate(first["people"])]
+    assert frames[1] == {
+        "frame": 1,
+        "time": 0.033333,
+        "image": "clip.mp4",
+        "width": 50,
+        "height": 60,
+        "people": people,
+    }
+
+
+def test_a_clips_json_is_whole_when_the_run_is_broken_off(tmp_path):
+    def run():
+        with open_writer("json", tmp_path / "a.json", PAIR) as out:
+            out.add(pair())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert len(json.loads((tmp_path / "a.json").read_text())["frames"]) == 1
+
+
+@pytest.mark.parametrize("form", ["coco-annotations", "yolo", "csv-wide"])
+def test_a_threshold_reaches_the_forms_that_have_one(tmp_path, form):
+    path = [tmp_path / name for name in ("low", "high")]
+    for folder, threshold in zip(path, (0.0, 0.9), strict=True):
+        folder.mkdir()
+        rng = np.random.default_rng(0)
+        people = People(
+            rng.uniform(0, 50, (1, 17, 2)).astype(np.float32),
+            np.full((1, 17), 0.5, np.float32),
+            np.float32([[0, 0, 50, 50]]),
+            COCO17,
+        )
+        name = folder / f"a{FORMS[form]}"
+        with open_writer(form, name, COCO17, threshold=threshold) as out:
+            out.add(people, frame=0, size=(60, 60))
+    texts = [sorted(p.read_bytes() for p in folder.rglob("*") if p.is_file()) for folder in path]
+    assert texts[0] != texts[1]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_memory_does_not_grow_with_a_clip(tmp_path, form):
+    tracemalloc.start()
+    try:
+        clip(tmp_path, form, frames=5)
+        before = tracemalloc.get_traced_memory()[0]
+        clip(tmp_path, form, frames=300)
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert grown < 50_000

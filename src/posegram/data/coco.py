@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from posegram import coords
-from posegram.data import door
+from posegram.data import door, joints
 from posegram.data.scenes import Scene
-from posegram.pose import COCO17, SKELETONS, Floats, People, Sample, Skeleton
+from posegram.data.stream import exact, person_scores
+from posegram.pose import COCO17, Bytes, Floats, People, Sample, Skeleton
 
-__all__ = ["read", "read_scenes", "results", "write", "write_results"]
+__all__ = ["heading", "read", "read_scenes", "record", "results", "write", "write_results"]
 
-_OTHER_SIDE = {"left": "right", "l": "r"}
 _PARTS = ("", "train", "valid", "partial")
 _EVERYWHERE = [-1e6, -1e6, 1e6, 1e6]  # a box around any photo
 _AREA_SHARE = 0.53  # of a box that the person's outline fills on average; shared by several tools
@@ -166,33 +165,9 @@ def _skeletons(path: Path, categories: Any) -> dict[Any, Skeleton]:
 
 
 def _skeleton(category: dict[str, Any]) -> Skeleton:
-    names = tuple(_plain(name) for name in category["keypoints"])
-    for known in SKELETONS.values():
-        if known.joints == names:
-            return known
-    listed = category.get("skeleton") or []
-    # data sets with joints of their own often keep COCO's bones by mistake; then indices overflow
-    if all(1 <= end <= len(names) for bone in listed for end in bone):
-        bones = [(names[a - 1], names[b - 1]) for a, b in listed]
-    else:
-        bones = [b for s in SKELETONS.values() for b in s.bones if set(b) <= set(names)]
-    title = f"{category.get('name', 'category')}{len(names)}"
-    return Skeleton(title, names, tuple(dict.fromkeys(bones)), _mirror(names))
-
-
-def _plain(name: str) -> str:
-    """A joint name as ours are: `Right-ankle` and `Head top` are written so by others."""
-    return re.sub(r"[\s-]+", "_", str(name).strip().lower())
-
-
-def _mirror(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Left/right pairs: names that differ in the word left/right (or l/r) alone."""
-    pairs = []
-    for name in names:
-        twin = "_".join(_OTHER_SIDE.get(word, word) for word in name.split("_"))
-        if twin != name and twin in names:
-            pairs.append((name, twin))
-    return tuple(pairs)
+    title = f"{category.get('name', 'category')}{len(category['keypoints'])}"
+    bones = category.get("skeleton") or []
+    return joints.skeleton_of(title, category["keypoints"], bones)
 
 
 def _sample(record: dict[str, Any], image: Path, skeleton: Skeleton) -> Sample | None:
@@ -248,21 +223,24 @@ def write(path: Path, samples: Sequence[Sample], images: Path | None = None) -> 
     files = list(dict.fromkeys(s.image for s in samples))
     folder = images or Path(os.path.commonpath([f.parent for f in files]))
     ids = _ids(files)
-    skeleton = samples[0].skeleton
-    whole = {
+    whole = heading(samples[0].skeleton, "People labelled for posegram") | {
         "images": [_image(f, ids[f], folder) for f in files],
         "annotations": [_record(s, n, ids[s.image]) for n, s in enumerate(samples, 1)],
-        "categories": [
-            {
-                "id": 1,
-                "name": "person",
-                "supercategory": "person",
-                "keypoints": list(skeleton.joints),
-                "skeleton": (skeleton.edges + 1).tolist(),
-            }
-        ],
     }
     return door.save_json(path, whole)
+
+
+def heading(skeleton: Skeleton, description: str) -> dict[str, Any]:
+    """`info`, `licenses` and `categories` of an annotation file; bones count joints from 1."""
+    category = {
+        "id": 1,
+        "name": "person",
+        "supercategory": "person",
+        "keypoints": list(skeleton.joints),
+        "skeleton": (skeleton.edges + 1).tolist(),
+    }
+    info = {"description": description, "version": "1.0", "contributor": "posegram"}
+    return {"info": info, "licenses": [], "categories": [category]}
 
 
 def _ids(files: list[Path]) -> dict[Path, int]:
@@ -280,53 +258,59 @@ def _image(file: Path, number: int, folder: Path) -> dict[str, Any]:
 
 
 def _record(sample: Sample, number: int, image: int) -> dict[str, Any]:
-    seen = sample.visible > 0
-    rows = np.column_stack([np.where(seen[:, None], sample.xy, 0), sample.visible])
-    x0, y0, x1, y1 = (_round(v) for v in sample.box)
-    record: dict[str, Any] = {
-        "id": number,
-        "image_id": image,
+    made = record(sample.xy, sample.visible, sample.box, sample.area)
+    if sample.weight is not None:
+        made["keypoint_weights"] = [exact(v) for v in sample.weight]
+    return {"id": number, "image_id": image} | made
+
+
+def record(xy: Floats, visible: Bytes, box: Floats, area: float | None) -> dict[str, Any]:
+    """One person's annotation without its ids; a missing area is estimated and marked.
+
+    Args:
+        xy: (K, 2) image pixels.
+        visible: (K,) 0 not labelled, 1 hidden, 2 seen.
+        box: (4,) x0, y0, x1, y1 image pixels.
+        area: of the person's outline in square pixels.
+    """
+    seen = visible > 0
+    rows = [[exact(x), exact(y), int(v)] if v else [0, 0, 0]
+            for (x, y), v in zip(xy, visible, strict=True)]  # fmt: skip
+    x0, y0, x1, y1 = (exact(v) for v in box)
+    # the sides are rounded to a millionth, for the difference of two decimals is none
+    sides = [round(x1 - x0, 6), round(y1 - y0, 6)]
+    made: dict[str, Any] = {
         "category_id": 1,
         "iscrowd": 0,
-        "bbox": [x0, y0, _round(x1 - x0), _round(y1 - y0)],
+        "bbox": [x0, y0, *sides],
         "num_keypoints": int(seen.sum()),
-        "keypoints": [_round(v) for v in rows.ravel()],
+        "keypoints": [value for row in rows for value in row],
+        "area": area,
     }
-    if sample.weight is not None:
-        record["keypoint_weights"] = [_round(v) for v in sample.weight]
-    if sample.area is None:
-        return record | {
-            "area": _AREA_SHARE * coords.area_of(sample.box),
-            "area_is_estimated": True,
-        }
-    return record | {"area": sample.area}
-
-
-def _round(value: float) -> float:
-    """Thousandths of a pixel are enough, and half the file."""
-    return round(float(value), 3)
+    if area is None:
+        made |= {"area": round(_AREA_SHARE * coords.area_of(box), 3), "area_is_estimated": True}
+    return made
 
 
 def results(image_id: int, people: People, *, category: int = 1) -> list[dict[str, Any]]:
     """COCO results of one image, one entry per person in order.
 
     The third number of a joint is its probability, the person's score their mean over the joints
-    that the model has; an absent joint is 0, 0, 0.
+    that the model has; an absent joint is 0, 0, 0. `track_id` stands where people have one.
     """
-    pairs = zip(people.xy, people.score, strict=True)
-    return [_result(image_id, category, xy, score) for xy, score in pairs]
-
-
-def _result(image_id: int, category: int, xy: Floats, score: Floats) -> dict[str, Any]:
-    has: npt.NDArray[np.bool_] = np.asarray(np.isfinite(xy).all(axis=1))
-    rows = np.column_stack([np.where(has[:, None], xy, 0), np.where(has, score, 0)])
-    mean = float(score[has].mean()) if has.any() else 0.0
-    return {
-        "image_id": image_id,
-        "category_id": category,
-        "keypoints": [round(float(value), 4) for value in rows.ravel()],
-        "score": round(mean if math.isfinite(mean) else 0.0, 6),
-    }
+    entries = []
+    for n, (xy, score) in enumerate(zip(people.xy, people.score, strict=True)):
+        has = np.isfinite(xy).all(axis=1)
+        rows = np.column_stack([np.where(has[:, None], xy, 0), np.where(has, score, 0)])
+        entry = {
+            "image_id": image_id,
+            "category_id": category,
+            "keypoints": [exact(value) for value in rows.ravel()],
+            "score": round(float(person_scores(people)[n]), 6),
+        }
+        track = {} if people.track is None else {"track_id": int(people.track[n])}
+        entries.append(entry | track)
+    return entries
 
 
 def write_results(path: Path, found: Iterable[tuple[int, People]], *, category: int = 1) -> Path:

@@ -7,20 +7,27 @@ counted from 0.
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from posegram.data import door, folder
-from posegram.pose import COCO17, Sample, Skeleton
+from posegram.data import door, folder, joints
+from posegram.data.stream import Shot, Stream, save_text
+from posegram.pose import COCO17, Bytes, Floats, People, Sample, Skeleton
 
-__all__ = ["read"]
+__all__ = ["Labels", "line", "read", "write"]
 
 _PERSON = 0  # class of the lines that are people
 
 
-def read(path: Path, images: Path | None = None, *, skeleton: Skeleton = COCO17) -> list[Sample]:
+def read(
+    path: Path, images: Path | None = None, *, skeleton: Skeleton | None = None
+) -> list[Sample]:
     """The people (class 0) of a folder of label files; a plain box has no labelled joint.
 
     A picture without a label file has nobody. Joints without v count as seen, unless they are
@@ -29,7 +36,8 @@ def read(path: Path, images: Path | None = None, *, skeleton: Skeleton = COCO17)
     Args:
         path: the folder of the .txt files, or one that holds `labels` and `images`.
         images: the pictures' folder; by default `images` inside or beside `path`, else `path`.
-        skeleton: what the joints are; the files do not say.
+        skeleton: what the joints are; by default those that `kpt_names` of a data.yaml beside
+            the labels says, else COCO's.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -38,6 +46,7 @@ def read(path: Path, images: Path | None = None, *, skeleton: Skeleton = COCO17)
     door.require(path, "folder")
     labels = path / "labels" if (path / "labels").is_dir() else path
     images = images or _images(path)
+    skeleton = skeleton or _skeleton(labels) or _skeleton(labels.parent) or COCO17
     found = []
     for image in folder.images_in(images):
         text = labels / f"{image.stem}.txt"
@@ -52,6 +61,16 @@ def _images(path: Path) -> Path:
     if path.name == "labels" and (path.parent / "images").is_dir():
         return path.parent / "images"
     return door.images_beside(path)
+
+
+def _skeleton(place: Path) -> Skeleton | None:
+    """The skeleton whose joints the folder's data.yaml names, as Ultralytics' `kpt_names` does."""
+    path = place / "data.yaml"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    # up to the next key at the start of a line, in block or in flow style
+    found = re.search(r"^kpt_names:(.*?)(?=^\S|\Z)", text, re.M | re.S)
+    names = re.findall(r"[A-Za-z_][\w -]*\w", found[1]) if found else []
+    return joints.skeleton_of(f"yolo{len(names)}", names) if names else None
 
 
 def _people(text: Path, image: Path, skeleton: Skeleton) -> list[Sample]:
@@ -96,3 +115,104 @@ def _rows(numbers: npt.NDArray[np.float64], k: int) -> npt.NDArray[np.float64]:
     if not np.isin(rows[:, 2], (0, 1, 2)).all():
         raise ValueError("v is one of 0, 1, 2")
     return rows
+
+
+def write(path: Path, samples: Sequence[Sample], *, copy: bool = True) -> Path:
+    """The folder written: `labels` with a text per picture, `images`, and `data.yaml`.
+
+    Joints outside their picture are not labelled and boxes end at its edges, for Ultralytics
+    refuses a picture with any number outside 0 to 1.
+
+    Args:
+        path: the folder.
+        samples: people of one skeleton, whose pictures are at hand.
+        copy: put the pictures into `images`, where the format wants them.
+
+    Raises:
+        ValueError: there is nobody, the people have several skeletons, or a picture is not at
+            hand or has the name of another one.
+    """
+    if not samples:
+        raise ValueError(f"{path}: there is nobody to write")
+    if len({s.skeleton for s in samples}) > 1:
+        raise ValueError(f"{path}: the people have several skeletons; write one folder for each")
+    rows: dict[Path, list[Sample]] = {}
+    for sample in samples:
+        rows.setdefault(sample.image, []).append(sample)
+    names: dict[str, Path] = {}
+    for image, some in rows.items():
+        other = names.setdefault(image.stem.casefold(), image)
+        if other != image:
+            raise ValueError(f"{path}: {other} and {image} would share one label file")
+        size = door.picture_size(image)
+        if size is None:
+            raise ValueError(f"{image}: YOLO labels need the picture's size, and it is not at hand")
+        lines = [line(s.xy, s.visible, s.box, size) for s in some]
+        save_text(path / "labels" / f"{image.stem}.txt", "".join(lines))
+        if copy:
+            (path / "images").mkdir(exist_ok=True)
+            shutil.copyfile(image, path / "images" / image.name)
+    save_text(path / "data.yaml", _yaml(samples[0].skeleton))
+    return path
+
+
+class Labels(Stream):
+    """A folder of YOLO-pose labels under way: `labels` with a text per picture, and `data.yaml`.
+
+    A joint that scores at least `threshold` is labelled with v = 2; any other, and one outside
+    the picture, is 0 0 0. The pictures themselves are not written.
+    """
+
+    def __init__(self, path: Path, skeleton: Skeleton, *, threshold: float = 0.3) -> None:
+        super().__init__(path, skeleton)
+        self._threshold = threshold
+        save_text(path / "data.yaml", _yaml(skeleton))
+
+    def _write(self, people: People, shot: Shot) -> None:
+        if shot.size is None:
+            raise ValueError(f"{self.path}: YOLO labels need the size of each picture")
+        has = np.isfinite(people.xy).all(axis=2) & (people.score >= self._threshold)
+        flags = np.where(has, 2, 0).astype(np.uint8)
+        rows = zip(people.xy, flags, people.box, strict=True)
+        text = "".join(line(xy, visible, box, shot.size) for xy, visible, box in rows)
+        save_text(self.path / "labels" / f"{Path(shot.name).stem}.txt", text)
+
+    def _finish(self) -> None:
+        """Every label file is in its place already."""
+
+    def _drop(self) -> None:
+        """What stands there is valid."""
+
+
+def line(xy: Floats, visible: Bytes, box: Floats, size: tuple[int, int]) -> str:
+    """One person's line: class, box and joints as shares of the picture with 10 decimals.
+
+    Args:
+        xy: (K, 2) image pixels.
+        visible: (K,) 0 not labelled, 1 hidden, 2 seen.
+        box: (4,) x0, y0, x1, y1 image pixels.
+        size: height and width of the picture.
+    """
+    scale = np.array([size[1], size[0]], dtype=np.float64)
+    ends = (box.astype(np.float64).reshape(2, 2) / scale).clip(0, 1)
+    numbers = [*(ends.mean(axis=0)), *(ends[1] - ends[0])]
+    share = xy.astype(np.float64) / scale
+    for (x, y), v in zip(share, visible, strict=True):
+        inside = v and 0 <= x <= 1 and 0 <= y <= 1
+        numbers += [x, y, v] if inside else [0, 0, 0]
+    return " ".join([str(_PERSON), *(f"{value:.10g}" for value in numbers)]) + "\n"
+
+
+def _yaml(skeleton: Skeleton) -> str:
+    """What Ultralytics reads about the data set; flip_idx swaps left and right."""
+    return "".join(
+        f"{key}: {value}\n"
+        for key, value in {
+            "train": "images",
+            "val": "images",
+            "kpt_shape": [len(skeleton), 3],
+            "flip_idx": skeleton.flipped.tolist(),
+            "names": "{0: person}",
+            "kpt_names": f"{{0: {json.dumps(list(skeleton.joints))}}}",
+        }.items()
+    )

@@ -217,7 +217,7 @@ def write(
         record["label_source"] = label.source
     empty = set(photos) - {label.sample.image for label in labels}
     whole["images"] += _unpeopled([p for p in photos if p in empty], photos, whole["images"], root)
-    return door.save_json(path, {"info": info, **whole})
+    return door.save_json(path, {**whole, "info": info})
 
 
 def _unpeopled(

@@ -1,8 +1,9 @@
-"""What predicting leaves behind: one JSON object per photo, or COCO results and image ids."""
+"""What predicting leaves behind: JSON, and every other form of results by its name."""
 
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -11,17 +12,89 @@ from typing import Any
 
 import numpy as np
 
-from posegram.data import coco
-from posegram.pose import Floats, People
+from posegram.data import coco, coco_stream, table, yolo
+from posegram.data.stream import FileStream, Shot, Stream, person_scores
+from posegram.pose import Floats, People, Skeleton
 
-__all__ = ["coco_entries", "image_ids", "person_scores", "photo_record"]
+__all__ = [
+    "FORMS",
+    "Frames",
+    "coco_entries",
+    "image_ids",
+    "open_writer",
+    "person_scores",
+    "photo_record",
+]
+
+FORMS = {  # form of results -> what its file name ends in, behind the clip's stem
+    "json": ".json",
+    "coco": "_coco_results.json",
+    "coco-annotations": "_coco.json",
+    "yolo": "_yolo",  # a folder
+    "csv": ".csv",
+    "csv-wide": "_wide.csv",
+}
 
 
-def person_scores(people: People) -> Floats:
-    """Mean score of each person over the joints that exist, (N,); 0 where none does."""
-    has = np.isfinite(people.xy).all(axis=2)
-    total = np.where(has, people.score, 0.0).sum(axis=1)
-    return np.asarray(total / np.maximum(has.sum(axis=1), 1), dtype=np.float32)
+def open_writer(
+    form: str, path: Path, skeleton: Skeleton, *, model: str = "", threshold: float = 0.3
+) -> Stream:
+    """A writer of results under way: `with open_writer(...) as out: out.add(people, ...)`.
+
+    Memory does not grow with the number of pictures. See docs/formats.md for each form.
+
+    Args:
+        form: one of `FORMS`.
+        path: the file to write; the folder for `yolo`.
+        skeleton: joints to write; people of another one are converted by joint name.
+        model: the model's name, for forms that tell it.
+        threshold: the smallest score of a joint that becomes a label (`coco-annotations`, `yolo`)
+            or part of an angle (`csv-wide`); other forms hold every joint with its score.
+
+    Raises:
+        ValueError: there is no such form.
+        OSError: the folder does not exist, or cannot be written to.
+    """
+    if form not in FORMS:
+        raise ValueError(f"no form {form!r} of results; there are {', '.join(FORMS)}")
+    if form == "json":
+        return Frames(path, skeleton, model=model)
+    if form == "coco-annotations":
+        return coco_stream.Annotations(path, skeleton, model=model, threshold=threshold)
+    if form == "yolo":
+        return yolo.Labels(path, skeleton, threshold=threshold)
+    if form == "csv-wide":
+        return table.Wide(path, skeleton, threshold=threshold)
+    return table.Long(path, skeleton) if form == "csv" else coco_stream.Results(path, skeleton)
+
+
+class Frames(FileStream):
+    """One JSON object with an entry of `frames` per picture: `frame`, `time`, `image`, `people`.
+
+    What is the same for all, such as `joints`, stands once, before them. A person is as in
+    `photo_record`, with `track` where people have one.
+    """
+
+    def __init__(self, path: Path, skeleton: Skeleton, *, model: str = "") -> None:
+        super().__init__(path, skeleton)
+        heading = json.dumps(_heading(model, skeleton))
+        self._file.write(heading[:-1] + ', "frames": [')
+
+    def _write(self, people: People, shot: Shot) -> None:
+        height, width = shot.size or (None, None)
+        entry = {
+            "frame": shot.frame,
+            "time": None if shot.time is None else round(shot.time, 6),
+            "image": None if shot.image is None else shot.image.as_posix(),
+            "width": width,
+            "height": height,
+            "people": _people(people),
+        }
+        comma = ",\n" if self.count else "\n"
+        self._file.write(comma + json.dumps(entry, allow_nan=False))
+
+    def _end(self) -> None:
+        self._file.write("\n]}\n")
 
 
 def photo_record(photo: Path, size: tuple[int, int], people: People, model: str) -> dict[str, Any]:
@@ -48,22 +121,28 @@ def photo_record(photo: Path, size: tuple[int, int], people: People, model: str)
         people: who was found.
         model: the model's name.
     """
-    scores = person_scores(people)
+    photo_facts = {"image": photo.as_posix(), "width": size[1], "height": size[0]}
+    return photo_facts | _heading(model, people.skeleton) | {"people": _people(people)}
+
+
+def _heading(model: str, skeleton: Skeleton) -> dict[str, Any]:
     return {
-        "image": photo.as_posix(),
-        "width": size[1],
-        "height": size[0],
         "model": model,
-        "skeleton": people.skeleton.name,
-        "joints": list(people.skeleton.joints),
-        "bones": [list(bone) for bone in people.skeleton.bones],
-        "people": [_person(people, n, float(scores[n])) for n in range(len(people))],
+        "skeleton": skeleton.name,
+        "joints": list(skeleton.joints),
+        "bones": [list(bone) for bone in skeleton.bones],
     }
+
+
+def _people(people: People) -> list[dict[str, Any]]:
+    scores = person_scores(people)
+    return [_person(people, n, float(scores[n])) for n in range(len(people))]
 
 
 def _person(people: People, n: int, score: float) -> dict[str, Any]:
     pairs = zip(people.skeleton.joints, people.xy[n], people.score[n], strict=True)
-    return {
+    track = {} if people.track is None else {"track": int(people.track[n])}
+    return track | {
         "box": [round(float(v), 3) for v in people.box[n]],
         "score": round(score, 6),
         "joints": {name: _joint(xy, float(sure)) for name, xy, sure in pairs},

@@ -1,0 +1,51 @@
+"""Skeletons from the joint names that a data set gives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from posegram.pose import SKELETONS, Skeleton
+
+__all__ = ["skeleton_of"]
+
+_OTHER_SIDE = {"left": "right", "l": "r"}
+
+
+def skeleton_of(title: str, joints: Sequence[str], bones: Sequence[Sequence[int]] = ()) -> Skeleton:
+    """The built-in skeleton of these joints, else a new one with left/right pairs found by name.
+
+    Args:
+        title: name of a new skeleton.
+        joints: K names, `Right-ankle` and `Head top` included.
+        bones: pairs of joint numbers counted from 1; where they fit no joint or are none, the
+            bones known between joints of these names are taken.
+
+    Raises:
+        ValueError: a name stands twice.
+    """
+    names = tuple(_plain(name) for name in joints)
+    for known in SKELETONS.values():
+        if known.joints == names:
+            return known
+    # data sets with joints of their own often keep COCO's bones by mistake; then indices overflow
+    if bones and all(1 <= end <= len(names) for bone in bones for end in bone):
+        ends = [(names[a - 1], names[b - 1]) for a, b in bones]
+    else:
+        ends = [b for s in SKELETONS.values() for b in s.bones if set(b) <= set(names)]
+    return Skeleton(title, names, tuple(dict.fromkeys(ends)), _mirror(names))
+
+
+def _plain(name: str) -> str:
+    """A joint name as ours are."""
+    return re.sub(r"[\s-]+", "_", str(name).strip().lower())
+
+
+def _mirror(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Left/right pairs: names that differ in the word left/right (or l/r) alone."""
+    pairs = []
+    for name in names:
+        twin = "_".join(_OTHER_SIDE.get(word, word) for word in name.split("_"))
+        if twin != name and twin in names:
+            pairs.append((name, twin))
+    return tuple(pairs)

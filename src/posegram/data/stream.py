@@ -1,0 +1,184 @@
+"""Results that are written picture by picture, so that a long clip never sits in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+import numpy as np
+
+from posegram.pose import Floats, People, Skeleton, convert
+
+__all__ = ["FileStream", "Shot", "Stream", "exact", "opened", "person_scores", "save_text"]
+
+
+@dataclass(frozen=True)
+class Shot:
+    """Where people were found: a photo, or one frame of a clip."""
+
+    image: Path | None = None  # the photo, or the clip of a frame
+    frame: int | None = None  # counted from 0; None for a photo
+    time: float | None = None  # seconds from the start of the clip
+    size: tuple[int, int] | None = None  # height, width in pixels
+    number: int | None = None  # id of the picture where the caller has one
+
+    @property
+    def name(self) -> str:
+        """File name of the picture: the photo's own, or `frame_000000.png` as CVAT calls frames."""
+        if self.frame is not None:
+            return f"frame_{self.frame:06d}.png"
+        return "" if self.image is None else self.image.name
+
+
+class Stream(ABC):
+    """Results under way; use it in `with`.
+
+    What was added is valid in the end, also when the work is broken off by an exception or by
+    Ctrl-C; where nothing was added before that, older results of the name stay as they were.
+    People are converted to the skeleton by joint name.
+    """
+
+    def __init__(self, path: Path, skeleton: Skeleton) -> None:
+        self.path = path
+        self.skeleton = skeleton
+        self.count = 0  # pictures added
+        self._closed = False
+
+    def add(
+        self,
+        people: People,
+        *,
+        image: Path | None = None,
+        frame: int | None = None,
+        time: float | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        """Write the people of one picture, N = 0 included.
+
+        Args:
+            people: who was found.
+            image: the photo, or the clip.
+            frame: number of the clip's frame, from 0; None for a photo.
+            time: of the frame, in seconds.
+            size: height and width of the picture in pixels.
+        """
+        self.put(people, Shot(image, frame, time, size))
+
+    def put(self, people: People, shot: Shot) -> None:
+        """As `add`, with what is known of the picture in one value."""
+        self._write(convert(people, self.skeleton), shot)
+        self.count += 1
+
+    def close(self) -> Path:
+        """The path of the results, finished and in their place; a second call does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._finish()
+        return self.path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None and self.count == 0:
+            self._closed = True
+            self._drop()
+        else:
+            self.close()
+
+    @abstractmethod
+    def _write(self, people: People, shot: Shot) -> None:
+        """Append one picture's people."""
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """Complete the results and put them into their place."""
+
+    @abstractmethod
+    def _drop(self) -> None:
+        """Leave nothing behind."""
+
+
+class FileStream(Stream):
+    """Results in one text file, which appears whole under its name when it is closed.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        OSError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path, skeleton: Skeleton) -> None:
+        super().__init__(path, skeleton)
+        self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._file = opened(path, self._part)
+
+    def _finish(self) -> None:
+        try:
+            self._end()
+            self._file.close()
+            self._part.replace(self.path)
+        finally:
+            self._drop()
+
+    def _drop(self) -> None:
+        self._file.close()
+        self._part.unlink(missing_ok=True)
+
+    def _end(self) -> None:
+        """Append what closes the file."""
+
+
+def opened(path: Path, part: Path) -> TextIO:
+    """A text file `part` open for writing that will become `path`.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        OSError: the file cannot be written.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
+    try:
+        return part.open("w", encoding="utf-8", newline="")
+    except OSError as fault:
+        raise type(fault)(f"cannot write {path}: {fault.strerror}") from fault
+
+
+def save_text(path: Path, text: str) -> Path:
+    """The path of the text file written; it appears whole or not at all, its folder is made.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as fault:
+        raise type(fault)(f"cannot write {path}: {fault.strerror}") from fault
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+    return path
+
+
+def exact(value: float) -> float:
+    """The shortest decimal that is the same float32: 0.1 and not 0.10000000149."""
+    return float(str(np.float32(value)))
+
+
+def person_scores(people: People) -> Floats:
+    """Mean score of each person over the joints that exist, (N,); 0 where none does."""
+    has = np.isfinite(people.xy).all(axis=2)
+    total = np.where(has, people.score, 0.0).sum(axis=1)
+    return np.asarray(total / np.maximum(has.sum(axis=1), 1), dtype=np.float32)
