@@ -16,12 +16,14 @@ from posegram.cli.export import export
 from posegram.cli.label import label
 from posegram.cli.models import models
 from posegram.cli.predict import predict
+from posegram.cli.serve import serve
 from posegram.cli.train import train
 
 __all__ = ["VERBS", "app", "main"]
 
 VERBS: dict[str, Callable[..., Any] | typer.Typer] = {  # a Typer is a verb with verbs of its own
     "predict": predict,
+    "serve": serve,
     "train": train,
     "evaluate": evaluate,
     "export": export,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from importlib import import_module
-
-from apiflask import APIFlask
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import posegram
-from posegram.web import api, clips, errors, guard, health, openapi
-from posegram.web.service import Service
-from posegram.web.settings import Settings
-from posegram.web.uploads import Upload
+
+if TYPE_CHECKING:
+    from apiflask import APIFlask
+
+    from posegram.web.settings import Settings
 
 __all__ = ["create_app"]
 
@@ -29,6 +29,14 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         OSError: a folder cannot be made.
         ValueError: a model on offer is none.
     """
+    # here, so that the processes beside the server's load no web framework
+    from apiflask import APIFlask
+
+    from posegram.web import api, clips, errors, guard, health, openapi
+    from posegram.web.service import Service
+    from posegram.web.settings import Settings
+    from posegram.web.uploads import Upload
+
     settings = settings or Settings.from_environment()
     service = Service.of(settings)
     app = APIFlask(
@@ -46,7 +54,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     for routes in (api, clips, health, openapi):
         routes.install(app, service)
     for name in ("pages", "live"):  # until both halves have landed
-        with suppress(ModuleNotFoundError):
+        if find_spec(f"posegram.web.{name}"):
             import_module(f"posegram.web.{name}").install(app, service)
     guard.limit(app, settings, {**api.rates(settings), **clips.rates(settings)})
     service.warm()

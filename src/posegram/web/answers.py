@@ -9,7 +9,7 @@ from typing import Any
 from flask import request
 
 from posegram import image as pictures
-from posegram.data import coco_stream, door, table
+from posegram.data import door
 from posegram.infer import records
 from posegram.pose import BODY19, COCO17, Image, People, Skeleton, convert, skeleton_named
 from posegram.web.errors import Refused
@@ -24,14 +24,15 @@ class Form:
     suffix: str  # of the result's address
     mimetype: str
     file: str  # its name in a result's folder, and for the visitor
+    writer: str = ""  # name of the form of `records.open_writer`
 
 
 FORMS = {
     form.suffix: form
     for form in (
         Form("json", "application/json", "poses.json"),
-        Form("coco", "application/vnd.coco+json", "coco.json"),
-        Form("csv", "text/csv", "poses.csv"),
+        Form("coco", "application/vnd.coco+json", "coco.json", "coco-annotations"),
+        Form("csv", "text/csv", "poses.csv", "csv"),
         Form("jpg", "image/jpeg", "overlay.jpg"),
     )
 }
@@ -81,11 +82,12 @@ def write(
     whole = record | found
     drawn = pictures.draw(image, people, threshold=threshold)
     pictures.write(folder / OVERLAY.file, drawn)
-    labels = coco_stream.Annotations(
-        folder / FORMS["coco"].file, people.skeleton, model=record["model"], threshold=threshold
-    )
-    for stream in (labels, table.Long(folder / FORMS["csv"].file, people.skeleton)):
-        with stream:
-            stream.add(people, image=name, size=(height, width))
+    for form in FORMS.values():
+        if form.writer:
+            path, model = folder / form.file, record["model"]
+            with records.open_writer(
+                form.writer, path, people.skeleton, model=model, threshold=threshold
+            ) as out:
+                out.add(people, image=name, size=(height, width))
     door.save_json(folder / FORMS["json"].file, whole)
     return whole

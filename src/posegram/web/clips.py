@@ -14,18 +14,14 @@ from posegram.web import peek, uploads
 from posegram.web.api import Which, offered, service
 from posegram.web.errors import Refused
 from posegram.web.jobs import ACTIVE, Job
+from posegram.web.render import FILES
 from posegram.web.results import new_key
 from posegram.web.service import Service
 from posegram.web.settings import Settings
 
-__all__ = ["FILES", "install", "rates"]
+__all__ = ["install", "rates"]
 
-FILES = {  # of a finished job
-    "clip.mp4": "video/mp4",
-    "poses.csv": "text/csv",
-    "poses.json": "application/json",
-    "coco.json": "application/json",
-}
+_KINDS = {".mp4": "video/mp4", ".csv": "text/csv", ".json": "application/json"}
 _TYPES = ("video/", "application/octet-stream")
 _GONE = "There is no such job, or no longer."
 
@@ -109,7 +105,9 @@ def file(key: str, name: str) -> Response:
     folder = service().store.clip(key, job.tries)
     if job.state != "done" or not (folder / name).is_file():
         raise Refused(404, "There is no such file, or not yet.")
-    return send_from_directory(folder, name, mimetype=FILES[name], conditional=True, max_age=0)
+    return send_from_directory(
+        folder, name, mimetype=_KINDS[Path(name).suffix], conditional=True, max_age=0
+    )
 
 
 def _job(key: str) -> Job:

@@ -109,10 +109,19 @@ def _storage(fault: Exception) -> Response:
 
 
 def _disk(fault: Exception) -> Response:
-    if not isinstance(fault, OSError) or fault.errno not in _FULL:
+    if not _is_full(fault):
         return _mistake(fault)
     _log.error("cannot store: %s", fault)
     return _answer(Refused(503, "The server has no room to keep results just now.", retry=30))
+
+
+def _is_full(fault: BaseException | None) -> bool:
+    """Whether an error, or the one behind it, says that nothing more can be written."""
+    while fault is not None:
+        if isinstance(fault, OSError) and fault.errno in _FULL:
+            return True
+        fault = fault.__cause__
+    return False
 
 
 def _mistake(fault: Exception) -> Response:

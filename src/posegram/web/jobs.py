@@ -42,7 +42,7 @@ where id = (
     select id from job
     where (state = 'queued' or (state = 'running' and lease < :now)) and tries < :most
     order by created limit 1
-) returning id, kind, args, tries
+) returning id, kind, args, tries, total
 """
 _BEAT = """
 update job set lease = :now + :ttl, done = :done, total = :total
@@ -83,6 +83,7 @@ class Lease:
     kind: str
     args: dict[str, Any]
     tries: int
+    total: int  # frames; 0 while unknown
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,8 @@ class Queue:
             rows = database.execute(_CLAIM, values).fetchall()
         if not rows:
             return None
-        key, kind, args, tries = rows[0]
-        return Lease(key, kind, json.loads(args), tries)
+        key, kind, args, tries, total = rows[0]
+        return Lease(key, kind, json.loads(args), tries, total)
 
     def beat(self, lease: Lease, done: int, total: int) -> bool:
         """Hold a lease on; False where the job was cancelled or is another worker's: stop."""

@@ -11,12 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from posegram.web import limits
 from posegram.web.errors import Refused
 from posegram.web.settings import Settings
 
 __all__ = ["MEMORY", "SECONDS", "facts", "main"]
 
-SECONDS = 4  # of wall time; half as much of processor time
+SECONDS = 4  # of wall time and of processor time
 MEMORY = 2 << 30  # bytes of address space
 
 _UNREADABLE = "The video is damaged, cut off or of a kind that cannot be decoded."
@@ -53,11 +54,9 @@ def _admit(found: dict[str, Any], settings: Settings) -> None:
 
 def main(path: str) -> None:
     """Write a clip's facts to standard output as JSON; nothing where it cannot be decoded."""
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    limits.memory(MEMORY)
+    limits.processor_time(SECONDS)
+    limits.no_files()
     from posegram.video import probe  # under the limits already
 
     clip = probe(Path(path), trusted=False)

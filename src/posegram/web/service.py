@@ -56,11 +56,10 @@ class Service:
             OSError: a folder cannot be made.
             ValueError: a model on offer is none.
         """
-        for folder in (settings.uploads, settings.results):
-            folder.mkdir(parents=True, exist_ok=True)
+        settings.make_folders()
         return cls(
             settings=settings,
-            shelf=Shelf.of(settings.models),
+            shelf=Shelf.of(settings.models, detector=settings.detector),
             store=Results.of(settings),
             queue=Queue.of(settings),
             slots=threading.BoundedSemaphore(core_count(settings)),

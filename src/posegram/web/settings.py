@@ -29,6 +29,7 @@ class Settings:
     models: tuple[str, ...] = (
         "",
     )  # names or files to offer beside the bundled; the first is default
+    detector: str = ""  # finds people's boxes: the bundled one, a file, or "none"
     cores: int = 0  # pictures looked at side by side; 0: one per core
     max_live: int = 8  # open live connections
     public: bool = False  # may be reached from other computers
@@ -82,6 +83,15 @@ class Settings:
     def database(self) -> Path:
         """The jobs' SQLite file."""
         return self.folder / "jobs.sqlite"
+
+    def make_folders(self) -> None:
+        """Make the folders where they are missing.
+
+        Raises:
+            OSError: they cannot be made.
+        """
+        for folder in (self.uploads, self.results):
+            folder.mkdir(parents=True, exist_ok=True)
 
     def to_json(self) -> str:
         """The settings as one JSON object."""

@@ -12,7 +12,7 @@ from typing import Any
 from posegram.infer.load import BUNDLED, DEFAULT, bundled, load, load_network
 from posegram.pose import Card, Estimate
 
-__all__ = ["RCNN", "Shelf"]
+__all__ = ["RCNN", "Shelf", "named"]
 
 RCNN = "keypoint-rcnn"
 _RCNN_NOTE = "Keypoint R-CNN: careful and slow, seconds a picture on a processor"
@@ -24,29 +24,25 @@ class Shelf:
     """Models by name; each is loaded on first use, once for all threads."""
 
     sources: dict[str, str]  # name -> what `load` takes; the default model first
+    detector: str = ""  # as `load` takes it
     threads: int = 1
     loaded: dict[str, Estimate] = field(default_factory=dict)
     cards: dict[str, Card] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
-    def of(cls, models: tuple[str, ...], *, threads: int = 1) -> Shelf:
+    def of(cls, models: tuple[str, ...], *, detector: str = "", threads: int = 1) -> Shelf:
         """The models that were asked for, the first one as default, then the bundled ones.
 
         Raises:
             FileNotFoundError: there is no such file.
             ValueError: two of them have one name.
         """
-        sources: dict[str, str] = {}
-        for model in models or ("",):
-            name = _name(model)
-            if name in sources:
-                raise ValueError(f"two models would be called {name!r}: rename one file")
-            sources[name] = str(Path(model).absolute()) if _is_file(model) else model
+        sources = named(models)
         cards = _bundled()
         for name in (*cards, RCNN):
             sources.setdefault(name, name)
-        return cls(sources, threads=threads, cards=cards)
+        return cls(sources, detector, threads, cards=cards)
 
     @property
     def default(self) -> str:
@@ -65,7 +61,9 @@ class Shelf:
             if name not in self.loaded:
                 if name == RCNN and not _rcnn_runs():
                     raise ImportError(f"Keypoint R-CNN needs torch: {_RCNN_INSTALL}")
-                self.loaded[name] = load(self.sources[name], threads=self.threads)
+                self.loaded[name] = load(
+                    self.sources[name], threads=self.threads, detector=self.detector
+                )
             return self.loaded[name]
 
     def known(self, name: str = "") -> str:
@@ -112,6 +110,22 @@ class Shelf:
             if name not in self.cards:
                 self.cards[name] = load_network(self.sources[name], threads=1)[0]
             return self.cards[name]
+
+
+def named(models: tuple[str, ...]) -> dict[str, str]:
+    """What each model is called on the pages -> what `load` takes; "" is the default model.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: two of them have one name.
+    """
+    sources: dict[str, str] = {}
+    for model in models or ("",):
+        name = _name(model)
+        if name in sources:
+            raise ValueError(f"two models would be called {name!r}: rename one file")
+        sources[name] = str(Path(model).absolute()) if _is_file(model) else model
+    return sources
 
 
 def _is_file(model: str) -> bool:

@@ -1,0 +1,198 @@
+"""The process that works clips off, beside the web server and at a lower priority.
+
+It may die at any moment: another one claims its job when the lease runs out, begins it again in a
+folder of its own, and the old one, should it still live, can neither beat nor end the job.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sqlite3
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from posegram.web import limits, logs, render
+from posegram.web.jobs import ACTIVE, Lease, Queue
+from posegram.web.results import Results
+from posegram.web.settings import Settings
+from posegram.web.shelf import Shelf
+
+__all__ = ["Worker", "main"]
+
+_BEAT = 1.0  # seconds
+_IDLE = 0.3
+_SWEEP = 60.0
+_FORGOTTEN = 3600.0  # age in seconds of an upload that no job knows
+_NICE = 10
+_PATIENCE = 15.0  # for a locked file; a worker has more of it than a visitor
+
+_log = logging.getLogger("posegram.worker")
+
+
+class _Stopped(Exception):
+    """The job at hand is over for this worker."""
+
+
+@dataclass(eq=False)
+class Worker:
+    """Claims jobs one after another."""
+
+    settings: Settings
+    queue: Queue
+    store: Results
+    shelf: Shelf
+    stopping: threading.Event = field(default_factory=threading.Event)
+    moved: float = field(default_factory=time.monotonic)  # when work last went on
+
+    @classmethod
+    def of(cls, settings: Settings) -> Worker:
+        """A worker on a server's folder."""
+        settings.make_folders()
+        queue = Queue.of(settings, patience=_PATIENCE)
+        shelf = Shelf.of(settings.models, detector=settings.detector, threads=0)
+        return cls(settings, queue, Results.of(settings), shelf)
+
+    def run(self) -> None:
+        """Work until `stopping` is set."""
+        swept = -_SWEEP
+        while not self.stopping.is_set():
+            self.moved = time.monotonic()
+            try:
+                if self.moved - swept >= _SWEEP:
+                    swept = self.moved
+                    self.sweep()
+                lease = self.queue.claim()
+                if lease is None:
+                    self.stopping.wait(_IDLE)
+                else:
+                    self.work(lease)
+            except (sqlite3.Error, OSError) as fault:  # a locked file, a full disk: they pass
+                _log.error("cannot go on just now: %s", fault)
+                self.stopping.wait(_BEAT)
+
+    def work(self, lease: Lease) -> None:
+        """Do one job to its end, or until it is no longer ours."""
+        _log.info("begins", extra={"fields": {"try": lease.tries}})
+        pulse = _Pulse(self, lease, total=lease.total)
+        folder = self.store.clip(lease.id, lease.tries)
+        limits.processor_time(self.settings.job_seconds)
+        try:
+            said = self._render(lease, folder, pulse)
+            counts = {"done": pulse.done, "total": pulse.done}
+            ended = self.queue.end(lease, "done", error=said or None, **counts)
+        except _Stopped:
+            ended = False
+        except (ValueError, ImportError, OSError, MemoryError) as fault:
+            ended = self._fail(lease, pulse, fault)
+        if not ended:
+            render.remove(folder)
+            if self.stopping.is_set():
+                self.queue.release(lease)
+            return
+        self._upload(lease).unlink(missing_ok=True)
+        for other in folder.parent.iterdir():
+            if other != folder:
+                render.remove(other)
+
+    def _render(self, lease: Lease, folder: Path, pulse: _Pulse) -> str:
+        """Fill a job's folder; what was wrong with the clip, or nothing."""
+        source, args = self._upload(lease), lease.args
+        if not source.is_file():
+            raise ValueError("the uploaded video is gone")
+        self.store.room(source.stat().st_size)
+        folder.mkdir(parents=True, exist_ok=True)
+        wanted = render.Wanted(args["model"], args["skeleton"], args["smooth"])
+        return render.make(self.shelf.estimate(wanted.model), source, folder, wanted, pulse)
+
+    def _fail(self, lease: Lease, pulse: _Pulse, fault: Exception) -> bool:
+        """End a job that cannot be done; whether it was still ours."""
+        said = "it needs too much memory" if isinstance(fault, MemoryError) else str(fault)
+        if isinstance(fault, OSError):
+            said = "the server could not read or write a file"
+        _log.warning("failed: %s", fault)
+        error = said.replace(str(self._upload(lease)), "the video")
+        return self.queue.end(lease, "failed", done=pulse.done, total=pulse.total, error=error)
+
+    def _upload(self, lease: Lease) -> Path:
+        return self.settings.uploads / str(lease.args["file"])
+
+    def sweep(self) -> None:
+        """Remove what nobody needs: dead jobs, old results, uploads without a job."""
+        self.queue.sweep(self.store.clip_seconds)
+        jobs, active = self.queue.keys(), self.queue.keys(*ACTIVE)
+        gone = self.store.sweep(jobs, active=active)
+        for path in self.settings.uploads.iterdir():
+            known = path.stem in jobs
+            if path.stem not in active and (known or _age(path) > _FORGOTTEN):
+                path.unlink(missing_ok=True)
+                gone += 1
+        if gone:
+            _log.info("swept", extra={"fields": {"gone": gone}})
+
+
+@dataclass(eq=False)
+class _Pulse:
+    """Told of every frame; beats once a second, and stops the work when it is no longer ours."""
+
+    worker: Worker
+    lease: Lease
+    done: int = 0
+    total: int = 0
+    pixels: float = 0.0
+    beaten: float = field(default_factory=time.monotonic)
+
+    def __call__(self, done: int, pixels: int) -> None:
+        """Note that `done` frames are finished, the last one of so many pixels.
+
+        Raises:
+            ValueError: the clip turns out longer than the server allows.
+        """
+        worker, now = self.worker, time.monotonic()
+        self.done, self.total, worker.moved = done, max(self.total, done), now
+        self.pixels += pixels
+        if self.pixels > worker.settings.clip_pixels:
+            raise ValueError("the video has too many pixels in all")
+        if worker.stopping.is_set():
+            raise _Stopped
+        if now - self.beaten >= _BEAT:
+            self.beaten = now
+            if not worker.queue.beat(self.lease, self.done, self.total):
+                raise _Stopped
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _watch(worker: Worker, parent: int) -> None:
+    """End the process when a decoder hangs, or when nobody is left who would stop it."""
+    while True:
+        time.sleep(_BEAT)
+        stuck = time.monotonic() - worker.moved > worker.settings.lease_seconds + _PATIENCE
+        if stuck or os.getppid() != parent:
+            _log.error("hangs" if stuck else "is alone")
+            os._exit(70)
+
+
+def main() -> None:
+    """Work for the server whose settings are in the environment, until SIGTERM."""
+    settings = Settings.from_environment()
+    logs.install()
+    os.nice(_NICE)
+    limits.memory(settings.worker_memory)
+    worker = Worker.of(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stopping.set())
+    threading.Thread(target=_watch, args=(worker, os.getppid()), daemon=True).start()
+    worker.run()
+
+
+if __name__ == "__main__":
+    main()
