@@ -7,12 +7,12 @@ from contextlib import suppress
 from posegram.models.vision_ops import torchvision_ready
 
 with suppress(ImportError):
-    # what lightning brings imports torchvision where it is installed, even one that misses operators
+    # what lightning brings imports torchvision where it is installed, whole or not
     torchvision_ready()
 
-from posegram.train import quickstart  # noqa: E402
-from posegram.train.config import Config  # noqa: E402
-from posegram.train.export import export  # noqa: E402
-from posegram.train.fit import fit  # noqa: E402
+from posegram.train import quickstart
+from posegram.train.config import Config
+from posegram.train.export import export
+from posegram.train.fit import fit
 
 __all__ = ["Config", "export", "fit", "quickstart"]
