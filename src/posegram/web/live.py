@@ -1,0 +1,216 @@
+"""Live people: frames of a visitor's camera in over a WebSocket, joints out; no frame is kept.
+
+A client sends binary messages: `HEADER`, then a JPEG. The header holds a number that the answer
+repeats, the time of capture in seconds by any clock of the client, and the width and height of the
+picture in whose pixels the answer is meant; the JPEG itself may be smaller. Every answer is JSON.
+A client keeps at most two frames under way; of frames that wait here, only the newest is looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import flask
+import numpy as np
+from flask_sock import Sock
+from simple_websocket import ConnectionClosed, Server
+
+from posegram import image as pictures
+from posegram.infer.records import person_scores
+from posegram.pose import BODY19, COCO17, Floats, Image, People, convert
+from posegram.web.service import Busy, Service
+
+__all__ = ["HEADER", "LARGEST", "answer", "decode", "install", "unpack"]
+
+HEADER = struct.Struct("<IdHH")  # sequence, time of capture in seconds, width, height
+LARGEST = 1920  # pixels a side of a live frame
+_FULL, _LEAVING, _REFUSED = 1013, 1001, 1008  # how a WebSocket ends, RFC 6455 and IANA's registry
+_BAD = 20  # unreadable messages after which a connection ends
+_PING = 25  # seconds between pings, so that proxies keep a quiet connection
+
+
+@dataclass
+class _Connection:
+    """One visitor's live view."""
+
+    socket: Server
+    service: Service
+    follow: Callable[[Image, float], People]
+    last: float = -math.inf  # time of the newest frame, seconds
+    bad: int = 0  # messages that were no frames
+
+
+def install(app: flask.Flask, service: Service) -> None:
+    """Add the WebSocket `/v1/live` to an app."""
+    app.config.setdefault(
+        "SOCK_SERVER_OPTIONS",
+        {"ping_interval": _PING, "max_message_size": service.settings.frame_bytes},
+    )
+    Sock(app).route("/v1/live")(lambda socket: _serve(socket, service))
+
+
+def unpack(message: bytes | str) -> tuple[int, float, tuple[int, int], bytes]:
+    """A message's sequence, time in seconds, (height, width) for the answer, and JPEG.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(message, str) or len(message) <= HEADER.size:
+        raise ValueError(f"a frame is {HEADER.size} bytes of header, then a JPEG")
+    sequence, time, width, height = HEADER.unpack_from(message)
+    if not math.isfinite(time) or not 0 < width <= 8192 or not 0 < height <= 8192:
+        raise ValueError("a frame's header has no possible time or size")
+    return sequence, time, (height, width), message[HEADER.size :]
+
+
+def decode(body: bytes) -> Image:
+    """The picture in a JPEG, (H, W, 3) uint8 RGB; its header is judged before it is decoded.
+
+    Raises:
+        ValueError: it is no JPEG, too large or damaged.
+    """
+    if not body.startswith(b"\xff\xd8\xff"):
+        raise ValueError("a live frame must be a JPEG")
+    height, width = pictures.probe(body)
+    if max(height, width) > LARGEST:
+        raise ValueError(f"a live frame has at most {LARGEST} pixels a side, not {width}x{height}")
+    found = cv2.imdecode(np.frombuffer(body, dtype=np.uint8), cv2.IMREAD_COLOR)
+    if found is None:
+        raise ValueError("the live frame is damaged")
+    return np.asarray(cv2.cvtColor(found, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def answer(people: People) -> dict[str, Any]:
+    """What a client is told of one frame, for JSON: `skeleton` by name, and `people`.
+
+    A person has `track` (None without one), `box` (x0, y0, x1, y1), `score` (mean over the joints),
+    and in the skeleton's order `xy` ([x, y], or None for a joint that does not exist) and `scores`.
+    Our own 19 joints are told as COCO's 17.
+    """
+    if people.skeleton == BODY19:
+        people = convert(people, COCO17)
+    scores = person_scores(people)
+    rows = [
+        {
+            "track": None if people.track is None else int(people.track[n]),
+            "box": [round(float(v), 2) for v in people.box[n]],
+            "score": round(float(scores[n]), 4),
+            "xy": [_point(at) for at in people.xy[n]],
+            "scores": [round(float(v), 4) for v in people.score[n]],
+        }
+        for n in range(len(people))
+    ]
+    return {"skeleton": people.skeleton.name, "people": rows}
+
+
+def _point(at: Floats) -> list[float] | None:
+    return [round(float(v), 2) for v in at] if np.isfinite(at).all() else None
+
+
+def _serve(socket: Server, service: Service) -> None:
+    """One connection from its first to its last message."""
+    if not service.live.acquire(blocking=False):
+        socket.close(_FULL, "as many people are live as this server allows; come back later")
+        return
+    service.meters.live.inc()
+    try:
+        connection = _opened(socket, service)
+        if connection is not None:
+            _listen(connection)
+    except ConnectionClosed:
+        pass  # the visitor left, which is how every connection ends
+    finally:
+        service.meters.live.dec()
+        service.live.release()
+
+
+def _opened(socket: Server, service: Service) -> _Connection | None:
+    """A connection to the model that its address names; None where that cannot be had."""
+    try:
+        estimate = service.estimate(flask.request.args.get("model", ""))
+    except (ValueError, ImportError) as fault:
+        _tell(socket, {"sequence": None, "error": {"code": "no_model", "message": f"{fault}."}})
+        socket.close(_REFUSED, "no such model")
+        return None
+    from posegram.infer.follow import Follower  # brings scipy, which takes a while to load
+
+    return _Connection(socket, service, Follower(estimate))
+
+
+def _listen(connection: _Connection) -> None:
+    socket, stopping = connection.socket, connection.service.stopping
+    while not stopping.is_set():
+        message = socket.receive(timeout=1)
+        if message is None:
+            continue
+        if not _handle(connection, message):
+            socket.close(_REFUSED, "too many messages that are no frames")
+            return
+    socket.close(_LEAVING, "the server stops")
+
+
+def _handle(connection: _Connection, message: bytes | str) -> bool:
+    """Answer one message, or the newest that came meanwhile; False when enough were no frames."""
+    meters, socket = connection.service.meters, connection.socket
+    try:
+        with connection.service.slot():
+            # a core is free only now: what came while this frame waited is newer, so better
+            while (newer := socket.receive(timeout=0)) is not None:
+                message = newer
+                meters.frames.labels("dropped").inc()
+            told = _look(connection, message)
+    except Busy:
+        meters.frames.labels("busy").inc()
+        _tell(socket, {"sequence": _sequence(message), "busy": True})
+        return True
+    except ValueError as fault:
+        meters.frames.labels("bad").inc()
+        connection.bad += 1
+        error = {"code": "bad_frame", "message": f"{fault}."}
+        _tell(socket, {"sequence": _sequence(message), "error": error})
+        return connection.bad < _BAD
+    meters.frames.labels("done").inc()
+    _tell(socket, told)
+    return True
+
+
+def _look(connection: _Connection, message: bytes | str) -> dict[str, Any]:
+    """The people in one frame; the caller holds a core.
+
+    Raises:
+        ValueError: the message is no frame.
+    """
+    sequence, time, size, jpeg = unpack(message)
+    image = decode(jpeg)
+    # a clock that stands or runs backwards must not stop the smoothing
+    connection.last = max(time, connection.last + 1e-3)
+    people = connection.follow(image, connection.last)
+    return {"sequence": sequence, "time": time, **answer(_scaled(people, image.shape[:2], size))}
+
+
+def _scaled(people: People, of: tuple[int, ...], to: tuple[int, int]) -> People:
+    """People found in a picture of one (height, width), in the pixels of another."""
+    if tuple(of) == to:
+        return people
+    share = np.array([to[1] / of[1], to[0] / of[0]], dtype=np.float32)
+    half = np.float32(0.5)  # pixel centres: the outer edges meet, not the centres
+    xy = (people.xy + half) * share - half
+    box = (people.box + half) * np.tile(share, 2) - half
+    return People(xy, people.score, box, people.skeleton, people.track)
+
+
+def _sequence(message: bytes | str) -> int | None:
+    """The number that a message claims; None where it is too short to have one."""
+    if isinstance(message, str) or len(message) < HEADER.size:
+        return None
+    return int(HEADER.unpack_from(message)[0])
+
+
+def _tell(socket: Server, told: dict[str, Any]) -> None:
+    socket.send(json.dumps(told, separators=(",", ":")))

@@ -1,0 +1,206 @@
+"""The pages that people see, and the files they need: styles, scripts, networks for the browser."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import flask
+from markdown_it import MarkdownIt
+
+from posegram import __version__
+from posegram.infer.load import BUNDLED, DEFAULT, DETECTOR, bundled, load_network
+from posegram.pose import SKELETONS, Card
+from posegram.web.service import Service
+
+__all__ = ["FOREVER", "install"]
+
+FOREVER = "public, max-age=31536000, immutable"  # for addresses that change with their content
+_STATIC = Path(__file__).parent / "static"
+_RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+_TYPES = {  # a browser runs no module and streams no wasm under another name
+    ".mjs": "text/javascript",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".wasm": "application/wasm",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+    ".jpg": "image/jpeg",
+}
+_KINDS = ("heatmap", "regression")  # what coords.js can decode
+_WEIGHTS = Path(__file__).parent.parent / "weights"
+
+
+@dataclass(frozen=True)
+class _Site:
+    """What the routes of one app share."""
+
+    service: Service
+    stamp: str  # changes with any static file, so that browsers may keep the files for ever
+
+
+def install(app: flask.Flask, service: Service) -> None:
+    """Add the pages, their static files and the networks for the browser to an app."""
+    site = _Site(service, _stamp(_STATIC))
+    pages = flask.Blueprint("pages", __name__, template_folder="templates")
+    for address, name in (("/", "index"), ("/video", "video"), ("/live", "live")):
+        pages.add_url_rule(address, name, _page(site, f"{name}.html"))
+    pages.add_url_rule("/models", "models", lambda: _models(site))
+    pages.add_url_rule("/jobs/<name>", "job", lambda name: _job(site, name))
+    pages.add_url_rule("/assets/<stamp>/<path:name>", "asset", _asset_of(site))
+    pages.add_url_rule("/weights/<stamp>/<name>.onnx", "weights", _weights_of(site))
+    app.register_blueprint(pages)
+    app.context_processor(lambda: _context(site))
+
+
+def _context(site: _Site) -> dict[str, Any]:
+    """What every template may use, error.html included."""
+    return {
+        "asset": lambda name: f"/assets/{site.stamp}/{name}",
+        "version": __version__,
+        "faces": (_STATIC / "fonts").is_dir(),
+        "settings": site.service.settings,
+        "hours": _hours,
+        "megabytes": lambda count: f"{count / 2**20:.0f} MB",
+    }
+
+
+def _hours(count: float) -> str:
+    """A number of hours in words.
+
+    >>> _hours(1), _hours(24), _hours(0.5)
+    ('one hour', '24 hours', '30 minutes')
+    """
+    if count < 1:
+        return f"{count * 60:.0f} minutes"
+    return "one hour" if count == 1 else f"{count:g} hours"
+
+
+def _stamp(folder: Path) -> str:
+    """A short name for the content of all files in a folder."""
+    found = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        found.update(path.relative_to(folder).as_posix().encode())
+        # the runtime's 14 MB need not be read at every start: its name and size will do
+        big = path.stat().st_size > 1 << 20
+        found.update(str(path.stat().st_size).encode() if big else path.read_bytes())
+    return found.hexdigest()[:12]
+
+
+def _page(site: _Site, template: str) -> Callable[[], str]:
+    return lambda: flask.render_template(template, site=_config(site))
+
+
+def _job(site: _Site, name: str) -> str:
+    """The page of one job; whether there is one, its script asks."""
+    return flask.render_template("job.html", job=name, site=_config(site))
+
+
+def _config(site: _Site) -> dict[str, Any]:
+    """What the pages' scripts need to know."""
+    settings = site.service.settings
+    models = site.service.models()
+    return {
+        "models": models,
+        "device": _device(site, [entry["name"] for entry in models if entry["available"]]),
+        "skeletons": {
+            name: {"joints": skeleton.joints, "bones": skeleton.bones}
+            for name, skeleton in SKELETONS.items()
+        },
+        "limits": {"picture": settings.picture_bytes, "clip": settings.clip_bytes},
+    }
+
+
+def _device(site: _Site, names: list[str]) -> dict[str, Any] | None:
+    """Networks that a browser can run, by name; None where the runtime was not installed."""
+    if not all((_STATIC / "ort" / name).is_file() for name in _RUNTIME):
+        return None
+    found = {name: _network(site, name) for name in names}
+    poses = {name: entry for name, entry in found.items() if entry and _decodable(entry)}
+    return {"poses": poses, "detector": _network(site, Path(DETECTOR).stem)}
+
+
+def _decodable(network: dict[str, Any]) -> bool:
+    return network["card"]["kind"] in _KINDS
+
+
+def _network(site: _Site, name: str) -> dict[str, Any] | None:
+    """Address and card of a network in an ONNX file; None where there is none."""
+    path = _onnx(site, name)
+    if path is None:
+        return None
+    about = path.stat()
+    stamp = f"{about.st_size:x}-{int(about.st_mtime):x}"
+    return {"file": f"/weights/{stamp}/{name}.onnx", "card": json.loads(_card(path).to_json())}
+
+
+@cache
+def _card(path: Path) -> Card:
+    return load_network(path, threads=1)[0]
+
+
+def _onnx(site: _Site, name: str) -> Path | None:
+    """The ONNX file of a model on offer, or of the detector that all of them share."""
+    source = site.service.shelf.sources.get(name)
+    if source is None:
+        path = _WEIGHTS / DETECTOR if name == Path(DETECTOR).stem else None
+    else:
+        source = source or DEFAULT
+        path = bundled(source) if source in BUNDLED else Path(source)
+    return path if path and path.suffix == ".onnx" and path.is_file() else None
+
+
+def _weights_of(site: _Site) -> Callable[[str, str], flask.Response]:
+    def weights(stamp: str, name: str) -> flask.Response:
+        """One network's file, for the live page on the visitor's own device."""
+        path = _onnx(site, name)
+        if path is None:
+            flask.abort(404)
+        answer = flask.send_file(path, mimetype="application/octet-stream", conditional=True)
+        answer.headers["Cache-Control"] = FOREVER
+        return answer
+
+    return weights
+
+
+def _asset_of(site: _Site) -> Callable[[str, str], flask.Response]:
+    def asset(stamp: str, name: str) -> flask.Response:
+        """One static file; its packed twin where there is one and the browser takes it."""
+        kind = _TYPES.get(Path(name).suffix, "application/octet-stream")
+        takes = flask.request.accept_encodings.quality("gzip") > 0
+        twin = takes and (_STATIC / f"{name}.gz").is_file()
+        sent = f"{name}.gz" if twin else name
+        answer = flask.send_from_directory(_STATIC, sent, mimetype=kind, conditional=True)
+        if twin:
+            answer.headers["Content-Encoding"] = "gzip"
+        answer.headers["Vary"] = "Accept-Encoding"
+        answer.headers["Cache-Control"] = FOREVER if stamp == site.stamp else "no-cache"
+        return answer
+
+    return asset
+
+
+def _models(site: _Site) -> str:
+    """What every model says of itself, with the card's text where one is bundled."""
+    entries = site.service.models()
+    for entry in entries:
+        entry["text"] = _text(entry["name"])
+    return flask.render_template("models.html", models=entries, site=_config(site))
+
+
+@cache
+def _text(name: str) -> str:
+    """The text of a bundled model's card as HTML, its headline left out; "" where there is none."""
+    if name not in BUNDLED:
+        return ""
+    path = bundled(name).with_suffix(".md")
+    if not path.is_file():
+        return ""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    body = "\n".join(line for line in lines if not line.startswith("# "))
+    return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(body))

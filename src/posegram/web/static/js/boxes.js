@@ -1,0 +1,63 @@
+// People's boxes in the browser: what posegram/infer/detect.py and metrics/boxes.py do.
+// A box is [x0, y0, x1, y1] in picture pixels.
+
+import { clamp, inverse, move, probability, toCrop, whole } from "./coords.js";
+
+const [STEP, LONG, MORE] = [32, 1.3, 1.1]; // as posegram/data/scenes.py
+const [LEAST, OVERLAP, TOP] = [0.3, 0.6, 300]; // as posegram/infer/detect.py
+
+/** Intersection over union of two boxes, 0 to 1. */
+export function iou(a, b) {
+  const shared = area([
+    Math.max(a[0], b[0]), Math.max(a[1], b[1]), Math.min(a[2], b[2]), Math.min(a[3], b[3]),
+  ]);
+  return shared / Math.max(area(a) + area(b) - shared, 1e-9);
+}
+
+function area([x0, y0, x1, y1]) {
+  return Math.max(x1 - x0, 0) * Math.max(y1 - y0, 0);
+}
+
+/** [height, width] of the detector's input that shows a picture largest, multiples of 32. */
+export function inputSize([height, width], [h, w]) {
+  const most = Math.max(Math.floor((LONG * Math.sqrt(h * w)) / STEP), 1);
+  let best = [0, 0, null];
+  for (let y = STEP; y <= most * STEP; y += STEP) {
+    for (let x = STEP; x <= most * STEP; x += STEP) {
+      if (y * x > MORE * h * w) continue;
+      const zoom = Math.min(y / height, x / width);
+      if (!best[2] || zoom > best[0] || (zoom === best[0] && y * x < best[1])) {
+        best = [zoom, y * x, [y, x]];
+      }
+    }
+  }
+  return best[2];
+}
+
+/** The matrix from a picture to the detector's input of that size. */
+export function toScene(picture, size) {
+  return toCrop(whole(picture.width, picture.height), size, 1);
+}
+
+/** Boxes in picture pixels, best first, from the detector's outputs: boxes (1, N, 4), logits (1, N). */
+export function decodeBoxes([boxes, logits], matrix, picture, calibration) {
+  const rows = [];
+  for (let n = 0; n < logits.data.length; n++) {
+    const score = probability(logits.data[n], calibration);
+    if (score >= LEAST) rows.push({ score, box: Array.from(boxes.data.subarray(4 * n, 4 * n + 4)) });
+  }
+  rows.sort((a, b) => b.score - a.score);
+  const kept = [];
+  for (const row of rows.slice(0, TOP)) {
+    if (kept.every((other) => iou(other.box, row.box) <= OVERLAP)) kept.push(row);
+  }
+  const back = inverse(matrix);
+  return kept.map(({ box }) => {
+    const [x0, y0] = move([box[0], box[1]], back);
+    const [x1, y1] = move([box[2], box[3]], back);
+    const [right, bottom] = [picture.width - 0.5, picture.height - 0.5];
+    return [
+      clamp(x0, -0.5, right), clamp(y0, -0.5, bottom), clamp(x1, -0.5, right), clamp(y1, -0.5, bottom),
+    ];
+  });
+}

@@ -1,0 +1,218 @@
+// Every change of coordinates in the browser: the second implementation of posegram/coords.py, held
+// to it by tests/web/test_browser.py.
+// Pixels: x right, y down, (0, 0) = centre of the top-left pixel. A matrix is [a, b, c, d, e, f]:
+// x' = a x + b y + c, y' = d x + e y + f. A size is [height, width]. A picture is
+// {data, width, height, channels} with 8-bit values in rows.
+
+const WINDOW = 4; // cells on each side of a heatmap's peak that the local expectation reads
+
+/** The box around the outer edges of all pixels of a picture. */
+export function whole(width, height) {
+  return [-0.5, -0.5, width - 0.5, height - 0.5];
+}
+
+/** Matrix from picture pixels to the pixels of one crop around a box [x0, y0, x1, y1]. */
+export function toCrop(box, size, margin = 1.25) {
+  const [height, width] = size;
+  const [x0, y0, x1, y1] = box;
+  const side = Math.max(y1 - y0, ((x1 - x0) * height) / width, 1) * margin;
+  const zoom = height / side;
+  const [x, y] = [(x0 + x1) / 2, (y0 + y1) / 2];
+  return [zoom, 0, (width - 1) / 2 - zoom * x, 0, zoom, (height - 1) / 2 - zoom * y];
+}
+
+/** The matrix that undoes another. */
+export function inverse([a, b, c, d, e, f]) {
+  const det = a * e - b * d;
+  const [p, q, r, s] = [e / det, -b / det, -d / det, a / det];
+  return [p, q, -(p * c + q * f), r, s, -(r * c + s * f)];
+}
+
+/** A point carried by a matrix. */
+export function move([x, y], [a, b, c, d, e, f]) {
+  return [a * x + b * y + c, d * x + e * y + f];
+}
+
+/**
+ * Cuts the crop that a matrix describes into `out` (height x width x 3 from `offset` on), black
+ * outside the picture. Strong shrinking is done by area first, as bilinear sampling would skip
+ * pixels.
+ */
+export function warp(picture, matrix, size, out, offset = 0) {
+  const zoom = Math.sqrt(Math.abs(matrix[0] * matrix[4] - matrix[1] * matrix[3]));
+  if (zoom < 0.5) {
+    const [small, smaller] = shrink(picture, 2 * zoom, matrix, size);
+    sample(small, smaller, size, out, offset);
+  } else {
+    sample(picture, matrix, size, out, offset);
+  }
+}
+
+function sample(picture, matrix, [height, width], out, offset) {
+  const { data, width: w, height: h, channels } = picture;
+  const [a, b, c, d, e, f] = inverse(matrix);
+  let at = offset;
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < width; column++, at += 3) {
+      const x = a * column + b * row + c;
+      const y = d * column + e * row + f;
+      const [left, top] = [Math.floor(x), Math.floor(y)];
+      if (left < -1 || top < -1 || left >= w || top >= h) {
+        out[at] = out[at + 1] = out[at + 2] = 0;
+        continue;
+      }
+      const [u, v] = [x - left, y - top];
+      const [west, east] = [left >= 0 ? 1 - u : 0, left + 1 < w ? u : 0];
+      const [north, south] = [top >= 0 ? 1 - v : 0, top + 1 < h ? v : 0];
+      const from = (top * w + left) * channels;
+      const below = from + w * channels;
+      for (let n = 0; n < 3; n++) {
+        let sum = 0;
+        if (north) {
+          if (west) sum += north * west * data[from + n];
+          if (east) sum += north * east * data[from + channels + n];
+        }
+        if (south) {
+          if (west) sum += south * west * data[below + n];
+          if (east) sum += south * east * data[below + channels + n];
+        }
+        out[at + n] = Math.round(sum);
+      }
+    }
+  }
+}
+
+/** The part that the crop sees, shrunk by area, and the matrix that fits it. */
+function shrink(picture, factor, matrix, [height, width]) {
+  const back = inverse(matrix);
+  const [ax, ay] = move([-0.5, -0.5], back);
+  const [bx, by] = move([width - 0.5, height - 0.5], back);
+  const x0 = clamp(Math.floor(Math.min(ax, bx)) - 2, 0, picture.width - 1);
+  const y0 = clamp(Math.floor(Math.min(ay, by)) - 2, 0, picture.height - 1);
+  const x1 = clamp(Math.ceil(Math.max(ax, bx)) + 3, x0 + 1, picture.width);
+  const y1 = clamp(Math.ceil(Math.max(ay, by)) + 3, y0 + 1, picture.height);
+  const across = Math.max(1, Math.round((x1 - x0) * factor));
+  const down = Math.max(1, Math.round((y1 - y0) * factor));
+  const [fx, fy] = [(x1 - x0) / across, (y1 - y0) / down];
+  const [a, b, c, d, e, f] = matrix;
+  // a small pixel's centre u lies at (u + .5) f - .5 in the part, which starts at (x0, y0)
+  const [gx, gy] = [fx / 2 - 0.5 + x0, fy / 2 - 0.5 + y0];
+  const fitted = [a * fx, b * fy, a * gx + b * gy + c, d * fx, e * fy, d * gx + e * gy + f];
+  return [average(picture, [x0, y0, x1, y1], across, down), fitted];
+}
+
+function average(picture, [x0, y0, x1, y1], across, down) {
+  const columns = shares(x0, x1 - x0, across);
+  const rows = shares(y0, y1 - y0, down);
+  const { data: from, channels, width } = picture;
+  const line = across * 3;
+  const wide = new Float32Array((y1 - y0) * line);
+  for (let row = y0, at = 0; row < y1; row++) {
+    for (const { start, weights } of columns) {
+      let place = (row * width + start) * channels;
+      let [red, green, blue] = [0, 0, 0];
+      for (const weight of weights) {
+        red += weight * from[place];
+        green += weight * from[place + 1];
+        blue += weight * from[place + 2];
+        place += channels;
+      }
+      wide[at++] = red;
+      wide[at++] = green;
+      wide[at++] = blue;
+    }
+  }
+  const data = new Uint8Array(down * line);
+  for (let row = 0; row < down; row++) {
+    const { start, weights } = rows[row];
+    for (let n = 0; n < line; n++) {
+      let sum = 0;
+      for (let m = 0; m < weights.length; m++) sum += weights[m] * wide[(start - y0 + m) * line + n];
+      data[row * line + n] = Math.round(sum);
+    }
+  }
+  return { data, width: across, height: down, channels: 3 };
+}
+
+/** For each of `count` cells over `length` pixels from `first` on: the pixels it covers, how much. */
+function shares(first, length, count) {
+  const step = length / count;
+  return Array.from({ length: count }, (_, cell) => {
+    const [low, high] = [cell * step, Math.min((cell + 1) * step, length)];
+    const start = Math.floor(low + 1e-6);
+    const stop = Math.min(Math.ceil(high - 1e-6), length);
+    const weights = [];
+    for (let n = start; n < stop; n++) weights.push((Math.min(n + 1, high) - Math.max(n, low)) / step);
+    return { start: first + start, weights };
+  });
+}
+
+/**
+ * Crop pixels and confidence logits from a network's outputs, by the card's kind:
+ * {xy: [[x, y] ...] per crop, logit: [...] per crop}.
+ */
+export function decode(outputs, kind, size) {
+  if (kind === "heatmap") return decodeHeatmap(outputs[0].data, outputs[0].dims, size);
+  if (kind === "regression") return decodeRegression(outputs, size);
+  throw new Error(`no decoding for outputs of kind ${kind}`);
+}
+
+function decodeRegression([share, sure], [height, width]) {
+  const [n, k] = share.dims;
+  const xy = [], logit = [];
+  for (let crop = 0; crop < n; crop++) {
+    const from = crop * k;
+    const joints = Array.from({ length: k }, (_, joint) => [
+      share.data[(from + joint) * 2] * width - 0.5,
+      share.data[(from + joint) * 2 + 1] * height - 0.5,
+    ]);
+    xy.push(joints);
+    logit.push(Array.from(sure.data.subarray(from, from + k)));
+  }
+  return { xy, logit };
+}
+
+/** Expectation of the softmax in a window around its peak; confidence is the window's mass. */
+export function decodeHeatmap(heat, [n, k, h, w], [height, width]) {
+  const xy = [], logit = [];
+  for (let crop = 0; crop < n; crop++) {
+    const joints = [], sure = [];
+    for (let joint = 0; joint < k; joint++) {
+      const start = (crop * k + joint) * h * w;
+      const [x, y, mass] = peak(heat.subarray(start, start + h * w), h, w);
+      joints.push([((x + 0.5) * width) / w - 0.5, ((y + 0.5) * height) / h - 0.5]);
+      const share = clamp(mass, 1e-6, 1 - 1e-6);
+      sure.push(Math.log(share / (1 - share)));
+    }
+    xy.push(joints);
+    logit.push(sure);
+  }
+  return { xy, logit };
+}
+
+/** Place of one heatmap's peak in cells, and the share of the softmax in the window around it. */
+function peak(map, h, w) {
+  let top = 0;
+  for (let n = 1; n < map.length; n++) if (map[n] > map[top]) top = n;
+  const [row, column] = [Math.floor(top / w), top % w];
+  let [total, mass, x, y] = [0, 0, 0, 0];
+  for (let n = 0; n < map.length; n++) total += Math.exp(map[n] - map[top]);
+  for (let r = Math.max(0, row - WINDOW); r <= Math.min(h - 1, row + WINDOW); r++) {
+    for (let c = Math.max(0, column - WINDOW); c <= Math.min(w - 1, column + WINDOW); c++) {
+      const share = Math.exp(map[r * w + c] - map[top]);
+      mass += share;
+      x += share * c;
+      y += share * r;
+    }
+  }
+  return [x / mass, y / mass, mass / total];
+}
+
+/** Calibrated probability of a logit: 1 / (1 + exp(-(slope logit + offset))). */
+export function probability(logit, [slope, offset]) {
+  return 1 / (1 + Math.exp(-clamp(slope * logit + offset, -30, 30)));
+}
+
+export function clamp(value, low, high) {
+  return Math.min(Math.max(value, low), high);
+}

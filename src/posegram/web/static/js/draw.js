@@ -1,0 +1,145 @@
+// People drawn on a canvas: left blue, right orange, the middle pale, as posegram.draw does it.
+
+export const SIDES = { left: "#28aaff", right: "#ff8c14", middle: "#d7f5d7" };
+// apart for colour-blind eyes, too (after Okabe and Ito)
+export const PERSONS = ["#56b4e9", "#e69f00", "#2fc18c", "#f0e442", "#d989b8", "#4f8df7", "#ff7a45", "#b9d4e8"];
+const [OUTLINE, FAINTEST] = ["rgb(15 15 15)", 0.35];
+
+/** A server's record of a photo as {skeleton: {joints, bones}, people: [{xy, scores, box, score}]}. */
+export function unpack(record) {
+  const people = record.people.map((person) => ({
+    box: person.box,
+    score: person.score,
+    track: person.track ?? null,
+    xy: record.joints.map((name) => person.joints[name] && [person.joints[name].x, person.joints[name].y]),
+    scores: record.joints.map((name) => person.joints[name]?.score ?? 0),
+  }));
+  return { skeleton: { joints: record.joints, bones: record.bones }, people };
+}
+
+export function side(joint) {
+  return joint.startsWith("left") ? "left" : joint.startsWith("right") ? "right" : "middle";
+}
+
+/** Colour of one person: by track where there is one, else by place. */
+export function personal(person, place) {
+  return PERSONS[(person.track ?? place) % PERSONS.length];
+}
+
+/**
+ * Draws people over what the canvas shows.
+ *
+ * `view`: {scale: canvas pixels a picture pixel, width: of the picture, mirror}. `look`: {skeleton,
+ * names, scores, boxes, colours: "sides" | "people", threshold, lit: [person, joint] | null}.
+ */
+export function drawPeople(context, { people, skeleton }, view, look) {
+  const index = new Map(skeleton.joints.map((name, n) => [name, n]));
+  const bones = skeleton.bones.map(([a, b]) => [index.get(a), index.get(b)]);
+  people.forEach((person, place) => {
+    const points = person.xy.map((at) => at && onCanvas(at, view));
+    const shown = points.map((at, n) => Boolean(at) && person.scores[n] >= look.threshold);
+    const dot = radius(points.filter((_, n) => shown[n]), context.canvas);
+    const paint = { points, shown, dot, person, place, look, skeleton };
+    if (look.boxes) drawBox(context, person, paint, view);
+    if (look.skeleton) {
+      for (const bone of bones) drawBone(context, paint, bone);
+      skeleton.joints.forEach((_, joint) => drawJoint(context, paint, joint));
+    }
+    if (look.names || look.scores) {
+      skeleton.joints.forEach((_, joint) => shown[joint] && label(context, paint, joint));
+    }
+    if (look.lit?.[0] === place && points[look.lit[1]]) ring(context, paint, look.lit[1]);
+  });
+  context.globalAlpha = 1;
+}
+
+/** A picture pixel's centre on the canvas. */
+export function onCanvas([x, y], { scale, width, mirror }) {
+  return [((mirror ? width - 1 - x : x) + 0.5) * scale, (y + 0.5) * scale];
+}
+
+function radius(points, canvas) {
+  const xs = points.map((at) => at[0]), ys = points.map((at) => at[1]);
+  const span = points.length ? Math.max(Math.max(...xs) - Math.min(...xs), Math.max(...ys) - Math.min(...ys)) : 0;
+  return Math.min(Math.max(span / 70, 2), Math.max(2.5, Math.max(canvas.width, canvas.height) / 110));
+}
+
+function opacity({ person, look }, joint) {
+  const sure = (person.scores[joint] - look.threshold) / Math.max(1 - look.threshold, 1e-6);
+  return FAINTEST + (1 - FAINTEST) * Math.min(Math.max(sure, 0), 1);
+}
+
+function colour({ person, place, look, skeleton }, ...joints) {
+  if (look.colours === "people") return personal(person, place);
+  const sides = new Set(joints.map((joint) => side(skeleton.joints[joint])));
+  if (sides.has("left") && sides.has("right")) return SIDES.middle;
+  return sides.has("left") ? SIDES.left : sides.has("right") ? SIDES.right : SIDES.middle;
+}
+
+function drawBone(context, paint, [a, b]) {
+  const { points, shown, dot } = paint;
+  if (!shown[a] || !shown[b]) return;
+  // eyes and ears lie close together: their bones get no wider than fits
+  const fits = Math.min(dot, Math.max(1, 0.25 * Math.hypot(points[a][0] - points[b][0], points[a][1] - points[b][1])));
+  context.globalAlpha = Math.min(opacity(paint, a), opacity(paint, b));
+  context.lineCap = "round";
+  for (const [width, ink] of [[fits * 1.8, OUTLINE], [fits * 1.1, colour(paint, a, b)]]) {
+    context.lineWidth = width;
+    context.strokeStyle = ink;
+    context.beginPath();
+    context.moveTo(...points[a]);
+    context.lineTo(...points[b]);
+    context.stroke();
+  }
+}
+
+function drawJoint(context, paint, joint) {
+  if (!paint.shown[joint]) return;
+  const dot = paint.skeleton.joints[joint].match(/eye|ear/) ? paint.dot * 0.62 : paint.dot;
+  context.globalAlpha = opacity(paint, joint);
+  for (const [reach, ink] of [[dot * 1.3, OUTLINE], [dot, colour(paint, joint)]]) {
+    context.fillStyle = ink;
+    context.beginPath();
+    context.arc(...paint.points[joint], reach, 0, 2 * Math.PI);
+    context.fill();
+  }
+}
+
+function ring(context, paint, joint) {
+  context.globalAlpha = 1;
+  for (const [width, ink] of [[5, OUTLINE], [2.5, "#fff"]]) {
+    context.lineWidth = width;
+    context.strokeStyle = ink;
+    context.beginPath();
+    context.arc(...paint.points[joint], paint.dot * 2.4, 0, 2 * Math.PI);
+    context.stroke();
+  }
+}
+
+function label(context, { points, person, look, skeleton, dot }, joint) {
+  const name = skeleton.joints[joint].replaceAll("_", " ");
+  const words = [look.names && name, look.scores && `${Math.round(person.scores[joint] * 100)}`]
+    .filter(Boolean).join(" ");
+  const height = Math.max(11, Math.min(dot * 2.6, 26));
+  context.globalAlpha = 1;
+  context.font = `550 ${height}px "Instrument Sans", system-ui, sans-serif`;
+  context.textBaseline = "middle";
+  const [x, y] = [points[joint][0] + dot * 1.9, points[joint][1]];
+  context.lineWidth = height / 3.5;
+  context.lineJoin = "round";
+  context.strokeStyle = "rgb(15 15 15 / 80%)";
+  context.strokeText(words, x, y);
+  context.fillStyle = "#fff";
+  context.fillText(words, x, y);
+}
+
+function drawBox(context, person, paint, view) {
+  const [x0, y0] = onCanvas([person.box[0], person.box[1]], view);
+  const [x1, y1] = onCanvas([person.box[2], person.box[3]], view);
+  context.globalAlpha = 0.9;
+  for (const [width, ink] of [[paint.dot * 0.9, OUTLINE], [paint.dot * 0.5, personal(person, paint.place)]]) {
+    context.lineWidth = Math.max(width, 1.5);
+    context.strokeStyle = ink;
+    context.strokeRect(Math.min(x0, x1), y0, Math.abs(x1 - x0), y1 - y0);
+  }
+}

@@ -1,0 +1,76 @@
+// What this browser looked at: ids and small pictures in localStorage, originals in its own cache.
+
+import { ask, keep, make, part, plural, recall } from "./page.js";
+
+const MOST = 24;
+const CACHE = "posegram-originals";
+const addressOf = (id) => `/original/${encodeURIComponent(id)}`; // a key of the cache, never asked of a server
+
+/** Entries {id, name, when, people, model, thumb}, newest first. */
+export const remembered = () => recall("results", []);
+
+/** Remember a result, with its original where the browser can hold it. */
+export async function remember(entry, original) {
+  const entries = [entry, ...remembered().filter((old) => old.id !== entry.id)];
+  keep("results", entries.slice(0, MOST));
+  for (const old of entries.slice(MOST)) drop(old.id);
+  const store = await cache();
+  await store?.put(addressOf(entry.id), new Response(original)).catch(() => {});
+}
+
+/** The original of a result as a blob; null where this browser does not hold it. */
+export async function originalOf(id) {
+  const answer = await (await cache())?.match(addressOf(id));
+  return answer ? answer.blob() : null;
+}
+
+/** Forget a result here and, where `everywhere`, on the server. */
+export async function forget(id, everywhere = true) {
+  keep("results", remembered().filter((entry) => entry.id !== id));
+  await drop(id);
+  if (everywhere) await ask(`/v1/results/${id}`, { method: "DELETE" }).catch(() => {});
+}
+
+async function drop(id) {
+  await (await cache())?.delete(addressOf(id)).catch(() => {});
+}
+
+async function cache() {
+  return "caches" in self ? caches.open(CACHE).catch(() => null) : null; // absent on plain http
+}
+
+/** A small square picture of a bitmap as a data URL. */
+export function thumbnail(source, width, height) {
+  const canvas = make("canvas", { width: 240, height: 240 });
+  const side = Math.min(width, height);
+  canvas.getContext("2d").drawImage(
+    source, (width - side) / 2, Math.max(0, (height - side) * 0.3), side, side, 0, 0, 240, 240);
+  return canvas.toDataURL("image/jpeg", 0.78);
+}
+
+/** Show the gallery; `waiting` are tiles [{name, words, bad}] of photos without a result yet. */
+export function showGallery(waiting = [], current = "") {
+  const entries = remembered();
+  const tiles = waiting.map(({ name, words, bad }) =>
+    make("li", { class: bad ? "tile bad" : "tile" }, make("div", {},
+      make("span", { class: "thumb" }, bad ? "not read" : "…"),
+      make("span", { class: "name", title: name }, name), make("span", { class: "about" }, words))));
+  for (const entry of entries) {
+    const link = make("a", { href: `#${entry.id}`, "aria-current": String(entry.id === current) },
+      make("span", { class: "thumb" }, make("img", { src: entry.thumb, alt: "", loading: "lazy" })),
+      make("span", { class: "name", title: entry.name }, entry.name),
+      make("span", { class: "about" }, `${plural(entry.people, "person", "people")} · ${ago(entry.when)}`));
+    tiles.push(make("li", { class: "tile" }, link));
+  }
+  part("gallery").replaceChildren(...tiles);
+  part("gallery-empty").hidden = tiles.length > 0;
+  part("forget-all").hidden = entries.length === 0;
+}
+
+/** How long ago a time in milliseconds was, in words. */
+export function ago(when) {
+  const minutes = Math.round((Date.now() - when) / 60000);
+  if (minutes < 1) return "just now";
+  if (minutes < 60) return `${minutes} min ago`;
+  return minutes < 48 * 60 ? `${Math.round(minutes / 60)} h ago` : new Date(when).toLocaleDateString();
+}

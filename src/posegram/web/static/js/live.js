@@ -1,0 +1,258 @@
+// The live page: camera on, skeleton over it, worked out on this device or on the server.
+
+import { listCameras, onFrames, openCamera } from "./camera.js";
+import { device } from "./device.js";
+import { drawPeople } from "./draw.js";
+import { clear, config, keep, part, picker, recall, say, warn } from "./page.js";
+import { addShot, recorder, snapshot } from "./shots.js";
+import { server } from "./server.js";
+
+const [video, canvas, form] = [part("video"), part("overlay"), part("desk")];
+const PRIVACY = {
+  device: "Your camera's pictures never leave this computer: the network runs inside this page.",
+  server: "Each picture goes to this posegram server, is looked at in memory and dropped. Nothing is stored.",
+};
+const SECONDS = 2; // over which the gauges average
+const HELD = 1000; // milliseconds after which joints without news vanish
+
+let run = null; // {stream, source, stopFrames, fresh, captured, frames, answers, latest, recording}
+const model = picker({ onchange: () => run && connect(), about });
+
+function about(chosen) {
+  const place = form.elements.where.value;
+  if (place === "device" && !config.device?.poses[chosen.name]) return "This model runs on the server only.";
+  if (chosen.kind === "rcnn") return "Seconds a picture on a processor: far too slow for live.";
+  if (place === "device") return "Speed depends on this device; it is shown over the picture.";
+  return chosen.milliseconds ? `About ${Math.round(chosen.milliseconds)} ms a picture on this server.` : "";
+}
+
+const look = () => ({
+  skeleton: true,
+  names: form.elements.names.checked,
+  scores: form.elements.scores.checked,
+  boxes: form.elements.boxes.checked,
+  colours: form.elements.colours.value,
+  threshold: Number(form.elements.threshold.value),
+});
+
+async function start() {
+  clear();
+  part("start").disabled = true;
+  say("Asking for the camera …", { working: true });
+  try {
+    const stream = await openCamera(part("camera").value);
+    run = { stream, source: null, fresh: false, frames: [], answers: [], latest: null, recording: null };
+    video.srcObject = stream;
+    await video.play();
+    stream.getVideoTracks()[0].addEventListener("ended", () => stop("The camera was unplugged or taken away."));
+    await fillCameras(stream);
+    showRunning(true);
+    run.stopFrames = onFrames(video, frame);
+    await connect();
+  } catch (fault) {
+    stop();
+    showEmpty(fault.title ?? "That did not work.", fault.words ?? fault.message);
+  } finally {
+    part("start").disabled = false;
+  }
+}
+
+function stop(why = "") {
+  run?.recording?.stop();
+  run?.source?.close();
+  run?.stopFrames?.();
+  run?.stream.getTracks().forEach((track) => track.stop());
+  run = null;
+  video.srcObject = null;
+  showRunning(false);
+  showEmpty("See yourself move.", why || "The camera is off. Start it again whenever you like.");
+  say("");
+}
+
+/** Connect to where people are worked out now; the old place is let go. */
+async function connect() {
+  const mine = run;
+  mine.source?.close();
+  Object.assign(mine, { source: null, latest: null, answers: [], frames: [] });
+  clear();
+  const where = form.elements.where.value;
+  say(where === "device" ? "Loading the network into this page …" : "Connecting to the server …", { working: true });
+  const open = { device, server }[where];
+  try {
+    const source = await open({ model: usable(where), people: (told) => receive(mine, told), busy: () => busy(mine), fault: (words, final) => fail(mine, words, final) });
+    if (run !== mine || form.elements.where.value !== where) return source.close();
+    mine.source = source;
+    say("");
+    pump();
+  } catch (fault) {
+    if (run === mine) fail(mine, fault.message, true);
+  }
+}
+
+/** The chosen model, or the default where this place cannot run it. */
+function usable(where) {
+  const chosen = model.name();
+  if (where === "server" || config.device.poses[chosen]) return chosen;
+  const standing = config.models.find((entry) => config.device.poses[entry.name]).name;
+  warn(`${chosen} runs on the server only; this device uses ${standing}.`);
+  return standing;
+}
+
+function frame(time) {
+  if (!run) return;
+  const now = performance.now();
+  run.fresh = true;
+  run.captured = time;
+  run.frames = [...run.frames.filter((at) => now - at < SECONDS * 1000), now];
+  pump();
+  draw();
+}
+
+/** Send the newest frame as soon as the source has room: none waits, none goes twice. */
+function pump() {
+  if (!run?.source || !run.fresh || !run.source.free()) return;
+  run.fresh = false;
+  run.source.send(video, run.captured).catch(() => {}); // the camera may have just stopped
+}
+
+function receive(mine, told) {
+  if (run !== mine) return;
+  const now = performance.now();
+  const spent = now - told.time * 1000;
+  mine.answers = [...mine.answers.filter((one) => now - one.at < SECONDS * 1000), { at: now, spent }];
+  mine.latest = { people: told.people, skeleton: config.skeletons[told.skeleton], at: now };
+  mine.crowded = 0;
+  pump();
+  draw();
+}
+
+function busy(mine) {
+  mine.crowded = (mine.crowded ?? 0) + 1;
+  if (run === mine && mine.crowded === 5) say("The server is busy; frames are left out.");
+}
+
+function fail(mine, words, final) {
+  if (run !== mine) return;
+  if (final) {
+    mine.source?.close();
+    mine.source = null;
+    say("");
+  }
+  if (!part("alerts").textContent.includes(words)) warn(final ? `${words} Change where it is worked out, or stop and start again.` : words);
+}
+
+function draw() {
+  const [width, height] = [video.videoWidth, video.videoHeight];
+  if (!run || !width) return;
+  const scale = Math.max(1, Math.min(2, (canvas.clientWidth * devicePixelRatio) / width));
+  const [wide, high] = [Math.round(width * scale), Math.round(height * scale)];
+  if (canvas.width !== wide || canvas.height !== high) Object.assign(canvas, { width: wide, height: high });
+  const context = canvas.getContext("2d");
+  context.clearRect(0, 0, wide, high);
+  const latest = run.latest && performance.now() - run.latest.at < HELD ? run.latest : null;
+  const mirror = form.elements.mirror.checked;
+  if (latest) drawPeople(context, latest, { scale, width, mirror }, look());
+  run.recording?.draw(latest, mirror, look());
+}
+
+function gauge() {
+  if (!run) return;
+  const spent = run.answers.map((one) => one.spent).sort((a, b) => a - b);
+  const span = run.answers.length > 1 ? (run.answers.at(-1).at - run.answers[0].at) / 1000 : 0;
+  const rate = span > 0.2 ? (run.answers.length - 1) / span : 0;
+  const whole = run.frames.length > 1 ? (1000 * (run.frames.length - 1)) / (run.frames.at(-1) - run.frames[0]) : 0;
+  const share = whole && rate ? Math.max(0, Math.round(100 * (1 - rate / whole))) : 0;
+  part("fps").textContent = rate ? rate.toFixed(0) : "–";
+  part("latency").textContent = spent.length ? `${Math.round(spent[spent.length >> 1])} ms` : "–";
+  part("drops").textContent = rate ? `${share} %` : "–";
+  part("count").textContent = run.latest ? String(run.latest.people.length) : "–";
+  const worst = spent[Math.floor(spent.length * 0.95)] ?? 0;
+  Object.assign(part("gauges").dataset, { fps: rate.toFixed(1), camera: whole.toFixed(1), median: Math.round(spent[spent.length >> 1] ?? 0), worst: Math.round(worst) });
+}
+
+async function fillCameras(stream) {
+  const select = part("camera");
+  const current = stream.getVideoTracks()[0].getSettings().deviceId;
+  const options = (await listCameras()).map(({ id, name }) => new Option(name, id, false, id === current));
+  if (options.length) select.replaceChildren(...options);
+}
+
+function showRunning(on) {
+  part("stage").classList.toggle("running", on);
+  part("empty").hidden = on;
+  for (const id of ["gauges", "bar"]) part(id).hidden = !on;
+  part("on-air").hidden = true;
+  part("record").setAttribute("aria-pressed", "false");
+  (on ? part("stop") : part("start")).focus({ preventScroll: true });
+}
+
+function showEmpty(title, words) {
+  part("empty-title").textContent = title;
+  part("empty-words").textContent = words;
+  say("");
+}
+
+function settle() {
+  const where = form.elements.where.value;
+  part("stage").classList.toggle("mirrored", form.elements.mirror.checked);
+  part("threshold-value").textContent = `${Math.round(form.elements.threshold.value * 100)} %`;
+  part("privacy").querySelector("span").textContent = PRIVACY[where];
+  model.tell();
+}
+
+function restore() {
+  const known = recall("live", {});
+  const local = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+  // on this very computer the server is quicker and as private; elsewhere pictures stay at home
+  form.elements.where.value = known.where ?? (local ? "server" : "device");
+  if (!config.device || !Object.keys(config.device.poses).length) form.elements.where.value = "server";
+  for (const name of ["mirror", "names", "scores", "boxes"]) {
+    if (name in known) form.elements[name].checked = known[name];
+  }
+  for (const name of ["colours", "threshold"]) if (name in known) form.elements[name].value = known[name];
+}
+
+form.addEventListener("submit", (event) => event.preventDefault());
+form.addEventListener("input", ({ target }) => {
+  if (target.name && target.name !== "model") {
+    keep("live", { ...recall("live", {}), [target.name]: target.type === "checkbox" ? target.checked : target.value });
+  }
+  settle();
+  if (target.name === "where" && run) connect();
+});
+part("camera").addEventListener("change", async () => {
+  if (!run) return;
+  stop();
+  await start();
+});
+part("start").addEventListener("click", start);
+part("stop").addEventListener("click", () => stop());
+part("snapshot").addEventListener("click", async () => {
+  const latest = run?.latest && performance.now() - run.latest.at < HELD ? run.latest : null;
+  if (!run) return;
+  addShot(await snapshot(video, latest, form.elements.mirror.checked, look()), "png");
+  say("Snapshot taken; it is below.");
+});
+part("record").addEventListener("click", async () => {
+  if (!run) return;
+  if (run.recording) {
+    const recording = run.recording;
+    run.recording = null;
+    part("on-air").hidden = true;
+    part("record").setAttribute("aria-pressed", "false");
+    await recording.stop();
+    say("Recording ended; it is below.");
+    return;
+  }
+  try {
+    run.recording = recorder(video, (blob, kind) => addShot(blob, kind));
+    part("on-air").hidden = false;
+    part("record").setAttribute("aria-pressed", "true");
+  } catch (fault) {
+    warn(`This browser cannot record: ${fault.message}`);
+  }
+});
+addEventListener("pagehide", () => run && stop());
+setInterval(gauge, 500);
+restore();
+settle();

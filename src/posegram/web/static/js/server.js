@@ -1,0 +1,123 @@
+// Live on the server: small JPEGs over a WebSocket, at most two under way; POST where a proxy lets no
+// WebSocket through. The same shape as device.js: {free, send, close}.
+
+import { refusal } from "./page.js";
+
+const UNDER_WAY = 2;
+const LONGEST = 640; // pixels a side of a frame that is sent
+const QUALITY = 0.7;
+const PATIENCE = 3000; // milliseconds after which an unanswered frame counts as lost
+const FULL = 1013;
+
+/**
+ * Connects; `people({sequence, time, people, skeleton})`, `busy()` and `fault(words, final)` are
+ * called as it goes.
+ */
+export async function server({ model, people, busy, fault }) {
+  const flying = new Map(); // sequence -> milliseconds when it left
+  const canvas = new OffscreenCanvas(1, 1);
+  let [sequence, way, closed] = [0, null, false];
+
+  function answered(told) {
+    if (told.error && told.sequence == null) return fault(told.error.message, true);
+    // answers come in order: what was sent before this one was left out for it
+    for (const number of flying.keys()) if (number <= told.sequence) flying.delete(number);
+    if (told.busy) return busy();
+    if (told.error) return fault(told.error.message, false);
+    if (told.people) people(told);
+  }
+
+  const lost = (words, final) => {
+    flying.clear();
+    if (!closed) fault(words, final);
+  };
+  const socket = await openSocket(model, answered, lost);
+  if (socket) way = { send: (header, jpeg) => socket.send(new Blob([header, jpeg])), close: () => socket.close() };
+  else way = posting(model, answered, lost);
+
+  return {
+    where: "server",
+    free() {
+      const now = performance.now();
+      for (const [number, left] of flying) if (now - left > PATIENCE) flying.delete(number);
+      return flying.size < UNDER_WAY;
+    },
+    async send(video, time) {
+      const number = ++sequence;
+      flying.set(number, performance.now());
+      const [width, height] = [video.videoWidth, video.videoHeight];
+      const share = Math.min(1, LONGEST / Math.max(width, height));
+      canvas.width = Math.round(width * share);
+      canvas.height = Math.round(height * share);
+      canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
+      const jpeg = await canvas.convertToBlob({ type: "image/jpeg", quality: QUALITY });
+      if (!closed) way.send(head(number, time, width, height), jpeg, canvas.width / width);
+    },
+    close() {
+      closed = true;
+      way.close();
+    },
+  };
+}
+
+/** The 16 bytes before a JPEG: sequence, seconds, width, height; little-endian. */
+function head(number, time, width, height) {
+  const view = new DataView(new ArrayBuffer(16));
+  view.setUint32(0, number, true);
+  view.setFloat64(4, time, true);
+  view.setUint16(12, width, true);
+  view.setUint16(14, height, true);
+  return view.buffer;
+}
+
+/** An open WebSocket; null where none can be had. */
+function openSocket(model, answered, lost) {
+  return new Promise((done) => {
+    const address = new URL(`/v1/live?model=${encodeURIComponent(model)}`, location.href);
+    address.protocol = address.protocol.replace("http", "ws");
+    const socket = new WebSocket(address);
+    let open = false;
+    socket.onopen = () => {
+      open = true;
+      done(socket);
+    };
+    socket.onmessage = ({ data }) => answered(JSON.parse(data));
+    socket.onclose = ({ code, reason }) => {
+      if (!open) return done(null);
+      lost(code === FULL ? `The server is busy: ${reason}.` : "The connection to the server ended.", true);
+    };
+  });
+}
+
+/** The way round: one POST a frame. */
+function posting(model, answered, lost) {
+  const stop = new AbortController();
+  return {
+    async send(header, jpeg, share) {
+      const view = new DataView(header);
+      const sequence = view.getUint32(0, true);
+      const query = new URLSearchParams({ model, sequence, time: view.getFloat64(4, true) });
+      try {
+        const answer = await fetch(`/v1/pose/frame?${query}`, {
+          method: "POST", body: jpeg, signal: stop.signal,
+          headers: { "X-Posegram": "1", "Content-Type": "image/jpeg" },
+        });
+        if (answer.status === 503 || answer.status === 429) return answered({ sequence, busy: true });
+        const told = await answer.json().catch(() => null);
+        if (!answer.ok) return lost(refusal(answer.status, told).message, answer.status !== 422);
+        answered({ ...told, people: grown(told.people, share) });
+      } catch (fault) {
+        if (fault.name !== "AbortError") lost(refusal(0).message, true);
+      }
+    },
+    close: () => stop.abort(),
+  };
+}
+
+/** People found in a smaller picture, in the pixels of the camera's. */
+function grown(people, share) {
+  const grow = (value) => (value + 0.5) / share - 0.5;
+  return people.map((person) => ({
+    ...person, box: person.box.map(grow), xy: person.xy.map((at) => at && at.map(grow)),
+  }));
+}

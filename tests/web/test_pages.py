@@ -1,0 +1,149 @@
+"""The pages as a browser without scripts would get them."""
+
+import gzip
+import re
+
+import pytest
+
+from posegram.infer.load import bundled
+from posegram.web import create_app, pages
+from posegram.web.settings import Settings
+
+PAGES = ["/", "/video", "/live", "/models", f"/jobs/{'0' * 32}"]
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    app = create_app(Settings(folder=tmp_path_factory.mktemp("instance")))
+    return _Client(app.test_client())
+
+
+class _Client:
+    """Fetches whole answers, so that no file stays open."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def get(self, address, **options):
+        return self.client.get(address, buffered=True, **options)
+
+
+def _text(client, page):
+    return client.get(page).get_data(as_text=True)
+
+
+def _asset(client, name):
+    """Address of a static file under the stamp of this installation."""
+    stamp = re.search(r"/assets/(\w+)/", _text(client, "/"))[1]
+    return f"/assets/{stamp}/{name}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_there(client, page):
+    assert client.get(page).status_code == 200
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_names_only_addresses_of_this_server(client, page):
+    assert re.findall(r"""(?:src|href|action)="(?!/|\#)[^"]*\"""", _text(client, page)) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_no_inline_script_or_style(client, page):
+    """The content security policy would stop them."""
+    assert re.findall(r"<style|style=|<script(?![^>]*src=)| on\w+=", _text(client, page)) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_a_page_names_is_there(client, page):
+    named = set(re.findall(r'(?:src|href)="(/assets/[^"]+)"', _text(client, page)))
+    assert [name for name in named if client.get(name).status_code != 200] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_control_of_a_page_has_a_name(client, page):
+    """By a label around or for it, or by aria-label."""
+    text = _text(client, page)
+    labelled = set(re.findall(r'<label[^>]* for="(\w+)"', text))
+    for tag in re.findall(r"<(?:select|input|progress|video|canvas)\b[^>]*>", text):
+        name = re.search(r'\bid="([\w-]+)"', tag)
+        inside = re.search(r"<label[^>]*>(?:(?!</label>).)*" + re.escape(tag), text, re.S)
+        assert "aria-label" in tag or inside or (name and name[1] in labelled), tag
+
+
+def test_a_page_tells_how_long_results_are_kept(client):
+    assert "one hour" in _text(client, "/")
+
+
+def test_the_pages_offer_every_model(client):
+    offered = {model["name"] for model in client.get("/v1/models").get_json()["models"]}
+    assert offered <= set(re.findall(r'<option value="([^"]+)"', _text(client, "/")))
+
+
+def test_a_model_that_is_not_installed_shows_how_to_install_it(client, monkeypatch):
+    monkeypatch.setattr("posegram.web.shelf.find_spec", lambda name: None)
+    assert "pip install &#39;posegram[rcnn]&#39;" in _text(client, "/models")
+
+
+def test_the_models_page_holds_their_cards(client):
+    assert "Where it fails" in _text(client, "/models")
+
+
+def test_a_missing_page_is_a_page(client):
+    answer = client.get("/nowhere", headers={"Accept": "text/html"})
+    assert (answer.status_code, "To the start" in answer.get_data(as_text=True)) == (404, True)
+
+
+def test_a_static_file_is_kept_for_ever_under_its_stamp(client):
+    answer = client.get(_asset(client, "css/posegram.css"))
+    assert answer.headers["Cache-Control"] == pages.FOREVER
+
+
+def test_a_static_file_under_an_old_stamp_is_asked_for_again(client):
+    assert client.get("/assets/old/css/posegram.css").headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize("name", ["../pages.py", "..%2fpages.py", "nothing.css"])
+def test_no_other_file_can_be_fetched(client, name):
+    assert client.get(f"/assets/old/{name}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("js/page.js", "text/javascript"),
+        ("css/posegram.css", "text/css"),
+        ("img/mark.svg", "image/svg+xml"),
+    ],
+)
+def test_a_static_file_says_what_it_is(client, name, kind):
+    assert client.get(_asset(client, name)).mimetype == kind
+
+
+def test_a_packed_twin_is_sent_to_who_takes_it(client, tmp_path, monkeypatch):
+    (tmp_path / "big.wasm").write_bytes(b"big")
+    (tmp_path / "big.wasm.gz").write_bytes(gzip.compress(b"big"))
+    monkeypatch.setattr(pages, "_STATIC", tmp_path)
+    answer = client.get("/assets/old/big.wasm", headers={"Accept-Encoding": "gzip, br"})
+    assert (answer.headers["Content-Encoding"], gzip.decompress(answer.data)) == ("gzip", b"big")
+
+
+def test_a_twin_stays_at_home_where_it_is_not_taken(client, tmp_path, monkeypatch):
+    (tmp_path / "big.wasm").write_bytes(b"big")
+    (tmp_path / "big.wasm.gz").write_bytes(gzip.compress(b"big"))
+    monkeypatch.setattr(pages, "_STATIC", tmp_path)
+    assert client.get("/assets/old/big.wasm", headers={"Accept-Encoding": "br"}).data == b"big"
+
+
+def test_the_browser_gets_the_very_network_that_the_server_runs(client):
+    assert client.get("/weights/any/small.onnx").data == bundled("small").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["nobody", "keypoint-rcnn", "..%2f..%2fsmall"])
+def test_only_networks_on_offer_can_be_fetched(client, name):
+    assert client.get(f"/weights/any/{name}.onnx").status_code == 404
+
+
+def test_without_the_runtime_the_live_page_says_so(client, tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "_STATIC", tmp_path)
+    assert "make browser" in _text(client, "/live")
