@@ -8,12 +8,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from figures import figure
+from posegram import drawing
 from posegram import image as pictures
-from posegram.pose import COCO17, LSP14, People, Skeleton
-
-ONE = Skeleton("one", ("dot",))
-PAIR = Skeleton("pair", ("left_hip", "right_hip"), (("left_hip", "right_hip"),))
 
 
 def noise(height=20, width=30):
@@ -31,13 +27,6 @@ def header_of_a_png(width, height):
     body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     start = struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
     return b"\x89PNG\r\n\x1a\n" + start + struct.pack(">I", 9) + b"IDAT"
-
-
-def dots(*places, score=1.0, skeleton=ONE):
-    """One person per place, each with that place for all joints."""
-    n, k = len(places), len(skeleton)
-    xy = np.repeat(np.array(places, np.float32).reshape(n, 1, 2), k, axis=1)
-    return People(xy, np.full((n, k), score, np.float32), np.zeros((n, 4), np.float32), skeleton)
 
 
 # read
@@ -287,115 +276,12 @@ def test_what_is_no_picture_is_not_written(tmp_path, bad):
 # draw
 
 
+def test_what_draws_people_is_among_the_tools_for_pictures():
+    assert pictures.draw is drawing.draw
+
+
 def grey(height=100, width=120):
     return np.full((height, width, 3), 128, dtype=np.uint8)
-
-
-def painted(canvas):
-    return (canvas != 128).any(axis=2)
-
-
-def test_drawing_leaves_the_picture_alone():
-    image, _ = figure(LSP14)
-    before = image.copy()
-    pictures.draw(image, dots((40, 50)))
-    np.testing.assert_array_equal(image, before)
-
-
-def test_nobody_changes_nothing():
-    np.testing.assert_array_equal(pictures.draw(grey(), People.none(COCO17), boxes=True), grey())
-
-
-def test_a_joint_is_drawn_around_its_place():
-    rows, columns = np.nonzero(painted(pictures.draw(grey(), dots((40, 60)), radius=4)))
-    assert (columns.mean(), rows.mean()) == pytest.approx((40, 60), abs=0.3)
-
-
-def test_the_radius_is_in_pixels():
-    wide = painted(pictures.draw(grey(), dots((40, 60)), radius=10)).any(axis=0).sum()
-    assert 21 <= wide <= 31  # the rim included
-
-
-def test_joints_under_the_threshold_are_hidden():
-    drawn = pictures.draw(grey(), dots((40, 60), score=0.49), threshold=0.5)
-    np.testing.assert_array_equal(drawn, grey())
-
-
-def test_joints_at_the_threshold_are_shown():
-    assert painted(pictures.draw(grey(), dots((40, 60), score=0.5), threshold=0.5)).any()
-
-
-def test_an_unsure_joint_is_fainter_than_a_sure_one():
-    change = [
-        np.abs(pictures.draw(grey(), dots((40, 60), score=s)).astype(int) - 128).sum()
-        for s in (0.3, 0.6, 1.0)
-    ]
-    assert change[0] < 0.7 * change[1] < 0.7 * change[2]
-
-
-def test_a_threshold_of_one_shows_what_is_certain():
-    assert painted(pictures.draw(grey(), dots((40, 60), score=1.0), threshold=1.0)).any()
-
-
-def test_a_joint_that_is_not_a_number_is_left_out():
-    drawn = pictures.draw(grey(), dots((np.nan, np.nan), score=1.0), boxes=True)
-    assert not painted(drawn)[10:, 10:].any()
-
-
-def two(score=(1.0, 1.0), skeleton=PAIR):
-    xy = np.array([[[20, 50], [100, 50]]], dtype=np.float32)
-    return People(xy, np.array([score], np.float32), np.zeros((1, 4), np.float32), skeleton)
-
-
-def test_a_bone_is_drawn_between_its_joints():
-    assert painted(pictures.draw(grey(), two()))[50, 60]
-
-
-def test_a_bone_with_a_hidden_end_is_hidden():
-    assert not painted(pictures.draw(grey(), two(score=(1.0, 0.1))))[50, 60]
-
-
-def test_left_and_right_have_different_colours():
-    drawn = pictures.draw(grey(), two()).astype(int)
-    left, right = drawn[50, 20], drawn[50, 100]
-    assert (left[2] > left[0] + 100, right[0] > right[2] + 100) == (True, True)
-
-
-def test_a_dark_rim_sets_a_joint_off_from_a_light_picture():
-    white = np.full((100, 120, 3), 255, np.uint8)
-    assert pictures.draw(white, dots((40, 60)), radius=5).max(axis=2).min() < 80
-
-
-def test_a_large_person_gets_larger_joints_than_a_small_one():
-    large, small = two(), two()
-    small.xy[0, 1] = (30, 50)
-    canvas = np.full((400, 500, 3), 128, np.uint8)
-    large.xy[0, 1] = (480, 50)
-    tall = [painted(pictures.draw(canvas, who))[:, 20].sum() for who in (small, large)]
-    assert tall[0] < tall[1]
-
-
-def test_boxes_are_drawn_on_request():
-    person = dots((40, 60))
-    person.box[0] = (10, 20, 90, 80)
-    assert painted(pictures.draw(grey(), person, boxes=True))[50, 10]
-
-
-def test_boxes_are_not_drawn_unasked():
-    person = dots((40, 60))
-    person.box[0] = (10, 20, 90, 80)
-    assert not painted(pictures.draw(grey(), person))[50, 10]
-
-
-def test_joints_far_outside_the_picture_do_no_harm():
-    far = dots((1e9, -1e9), (-500, 60), (40, 1e6))
-    np.testing.assert_array_equal(pictures.draw(grey(), far), grey())
-
-
-def test_a_bone_leaving_the_picture_is_drawn_to_the_border():
-    people = two()
-    people.xy[0, 1] = (4000, 50)
-    assert painted(pictures.draw(grey(), people))[50, -1]
 
 
 # grid

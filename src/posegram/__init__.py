@@ -19,7 +19,7 @@ _HOMES = {  # public name -> the module that holds it; imported on first use (PE
     "convert": "pose",
     "read": "image",
     "write": "image",
-    "draw": "image",
+    "draw": "drawing",
     "load": "infer.load",
     "evaluate": "infer.evaluate",
 }
