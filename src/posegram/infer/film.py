@@ -1,0 +1,213 @@
+"""A clip in; the clip with people drawn into it and their joints in files out, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from posegram import image as pictures
+from posegram.data.stream import Stream
+from posegram.infer import records
+from posegram.infer.follow import Follower
+from posegram.pose import Image, People, Skeleton, convert
+from posegram.smooth import mend
+from posegram.video import Broken, Clip, Frame, Writer, frames, probe
+
+__all__ = ["Draw", "Follow", "Plan", "Progress", "Summary", "film"]
+
+Follow = Callable[[Image, float], People]  # a frame and its time -> people with ids
+Draw = Callable[[Image, People], Image]
+Progress = Callable[[int, int | None], bool]  # frames done, in all (estimate) -> go on?
+
+_AHEAD = 1.0  # seconds that mending looks ahead and back
+_FEWEST, _MOST = 12, 120  # frames, whatever the seconds
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to make of a clip."""
+
+    results: Mapping[str, Path] = field(default_factory=dict)  # form (`records.FORMS`) -> file
+    skeleton: Skeleton | None = None  # joints to write; None: as found
+    model: str = ""  # its name, for the files that tell it
+    threshold: float = 0.3  # smallest score of a joint that is drawn or becomes a label
+    start: float = 0.0  # seconds into the clip
+    end: float | None = None
+    stride: int = 1  # every n-th frame is looked at and written
+    trusted: bool = True  # False for a stranger's file, see `video.frames`
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of a clip."""
+
+    frames: int  # written
+    people: int  # different ids
+    files: tuple[Path, ...]
+    fault: str = ""  # why the clip ended too early
+    stopped: bool = False  # by `progress`
+
+
+@dataclass
+class _Notes:
+    """What happens on the way."""
+
+    fault: str = ""
+    stopped: bool = False
+    ids: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shot:
+    """The people of one frame."""
+
+    time: float
+    people: People
+
+
+def film(
+    follow: Follow,
+    source: Path,
+    out: Path | None,
+    *,
+    plan: Plan | None = None,
+    draw: Draw | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Find and follow the people of a clip; draw them into a copy and write their joints.
+
+    A `Follower` that smooths is asked for joints as the network saw them; they are mended without
+    lag a second later (`smooth.mend`), while a second decoder reads the pictures for drawing. So
+    memory does not grow with the clip. What is done when the clip breaks off, `progress` says no
+    or something fails, is kept in complete files.
+
+    Args:
+        follow: a fresh one for each clip. Other callables than a `Follower` are not smoothed.
+        source: the clip.
+        out: the drawn clip, an .mp4 file with the clip's sound; None for none.
+        plan: joints, files of results, part of the clip.
+        draw: how people are drawn, `image.draw` by default.
+        progress: is told of every frame that was looked at; False stops the work in good order.
+
+    Raises:
+        FileNotFoundError: there is no such clip, or no folder for a file.
+        OSError: a file cannot be written.
+        ValueError: the clip holds no video that can be decoded, or nothing between start and end.
+    """
+    plan = plan or Plan()
+    clip, notes = probe(source, trusted=plan.trusted), _Notes()
+    shots = _looked(follow, _frames(source, plan), notes, _watch(progress, clip, plan))
+    if isinstance(follow, Follower) and follow.smooth:
+        shots = _mended(shots, _window(clip.fps / plan.stride))
+    brush = draw or (lambda image, people: pictures.draw(image, people, threshold=plan.threshold))
+    count = 0
+    with ExitStack() as files:
+        sinks: list[Stream] = []
+        movie = None if out is None else _Movie(files, out, source, plan, clip.fps, brush)
+        for count, shot in enumerate(shots, 1):
+            if count == 1:
+                sinks = _opened(files, plan, shot.people.skeleton)
+            notes.ids |= set(shot.people.track.tolist() if shot.people.track is not None else ())
+            for sink in sinks:
+                sink.add(shot.people, image=source, frame=count - 1, time=shot.time,
+                         size=(clip.height, clip.width))  # fmt: skip
+            if movie is not None:
+                movie.add(shot)
+    if not count and not notes.stopped:
+        raise ValueError(notes.fault or f"{source} has no frame between start and end")
+    made = [*([out] if out and count else []), *(plan.results.values() if count else ())]
+    return Summary(count, len(notes.ids), tuple(made), notes.fault, notes.stopped)
+
+
+def _frames(source: Path, plan: Plan) -> Iterator[Frame]:
+    """The frames that the plan wants."""
+    moving = frames(source, trusted=plan.trusted, start=plan.start, end=plan.end)
+    return islice(moving, 0, None, plan.stride)
+
+
+def _watch(progress: Progress | None, clip: Clip, plan: Plan) -> Callable[[int], bool]:
+    """`progress` with the number of frames that there will be."""
+    total = clip.count
+    if clip.seconds is not None:
+        end = clip.seconds if plan.end is None else min(plan.end, clip.seconds)
+        total = max(1, round(max(end - plan.start, 0.0) * clip.fps / plan.stride))
+    return lambda done: progress is None or progress(done, total)
+
+
+def _looked(
+    follow: Follow, moving: Iterator[Frame], notes: _Notes, go_on: Callable[[int], bool]
+) -> Iterator[_Shot]:
+    """The people of frame after frame, up to where the clip ends or the work is stopped."""
+    look = follow.track if isinstance(follow, Follower) else follow
+    try:
+        for done, frame in enumerate(moving, 1):
+            yield _Shot(frame.time, look(frame.image, frame.time))
+            if not go_on(done):
+                notes.stopped = True
+                return
+    except Broken as fault:
+        notes.fault = str(fault)
+
+
+def _window(fps: float) -> int:
+    return int(np.clip(round(fps * _AHEAD), _FEWEST, _MOST))
+
+
+def _mended(shots: Iterable[_Shot], ahead: int) -> Iterator[_Shot]:
+    """The same frames `ahead` to twice that later, mended with what lies around them."""
+    held: list[_Shot] = []
+    ready = 0  # frames at the front of `held` that are out already: they only help the others
+    for shot in shots:
+        held.append(shot)
+        if len(held) - ready == 2 * ahead:
+            yield from _smoothed(held)[ready : ready + ahead]
+            held = held[ready:]
+            ready = ahead
+    yield from _smoothed(held)[ready:]
+
+
+def _smoothed(held: list[_Shot]) -> list[_Shot]:
+    times = np.array([shot.time for shot in held])
+    people = mend([shot.people for shot in held], times)
+    return [_Shot(shot.time, some) for shot, some in zip(held, people, strict=True)]
+
+
+def _opened(files: ExitStack, plan: Plan, found: Skeleton) -> list[Stream]:
+    """The files of results, closed by `files`."""
+    skeleton, made = plan.skeleton or found, list[Stream]()
+    for form, path in plan.results.items():
+        sink = records.open_writer(form, path, skeleton, model=plan.model, threshold=plan.threshold)
+        made.append(files.enter_context(sink))
+    return made
+
+
+class _Movie:
+    """The drawn clip, under way; it reads the clip's pictures on its own."""
+
+    def __init__(
+        self, files: ExitStack, out: Path, source: Path, plan: Plan, fps: float, draw: Draw
+    ) -> None:
+        self._files, self._out, self._source, self._plan = files, out, source, plan
+        self._fps, self._draw = fps / plan.stride, draw
+        self._moving = _frames(source, plan)
+        self._writer: Writer | None = None
+
+    def add(self, shot: _Shot) -> None:
+        """Draw the people into the next frame."""
+        people = convert(shot.people, self._plan.skeleton or shot.people.skeleton)
+        drawn = self._draw(next(self._moving).image, people)
+        if self._writer is None:
+            size = (drawn.shape[0], drawn.shape[1])
+            start = self._plan.start
+            writer = Writer(self._out, size, fps=self._fps, sound=self._source, start=start)
+            self._writer = self._files.enter_context(writer)
+        height, width = self._writer.size
+        if drawn.shape[:2] != (height, width):  # a clip may change its size half-way
+            drawn = np.asarray(cv2.resize(drawn, (width, height)), dtype=np.uint8)
+        self._writer.write(drawn, shot.time - self._plan.start)

@@ -1,0 +1,223 @@
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import clips
+import crowd
+from posegram.infer.film import Plan, film
+from posegram.infer.follow import Follower
+from posegram.pose import COCO17, LSP14
+from posegram.smooth import jitter
+from posegram.video import frames, probe
+
+
+def standing(image, time):
+    """One person in the middle, with an id."""
+    return crowd.people([(64, 55)], names=(3,), height=60.0)
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return clips.make(tmp_path / "in.mp4", [n / 25 for n in range(10)])
+
+
+# what is made of a clip
+
+
+def test_the_drawn_clip_has_every_frame_at_its_time(tmp_path):
+    told = [0.0, 0.04, 0.3, 0.31, 0.9]
+    clip = clips.make(tmp_path / "in.mp4", told)
+    film(standing, clip, tmp_path / "out.mp4")
+    assert [f.time for f in frames(tmp_path / "out.mp4")] == pytest.approx(told, abs=1e-4)
+
+
+def test_people_are_drawn_into_it(tmp_path, clip):
+    film(standing, clip, tmp_path / "out.mp4")
+    pairs = zip(frames(clip), frames(tmp_path / "out.mp4"), strict=True)
+    changed = [np.abs(a.image.astype(int) - b.image)[20:85, 45:80].mean() for a, b in pairs]
+    assert min(changed) > 5
+
+
+def test_a_sideways_clip_is_drawn_upright(tmp_path):
+    clip = clips.make(tmp_path / "in.mp4", rotation=90)
+    film(standing, clip, tmp_path / "out.mp4")
+    made = probe(tmp_path / "out.mp4")
+    assert (made.height, made.width) == (128, 96)
+
+
+def test_odd_sides_are_no_trouble(tmp_path, clip):
+    film(standing, clip, tmp_path / "out.mp4", draw=lambda image, people: image[:95, :127])
+    assert probe(tmp_path / "out.mp4").height == 96
+
+
+def test_the_sound_comes_along(tmp_path):
+    clip = clips.make(tmp_path / "in.mp4", sound=0.4)
+    film(standing, clip, tmp_path / "out.mp4")
+    assert probe(tmp_path / "out.mp4").sound
+
+
+def test_results_hold_every_frame_and_joint(tmp_path, clip):
+    film(standing, clip, None, plan=Plan({"csv": tmp_path / "out.csv"}))
+    found = rows(tmp_path / "out.csv")
+    assert [int(r["frame"]) for r in found[::17]] == list(range(10))
+    assert (len(found), found[-1]["time"], found[0]["track"]) == (170, "0.360000", "3")
+
+
+def test_several_forms_are_written_at_once(tmp_path, clip):
+    wanted = {"csv": tmp_path / "a.csv", "json": tmp_path / "b.json"}
+    made = film(standing, clip, tmp_path / "c.mp4", plan=Plan(wanted))
+    assert made.files == (tmp_path / "c.mp4", *wanted.values())
+    assert all(path.stat().st_size for path in made.files)
+
+
+def test_joints_are_those_of_the_skeleton_asked_for(tmp_path, clip):
+    film(standing, clip, None, plan=Plan({"json": tmp_path / "a.json"}, skeleton=LSP14))
+    assert json.loads((tmp_path / "a.json").read_text())["joints"] == list(LSP14.joints)
+
+
+def test_the_summary_counts_frames_and_people(tmp_path, clip):
+    made = film(standing, clip, None)
+    assert (made.frames, made.people, made.fault, made.stopped) == (10, 1, "", False)
+
+
+def test_a_part_of_a_clip_begins_at_zero_and_keeps_its_own_times_in_the_results(tmp_path):
+    clip = clips.make(tmp_path / "in.mp4", [n / 25 for n in range(50)], sound=2.0)
+    plan = Plan({"csv": tmp_path / "a.csv"}, start=1.0, end=1.4)
+    film(standing, clip, tmp_path / "out.mp4", plan=plan)
+    made = [f.time for f in frames(tmp_path / "out.mp4")]
+    assert made == pytest.approx(np.arange(10) / 25, abs=1e-4)
+    assert float(rows(tmp_path / "a.csv")[0]["time"]) == pytest.approx(1.0)
+
+
+def test_a_stride_takes_every_nth_frame(tmp_path, clip):
+    film(standing, clip, tmp_path / "out.mp4", plan=Plan(stride=3))
+    made = [f.time for f in frames(tmp_path / "out.mp4")]
+    assert made == pytest.approx([0, 0.12, 0.24, 0.36], abs=1e-4)
+
+
+def test_progress_is_told_of_every_frame_and_how_many_there_are(clip):
+    told = []
+    film(standing, clip, None, progress=lambda done, total: told.append((done, total)) or True)
+    assert told == [(n, 10) for n in range(1, 11)]
+
+
+# smoothing
+
+
+class Trembling:
+    """An estimate whose joints tremble, alone or with frames in which it sees nobody."""
+
+    def __init__(self, blind=()):
+        self.count, self.blind = 0, blind
+
+    def __call__(self, image):
+        self.count += 1
+        found = crowd.shaken(crowd.people([(64, 55)], height=60.0), 1.0, self.count)
+        return found[:0] if self.count in self.blind else found
+
+
+def joints(path, count):
+    """Frames of people as a .csv file tells them, and their times."""
+    people = crowd.people([(0, 0)], names=(1,))
+    found = [[r for r in rows(path) if int(r["frame"]) == n] for n in range(count)]
+    made = [
+        replace(people, xy=np.array([[[float(r["x"]), float(r["y"])] for r in some]], dtype="f4"))
+        if some
+        else people[:0]
+        for some in found
+    ]
+    return made, np.arange(count) / 25
+
+
+def filmed(tmp_path, estimate, count=100, **options):
+    clip = clips.make(tmp_path / "in.mp4", [n / 25 for n in range(count)], size=(32, 64))
+    film(Follower(estimate, **options), clip, None, plan=Plan({"csv": tmp_path / "a.csv"}))
+    return joints(tmp_path / "a.csv", count)
+
+
+def test_a_follower_that_smooths_gives_calm_joints(tmp_path):
+    calm = jitter(*filmed(tmp_path, Trembling()))
+    assert calm < jitter(*filmed(tmp_path, Trembling(), smooth=False)) / 2
+
+
+def test_there_is_no_step_where_two_windows_meet(tmp_path):
+    people, times = filmed(tmp_path, Trembling())
+    whole = [jitter(people[n : n + 3], times[:3]) for n in range(98)]
+    meetings = [n for seam in (25, 50, 75) for n in (seam - 2, seam - 1)]
+    assert max(whole[n] for n in meetings) <= 1.5 * max(np.delete(whole, meetings))
+
+
+def test_frames_without_the_person_are_bridged(tmp_path):
+    people, _ = filmed(tmp_path, Trembling(blind=(24, 25, 26, 60)))
+    assert [len(p) for p in people] == [1] * 100
+
+
+def test_a_follower_that_does_not_smooth_gives_what_the_network_saw(tmp_path):
+    people, _ = filmed(tmp_path, Trembling(), count=5, smooth=False)
+    np.testing.assert_allclose(people[3].xy, _trembling(4), atol=1e-3)
+
+
+def _trembling(number):
+    return crowd.shaken(crowd.people([(64, 55)], height=60.0), 1.0, number).xy
+
+
+# when things go wrong
+
+
+def test_a_clip_that_breaks_off_leaves_what_came_before(tmp_path):
+    clip = clips.cut(clips.make(tmp_path / "in.mp4", [n / 25 for n in range(60)]))
+    made = film(standing, clip, tmp_path / "out.mp4", plan=Plan({"csv": tmp_path / "a.csv"}))
+    assert "breaks off after" in made.fault
+    counts = len(list(frames(tmp_path / "out.mp4"))), len(rows(tmp_path / "a.csv")) // 17
+    assert counts == (made.frames, made.frames)
+
+
+def test_a_stop_leaves_complete_files(tmp_path, clip):
+    plan = Plan({"json": tmp_path / "a.json"})
+    go_on = lambda done, total: done < 4  # noqa: E731
+    made = film(standing, clip, tmp_path / "out.mp4", plan=plan, progress=go_on)
+    assert (made.frames, made.stopped) == (4, True)
+    assert len(list(frames(tmp_path / "out.mp4"))) == 4
+    assert len(json.loads((tmp_path / "a.json").read_text())["frames"]) == 4
+
+
+def test_a_network_that_fails_leaves_complete_files(tmp_path, clip):
+    def failing(image, time):
+        if time > 0.2:
+            raise RuntimeError("no")
+        return standing(image, time)
+
+    with pytest.raises(RuntimeError):
+        film(failing, clip, tmp_path / "out.mp4", plan=Plan({"csv": tmp_path / "a.csv"}))
+    assert (len(list(frames(tmp_path / "out.mp4"))), len(rows(tmp_path / "a.csv"))) == (6, 6 * 17)
+
+
+def test_no_video_leaves_no_file(tmp_path):
+    (tmp_path / "text.mp4").write_text("text")
+    with pytest.raises(ValueError, match="is not a readable video"):
+        film(standing, tmp_path / "text.mp4", tmp_path / "out.mp4")
+    assert [p.name for p in tmp_path.iterdir()] == ["text.mp4"]
+
+
+def test_a_part_without_frames_is_refused(tmp_path, clip):
+    with pytest.raises(ValueError, match="has no frame between start and end"):
+        film(standing, clip, tmp_path / "out.mp4", plan=Plan(start=5.0))
+
+
+def test_a_missing_folder_is_told_before_the_work(tmp_path, clip):
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        film(standing, clip, None, plan=Plan({"csv": tmp_path / "gone" / "a.csv"}))
+
+
+def test_a_clip_with_nobody_in_it_is_copied(tmp_path, clip):
+    nobody = replace(crowd.people([]), track=np.zeros(0, dtype=np.int64))
+    made = film(lambda image, time: nobody, clip, tmp_path / "out.mp4")
+    assert (made.frames, made.people, len(nobody.skeleton)) == (10, 0, len(COCO17))
