@@ -16,13 +16,14 @@ from posegram.web.errors import Refused
 from posegram.web.jobs import ACTIVE, Job
 from posegram.web.render import FILES
 from posegram.web.results import new_key
-from posegram.web.service import Service
+from posegram.web.service import Busy, Service
 from posegram.web.settings import Settings
 
 __all__ = ["install", "rates"]
 
 _KINDS = {".mp4": "video/mp4", ".csv": "text/csv", ".json": "application/json"}
 _TYPES = ("video/", "application/octet-stream")
+_WAIT = 10.0  # seconds for a core to look at a clip; its sender has waited longer for the upload
 _GONE = "There is no such job, or no longer."
 
 bp = APIBlueprint("clips", __name__, url_prefix="/v1")
@@ -65,11 +66,11 @@ def add(query: dict[str, Any]) -> tuple[Response, int]:
         suffix = uploads.clip_kind(part)
         whole = part.with_suffix(suffix)
         part.rename(whole)
-        facts = peek.facts(whole, here.settings)
+        total = _admitted(whole, here)
         args = {"file": whole.name, "model": model} | {
             name: query[name] for name in ("skeleton", "smooth")
         }
-        if not here.queue.put(key, "film", args, total=facts["count"] or 0):
+        if not here.queue.put(key, "film", args, total=total):
             raise Refused(503, "The queue of videos is full; come back in a minute.", retry=60)
     except BaseException:
         _drop_upload(here, key)
@@ -108,6 +109,32 @@ def file(key: str, name: str) -> Response:
     return send_from_directory(
         folder, name, mimetype=_KINDS[Path(name).suffix], conditional=True, max_age=0
     )
+
+
+def _admitted(path: Path, here: Service) -> int:
+    """Frames of a clip that may be worked on, 0 where it does not say.
+
+    Raises:
+        Busy: no core is free to look.
+        Refused: 413, it is too large or too long; 422, it cannot be decoded.
+    """
+    settings = here.settings
+    with here.slot(_WAIT):
+        try:
+            found = peek.facts(path)
+        except TimeoutError as fault:
+            raise Busy from fault
+        except ValueError as fault:
+            raise Refused(422, f"{str(fault).capitalize()}.") from fault
+    pixels, count = found["width"] * found["height"], found["count"] or 0
+    if pixels > settings.pixels:
+        most = settings.pixels / 1e6
+        raise Refused(413, f"A frame of the video has more than {most:g} million pixels.")
+    if (found["seconds"] or 0) > settings.clip_seconds:
+        raise Refused(413, f"The video is longer than {settings.clip_seconds:g} seconds.")
+    if pixels * count > settings.clip_pixels:
+        raise Refused(413, "The video has too many pixels in all: make it shorter or smaller.")
+    return int(count)
 
 
 def _job(key: str) -> Job:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 import uuid
 from typing import Any
@@ -56,13 +57,14 @@ def install(app: APIFlask, settings: Settings, meters: Meters) -> None:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=count, x_proto=count, x_host=count
         )
-    # a page elsewhere whose name suddenly points here (DNS rebinding) calls us by that name
-    names = settings.names or (() if settings.public else LOCAL)
-    app.config["TRUSTED_HOSTS"] = list(names) or None
+    known = {*LOCAL, *settings.names} if settings.names or not settings.public else None
 
     @app.before_request
     def begin() -> None:
         g.started, g.request_id = time.perf_counter(), uuid.uuid4().hex[:12]
+        # a page elsewhere whose name suddenly points here (DNS rebinding) calls us by that name
+        if known is not None and _name(request.host) not in known:
+            raise Refused(400, "This server does not answer to that name.")
         if not same_site(request):
             raise Refused(403, "Pages of other sites may not use this server.")
 
@@ -105,6 +107,11 @@ def same_site(asked: Request) -> bool:
     if origin is not None and urlsplit(origin).netloc.lower() != asked.host.lower():
         return False
     return asked.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
+
+
+def _name(host: str) -> str:
+    """The name in a Host header, without its port."""
+    return re.sub(r":\d*$", "", host.lower())
 
 
 def _note(response: Response, meters: Meters) -> None:

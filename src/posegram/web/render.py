@@ -6,8 +6,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import numpy as np
 
 from posegram import image as pictures
 from posegram.infer import records
+from posegram.infer.follow import Follower
 from posegram.pose import Estimate, Image, People
 from posegram.video import Broken, Clip, Frame, Writer, frames, probe
 from posegram.web import answers
@@ -57,7 +56,7 @@ def make(estimate: Estimate, source: Path, folder: Path, wanted: Wanted, told: T
         ValueError: the clip cannot be decoded.
     """
     clip = probe(source, trusted=False)
-    follow = _follower(estimate, wanted.smooth)
+    follow = Follower(estimate, smooth=wanted.smooth)
     said: list[str] = []
     with ExitStack() as files:
         outputs: _Outputs | None = None
@@ -119,15 +118,6 @@ def _fitted(image: Image, size: tuple[int, int]) -> Image:
     import cv2  # rarely needed
 
     return np.asarray(cv2.resize(image, (size[1], size[0])), dtype=np.uint8)
-
-
-def _follower(estimate: Estimate, smooth: bool) -> Callable[[Image, float], People]:
-    if find_spec("posegram.infer.follow") is None:  # until it has landed
-        return lambda image, time: estimate(image)
-    made: Callable[[Image, float], People] = import_module("posegram.infer.follow").Follower(
-        estimate, smooth=smooth
-    )
-    return made
 
 
 def remove(folder: Path) -> None:

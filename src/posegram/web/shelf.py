@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ class Shelf:
         cards = _bundled()
         for name in (*cards, RCNN):
             sources.setdefault(name, name)
-        return cls(sources, detector, threads, cards=cards)
+        return cls(sources, detector, threads, cards=dict(cards))
 
     @property
     def default(self) -> str:
@@ -146,6 +147,7 @@ def _path(name: str, source: str) -> Path:
     return bundled(name) if source in ("", name) else Path(source)
 
 
+@cache
 def _bundled() -> dict[str, Card]:
     """The cards of the bundled models that this installation holds and that find joints."""
     found = {}

@@ -38,7 +38,9 @@ _BOMBS = (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning, 
 class Upload(Request):
     """A request whose file parts go where the route says, instead of to a temporary folder."""
 
-    max_form_memory_size = 64 * 1024  # bytes of all parts that are no file
+    max_form_memory_size = (
+        500_000  # bytes of all parts that are no file; the parser's buffer fits in
+    )
     max_form_parts = 8
 
     def _get_file_stream(

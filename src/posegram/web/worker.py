@@ -88,15 +88,13 @@ class Worker:
             ended = False
         except (ValueError, ImportError, OSError, MemoryError) as fault:
             ended = self._fail(lease, pulse, fault)
+            render.remove(folder)
         if not ended:
             render.remove(folder)
             if self.stopping.is_set():
                 self.queue.release(lease)
             return
         self._upload(lease).unlink(missing_ok=True)
-        for other in folder.parent.iterdir():
-            if other != folder:
-                render.remove(other)
 
     def _render(self, lease: Lease, folder: Path, pulse: _Pulse) -> str:
         """Fill a job's folder; what was wrong with the clip, or nothing."""
@@ -104,6 +102,8 @@ class Worker:
         if not source.is_file():
             raise ValueError("the uploaded video is gone")
         self.store.room(source.stat().st_size)
+        for old in range(1, lease.tries):  # what dead workers left
+            render.remove(self.store.clip(lease.id, old))
         folder.mkdir(parents=True, exist_ok=True)
         wanted = render.Wanted(args["model"], args["skeleton"], args["smooth"])
         return render.make(self.shelf.estimate(wanted.model), source, folder, wanted, pulse)

@@ -1,0 +1,120 @@
+"""What every request passes and every answer carries."""
+
+import logging
+
+import pytest
+
+import serving
+from posegram.web import create_app
+from posegram.web.guard import HEADERS
+
+HERE = "http://localhost"
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/models", "/v1/nothing", "/healthz"])
+def test_every_answer_carries_the_headers(client, path):
+    headers = client.get(path).headers
+    assert {name: headers.get(name) for name in HEADERS} == HEADERS
+
+
+def test_scripts_come_from_this_server_alone():
+    rules = dict(rule.split(" ", 1) for rule in HEADERS["Content-Security-Policy"].split("; "))
+    assert rules["default-src"] == rules["connect-src"] == "'self'"
+    assert "unsafe-inline" not in rules["script-src"]
+    assert rules["frame-ancestors"] == "'none'"
+
+
+def test_answers_are_not_stored_unless_they_say_so(client):
+    assert client.get("/v1/models").headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://elsewhere.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:1"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+@pytest.mark.parametrize("method", ["post", "delete", "put"])
+def test_pages_of_other_sites_cannot_change_anything(client, method, headers):
+    answer = getattr(client, method)("/v1/pose/image", headers=headers)
+    assert (answer.status_code, answer.json["error"]["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Origin": HERE}, {"Origin": HERE, "Sec-Fetch-Site": "same-origin"}]
+)
+def test_our_own_pages_and_programs_are_let_in(client, headers):
+    assert client.post("/v1/pose/image", headers=headers).status_code == 415
+
+
+def test_pages_of_other_sites_cannot_open_a_live_connection(client):
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Origin": "https://a.example"}
+    assert client.get("/v1/live", headers=headers).status_code == 403
+
+
+def test_a_link_from_elsewhere_opens_a_page(client):
+    assert client.get("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example"])
+def test_a_strangers_name_for_this_computer_is_refused(client, host):
+    assert client.get("/v1/models", headers={"Host": host}).status_code == 400
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000"])
+def test_this_computers_own_names_are_taken(client, host):
+    assert client.get("/v1/models", headers={"Host": host}).status_code == 200
+
+
+def test_a_public_server_answers_to_its_names_and_its_own(tmp_path):
+    settings = serving.settings_for(tmp_path, public=True, names=("pose.example.org",))
+    client = create_app(settings).test_client()
+    hosts = ("pose.example.org", "localhost", "other.example")
+    statuses = [client.get("/healthz", headers={"Host": host}).status_code for host in hosts]
+    assert statuses == [200, 200, 400]
+
+
+def test_a_public_server_without_names_answers_to_any(tmp_path):
+    client = create_app(serving.settings_for(tmp_path, public=True)).test_client()
+    assert client.get("/healthz", headers={"Host": "10.0.0.7:8000"}).status_code == 200
+
+
+def test_too_many_requests_of_one_address_are_429(tmp_path):
+    settings = serving.settings_for(tmp_path, picture_rate="2 per minute")
+    client = create_app(settings).test_client()
+    answers = [client.post("/v1/pose/image") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [415, 415, 429]
+    assert answers[-1].headers["Retry-After"]
+
+
+def test_another_address_is_not_held_back(tmp_path):
+    settings = serving.settings_for(tmp_path, picture_rate="1 per minute")
+    client = create_app(settings).test_client()
+    statuses = [
+        client.post("/v1/pose/image", environ_base={"REMOTE_ADDR": address}).status_code
+        for address in ("10.0.0.1", "10.0.0.1", "10.0.0.2")
+    ]
+    assert statuses == [415, 429, 415]
+
+
+@pytest.mark.parametrize(("proxies", "statuses"), [(0, [415, 429]), (1, [415, 415])])
+def test_forwarded_addresses_count_only_behind_a_proxy(tmp_path, proxies, statuses):
+    settings = serving.settings_for(tmp_path, picture_rate="1 per minute", proxies=proxies)
+    client = create_app(settings).test_client()
+    found = [
+        client.post("/v1/pose/image", headers={"X-Forwarded-For": address}).status_code
+        for address in ("10.0.0.1", "10.0.0.2")
+    ]
+    assert found == statuses
+
+
+def test_the_log_names_the_route_and_not_the_key(client, caplog):
+    caplog.set_level(logging.INFO, "posegram.access")
+    client.get(f"/v1/results/{'a' * 32}.json")
+    record = caplog.records[-1]
+    assert record.fields["status"] == 404
+    assert "a" * 32 not in str(record.fields)

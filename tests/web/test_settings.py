@@ -1,0 +1,57 @@
+"""The settings of a server."""
+
+from pathlib import Path
+
+import pytest
+
+from posegram.web.settings import VARIABLE, Settings
+
+
+def test_settings_come_back_from_their_json(tmp_path):
+    settings = Settings(folder=tmp_path, models=("a.onnx",), names=("example.org",), cores=3)
+    assert Settings.from_json(settings.to_json()) == settings
+
+
+def test_the_environment_brings_the_settings(tmp_path):
+    settings = Settings(folder=tmp_path, max_live=3)
+    assert Settings.from_environment({VARIABLE: settings.to_json()}) == settings
+
+
+def test_without_the_variable_all_is_default():
+    assert Settings.from_environment({}) == Settings()
+
+
+def test_only_this_computer_is_let_in_by_default():
+    assert not Settings().public
+
+
+def test_an_unknown_setting_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"no setting 'flder'; there are .*folder"):
+        Settings.from_json('{"flder": "x"}')
+
+
+def test_what_is_no_object_is_refused():
+    with pytest.raises(ValueError, match="must hold one JSON object"):
+        Settings.from_json("[]")
+
+
+@pytest.mark.parametrize("name", ["max_live", "queue", "picture_bytes", "clip_hours", "tries"])
+def test_a_limit_of_nothing_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name} must be above 0, not 0"):
+        Settings(**{name: 0})
+
+
+def test_no_number_is_below_0():
+    with pytest.raises(ValueError, match="proxies must be above 0, not -1"):
+        Settings(proxies=-1)
+
+
+def test_a_folder_is_known_by_its_whole_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Settings(folder=Path("here")).results == tmp_path / "here" / "results"
+
+
+def test_folders_are_made(tmp_path):
+    settings = Settings(folder=tmp_path / "new")
+    settings.make_folders()
+    assert sorted(path.name for path in settings.folder.iterdir()) == ["results", "uploads"]

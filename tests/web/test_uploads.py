@@ -1,0 +1,204 @@
+"""What comes in."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import PIL.Image
+import pytest
+
+import serving
+from posegram import image as pictures
+from posegram.web import uploads
+from posegram.web.errors import Refused
+
+LIMIT = 25_000_000
+
+
+def encoded(kind: str, size: tuple[int, int] = (8, 6), **options) -> bytes:
+    out = io.BytesIO()
+    PIL.Image.new("RGB", size, "teal").save(out, kind, **options)
+    return out.getvalue()
+
+
+def png_header(width: int, height: int) -> bytes:
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 9) + b"IDAT"
+
+
+@pytest.mark.parametrize("kind", uploads.PICTURES)
+def test_a_picture_is_known_by_its_first_bytes(kind):
+    assert uploads.picture_kind(encoded(kind)) == kind
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "ICO"])
+def test_other_pictures_are_refused(kind):
+    with pytest.raises(Refused, match="no JPEG, PNG or WebP") as refused:
+        uploads.picture_size(encoded(kind), LIMIT)
+    assert refused.value.status_code == 415
+
+
+def test_the_size_comes_from_the_header():
+    assert uploads.picture_size(png_header(4000, 3000), LIMIT) == (4000, 3000)
+
+
+@pytest.mark.parametrize("side", [5_001, 9_500, 16_000, 60_000])
+def test_too_many_pixels_are_refused_by_the_header(side):
+    with pytest.raises(Refused, match="more than 25 million pixels") as refused:
+        uploads.picture_size(png_header(side, side), LIMIT)
+    assert refused.value.status_code == 413
+
+
+def test_a_broken_header_is_refused():
+    with pytest.raises(Refused, match="damaged") as refused:
+        uploads.picture_size(b"\x89PNG\r\n\x1a\n" + b"\0" * 30, LIMIT)
+    assert refused.value.status_code == 422
+
+
+@pytest.mark.parametrize("kind", uploads.PICTURES)
+def test_a_truncated_picture_is_refused(kind):
+    data = encoded(kind, (400, 300))
+    with pytest.raises(Refused, match="damaged or cut off") as refused:
+        uploads.decoded(data[: len(data) * 2 // 3])
+    assert refused.value.status_code == 422
+
+
+def test_a_photo_is_turned_upright():
+    data = encoded("JPEG", (8, 6), exif=PIL.Image.Exif())
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    assert uploads.decoded(data).shape == (6, 8, 3)
+    assert uploads.decoded(encoded("JPEG", (8, 6), exif=exif)).shape == (8, 6, 3)
+
+
+@pytest.mark.parametrize(
+    ("start", "suffix"),
+    [
+        (b"\0\0\0\x18ftypisom", ".mp4"),
+        (b"\0\0\0\x08wide\0\0\0\0", ".mp4"),
+        (b"\x1aE\xdf\xa3" + b"\0" * 8, ".webm"),
+        (b"RIFF\0\0\0\0AVI ", ".avi"),
+    ],
+)
+def test_a_clip_is_known_by_its_first_bytes(tmp_path, start, suffix):
+    (tmp_path / "a").write_bytes(start)
+    assert uploads.clip_kind(tmp_path / "a") == suffix
+
+
+@pytest.mark.parametrize(
+    "start", [b"#EXTM3U\nhttp://a/b.ts", b"ffconcat version 1.0", b"<MPD xmlns=", b"GIF89a", b""]
+)
+def test_playlists_and_other_files_are_no_clips(tmp_path, start):
+    (tmp_path / "a").write_bytes(start)
+    with pytest.raises(Refused, match="no MP4") as refused:
+        uploads.clip_kind(tmp_path / "a")
+    assert refused.value.status_code == 415
+
+
+def send(client, data, name="image", path="/v1/pose/image"):
+    return client.post(path, data={name: (io.BytesIO(data), "../../../etc/passwd")})
+
+
+def test_a_form_and_the_bare_file_are_taken(client):
+    data = encoded("PNG")
+    assert send(client, data).status_code == 200
+    assert client.post("/v1/pose/image", data=data, content_type="image/png").status_code == 200
+
+
+def test_the_stated_type_of_a_file_does_not_matter(client):
+    answer = client.post("/v1/pose/image", data=encoded("PNG"), content_type="image/jpeg")
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({"other": (io.BytesIO(b"x"), "a.jpg")}, 400),
+        ({"image": "text and no file"}, 400),
+        ({"image": (io.BytesIO(b""), "a.jpg")}, 400),
+        ({"image": (io.BytesIO(b"x"), "a"), "second": (io.BytesIO(b"x"), "b")}, 400),
+        ({"image": [(io.BytesIO(b"x"), "a"), (io.BytesIO(b"y"), "b")]}, 400),
+        ({f"field{n}": "x" for n in range(30)}, 413),
+    ],
+)
+def test_a_form_without_its_one_file_is_refused(client, form, status):
+    answer = client.post("/v1/pose/image", data=form, content_type="multipart/form-data")
+    assert answer.status_code == status
+
+
+def test_a_form_of_too_much_text_is_refused(client):
+    note = b'--x\r\nContent-Disposition: form-data; name="note"\r\n\r\n' + b"x" * 1_000_000
+    answer = client.post(
+        "/v1/pose/image",
+        data=note + b"\r\n--x--\r\n",
+        content_type="multipart/form-data; boundary=x",
+    )
+    assert answer.status_code == 413
+
+
+def test_a_body_of_another_type_is_refused(client):
+    answer = client.post("/v1/pose/image", data="{}", content_type="application/json")
+    assert answer.status_code == 415
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "multipart/form-data; boundary=x"])
+def test_too_many_bytes_are_refused_before_they_are_read(client, kind):
+    class Never(io.BytesIO):
+        def read(self, *_):
+            raise AssertionError("was read")
+
+        readinto = readline = read
+
+    answer = client.post(
+        "/v1/pose/image",
+        input_stream=Never(),
+        content_type=kind,
+        environ_overrides={"CONTENT_LENGTH": str(30 << 20)},
+    )
+    assert (answer.status_code, answer.json["error"]["code"]) == (413, "too_large")
+
+
+def test_an_uploaded_picture_is_never_written(app, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("a file was opened")
+
+    noise = np.random.default_rng(1).integers(0, 255, (700, 700, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    PIL.Image.fromarray(noise).save(out, "PNG")
+    assert len(out.getvalue()) > 1_000_000
+    head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+    stream = io.BytesIO(head + out.getvalue() + b"\r\n--x--\r\n")
+    for name in ("SpooledTemporaryFile", "TemporaryFile", "NamedTemporaryFile"):
+        monkeypatch.setattr(f"tempfile.{name}", never)
+    monkeypatch.setattr("pathlib.Path.open", never)
+    with app.test_request_context(
+        "/v1/pose/image",
+        method="POST",
+        input_stream=stream,
+        content_type="multipart/form-data; boundary=x",
+        content_length=len(stream.getvalue()),
+    ):
+        assert uploads.read("image", 20 << 20, ("image/",)) == out.getvalue()
+
+
+def test_a_clip_is_stored_under_a_name_of_our_own(client, settings, tmp_path):
+    data = serving.clip(tmp_path / "a.mp4").read_bytes()
+    answer = send(client, data, "video", "/v1/jobs")
+    key = answer.json["id"]
+    assert [path.name for path in settings.uploads.iterdir()] == [f"{key}.mp4"]
+    assert (settings.uploads / f"{key}.mp4").read_bytes() == data
+
+
+def test_the_overlay_holds_nothing_of_the_photos_metadata(client):
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    exif.get_ifd(0x8825)[1] = "N"  # GPS
+    exif[0x010E] = "a secret place"
+    answer = send(client, encoded("JPEG", (80, 60), exif=exif))
+    overlay = client.get(answer.json["links"]["jpg"]).data
+    assert b"secret place" not in overlay
+    opened = PIL.Image.open(io.BytesIO(overlay))
+    assert (dict(opened.getexif()), opened.size) == ({}, (60, 80))
+    assert pictures.probe(overlay) == (answer.json["height"], answer.json["width"]) == (80, 60)
