@@ -1,9 +1,10 @@
-"""`posegram predict`: photos in; pictures with the joints drawn and JSON out."""
+"""`posegram predict`: photos and clips in; the same with the joints drawn, and JSON, out."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from posegram import image as pictures
+from posegram.cli.clips import CLIPS, Cut, film_clip, stoppable
 from posegram.data import door, folder
+from posegram.data.stream import Shot, Stream
 from posegram.infer import boxes as given_boxes
 from posegram.infer import records
 from posegram.infer.load import load
@@ -23,12 +26,18 @@ from posegram.pose import BODY19, COCO17, Image, People, Skeleton, convert, skel
 
 __all__ = ["Form", "predict"]
 
+_INTERRUPTED = 130  # exit code after Ctrl-C, as shells count
+
 
 class Form(StrEnum):
     """How results are written."""
 
     json = "json"
     coco = "coco"
+    annotations = "coco-annotations"
+    yolo = "yolo"
+    csv = "csv"
+    wide = "csv-wide"
 
 
 @dataclass
@@ -36,38 +45,50 @@ class _Job:
     """What one run was asked for, and what it has found so far."""
 
     estimate: TopDown
+    cut: Cut  # of clips
     skeleton: Skeleton
     out: Path
     form: Form
     threshold: float
     drawn: bool
     given: dict[Path, given_boxes.Given] | None  # by photo; None without a file of boxes
-    names: dict[Path, str]  # what each photo's results are called, without suffix
+    names: dict[Path, str]  # what the results of each input are called, without suffix
     ids: dict[Path, int]
+    table: Stream | None = None  # of all photos, in the forms that are one file
     done: int = 0  # photos
     people: int = 0
     failed: list[str] = field(default_factory=list)
+    stopped: bool = False
     entries: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # place in file, entry
     listed: list[dict[str, Any]] = field(default_factory=list)  # images.json
 
 
 def predict(
-    photos: list[Path] = typer.Argument(..., help="Photos, or folders of photos."),
+    inputs: list[Path] = typer.Argument(
+        ..., metavar="PATHS", help="Photos, clips, or folders of either."
+    ),
     out: Path = typer.Option(..., "--out", "-o", help="Folder for the results."),
     model: str = typer.Option("", help="A bundled model or an .onnx or .ckpt file."),
     boxes: Path | None = typer.Option(
         None, help="COCO annotation file with people's boxes, matched by file name."
     ),
     form: Form = typer.Option(
-        Form.json, "--format", help="A JSON file per photo, or one coco_results.json."
+        Form.json, "--format", help="A JSON file each, or another form of results."
     ),
     skeleton: str = typer.Option(
         "", help="coco17, body19, lsp14 or mpii16; without it, the model's own."
     ),
     threshold: float = typer.Option(0.3, min=0.0, max=1.0, help="Smallest score that is drawn."),
-    no_pictures: bool = typer.Option(False, "--no-pictures", help="Write no pictures."),
+    no_pictures: bool = typer.Option(False, "--no-pictures", help="Write no pictures or clips."),
+    every: int = typer.Option(
+        10, min=1, help="Clips: frames from one look of the person detector to the next."
+    ),
+    no_smooth: bool = typer.Option(False, "--no-smooth", help="Clips: joints as they are found."),
+    start: float = typer.Option(0.0, min=0.0, help="Clips: seconds at which to begin."),
+    end: float | None = typer.Option(None, min=0.0, help="Clips: seconds at which to stop."),
+    stride: int = typer.Option(1, min=1, help="Clips: take every n-th frame."),
 ) -> None:
-    """Find people's joints in photos: a picture with the joints drawn and JSON for each.
+    """Find people's joints in photos and clips: a copy with the joints drawn and JSON for each.
 
     Without --boxes, each photo is taken as one person.
 
@@ -76,51 +97,70 @@ def predict(
     are the numbers in COCO-style file names, else positions in name order,
     and images.json lists them.
 
-    Exit code 1: some photos could not be read; they are listed, the others
-    are done. Exit code 2: misuse.
+    A clip gives an .mp4 with its sound and a .csv, too; people keep their
+    number from frame to frame. Ctrl-C ends in good order what was begun.
+
+    Exit code 1: some inputs could not be read, or not to their end; they are
+    listed, the others are done. Exit code 2: misuse.
     """
     chosen = skeleton_named(skeleton) if skeleton else None
-    found, missing = _photos(photos)
+    everything, missing = _found(inputs)
+    found = [path for path in everything if not _is_clip(path)]
+    clips = [path for path in everything if _is_clip(path)]
+    if boxes is not None and clips:
+        raise ValueError(f"--boxes is for photos; {clips[0]} is a clip")
     given = _given(boxes, found)
     estimate = load(model)
     _prepare(out)
     job = _Job(
         estimate=estimate,
+        cut=Cut(every, not no_smooth, start, end, stride),
         skeleton=chosen or _usual(estimate.card.skeleton),
         out=out,
         form=form,
         threshold=threshold,
         drawn=not no_pictures,
         given=given,
-        names=_names(found, out),
+        names=_names(everything, out),
         ids=dict(zip(found, records.image_ids(found), strict=True)),
         failed=missing,
     )
-    for photo in _watched([p for p in found if given is None or p in given]):
-        _one(job, photo)
-    _finish(job, found)
+    with stoppable() as stopped, _shared_table(job, found):
+        for photo in _watched([p for p in found if given is None or p in given]):
+            _one(job, photo)
+            if stopped():
+                break
+        for clip in clips:
+            if not stopped():
+                _film(job, clip, stopped)
+        job.stopped = stopped()
+    _finish(job, found, clips)
 
 
-def _photos(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """Every photo once, folders opened in natural order; and a sentence for each missing path."""
+def _is_clip(path: Path) -> bool:
+    return path.suffix.lower() in CLIPS
+
+
+def _found(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Every file once, folders opened in natural order; and a sentence for each missing path."""
     found: dict[str, Path] = {}
     missing = []
     for path in inputs:
         if not path.exists():
             missing.append(f"there is no file {path}")
             continue
-        inside = _in_folder(path) if path.is_dir() else [path]
-        for photo in inside:
-            found.setdefault(os.path.normpath(photo.absolute()), photo)
+        for file in _in_folder(path) if path.is_dir() else [path]:
+            found.setdefault(os.path.normpath(file.absolute()), file)
     if not found:
         raise FileNotFoundError("; ".join(missing))
     return list(found.values()), missing
 
 
 def _in_folder(path: Path) -> list[Path]:
-    inside = [p for p in folder.images_in(path) if p.suffix.lower() in pictures.SUFFIXES]
+    known = (*pictures.SUFFIXES, *CLIPS)
+    inside = folder.images_in(path, suffixes=known)
     if not inside:
-        raise ValueError(f"the folder {path} holds no photo ({', '.join(pictures.SUFFIXES)})")
+        raise ValueError(f"the folder {path} holds no photo or clip ({', '.join(known)})")
     return inside
 
 
@@ -147,13 +187,13 @@ def _usual(skeleton: Skeleton) -> Skeleton:
     return COCO17 if skeleton == BODY19 else skeleton
 
 
-def _names(photos: Sequence[Path], out: Path) -> dict[Path, str]:
-    """A name for each photo's results that overwrites neither a photo nor another's results."""
+def _names(inputs: Sequence[Path], out: Path) -> dict[Path, str]:
+    """A name for each input's results that overwrites neither an input nor another's results."""
     # without regard to case, since two such names are one file on some systems
-    sources = {os.path.normpath(p.absolute()).casefold() for p in photos}
+    sources = {os.path.normpath(p.absolute()).casefold() for p in inputs}
     used: set[str] = set()
     names = {}
-    for photo in photos:
+    for photo in inputs:
         name, count = photo.stem, 1
         while (
             name.casefold() in used
@@ -167,7 +207,9 @@ def _names(photos: Sequence[Path], out: Path) -> dict[Path, str]:
 
 
 def _picture(photo: Path, name: str) -> str:
-    """File name of the picture drawn for a photo: of the same kind where we can write it."""
+    """File name of what is drawn for an input: of the same kind where we can write it."""
+    if _is_clip(photo):
+        return f"{name}.mp4"
     return name + (photo.suffix if photo.suffix.lower() in pictures.SUFFIXES else ".jpg")
 
 
@@ -209,12 +251,14 @@ def _fits(photo: Path, image: Image, entry: given_boxes.Given | None) -> None:
 
 
 def _note(job: _Job, photo: Path, image: Image, people: People) -> None:
-    """Write a photo's JSON, or keep its COCO entries for the end."""
+    """Write a photo's JSON or rows, or keep its COCO entries for the end."""
     height, width = image.shape[:2]
     if job.form is Form.json:
         name = job.estimate.card.name
         record = records.photo_record(photo, (height, width), people, name)
         door.save_json(job.out / f"{job.names[photo]}.json", record)
+    elif job.table is not None:
+        job.table.put(people, Shot(photo, size=(height, width), number=job.ids[photo]))
     elif job.given is None:
         number = job.ids[photo]
         places = [len(job.entries) + n for n in range(len(people))]
@@ -227,24 +271,72 @@ def _note(job: _Job, photo: Path, image: Image, people: People) -> None:
         job.entries += zip(given.places, entries, strict=True)
 
 
-def _finish(job: _Job, photos: list[Path]) -> None:
-    """Write what covers all photos, say what was done, and fail when a photo failed."""
-    if job.form is Form.coco:
+@contextmanager
+def _shared_table(job: _Job, photos: Sequence[Path]) -> Iterator[None]:
+    """The one file of all photos' results, in the forms that are one file."""
+    if job.form in (Form.json, Form.coco) or not photos:
+        yield
+        return
+    path = job.out / f"photos{records.FORMS[job.form]}"
+    model, threshold = job.estimate.card.name, job.threshold
+    with records.open_writer(
+        job.form, path, job.skeleton, model=model, threshold=threshold
+    ) as job.table:
+        yield
+
+
+def _film(job: _Job, clip: Path, stopped: Callable[[], bool]) -> None:
+    """Find, draw and write the people of one clip; one that cannot be read is noted instead."""
+    try:
+        made = film_clip(
+            job.estimate,
+            clip,
+            job.out,
+            job.names[clip],
+            job.form,
+            skeleton=job.skeleton,
+            model=job.estimate.card.name,
+            threshold=job.threshold,
+            drawn=job.drawn,
+            cut=job.cut,
+            stopped=stopped,
+        )
+    except (OSError, ValueError) as fault:
+        job.failed.append(str(fault))
+        return
+    typer.echo(made.sentence)
+    if made.fault:
+        job.failed.append(made.fault)
+
+
+def _finish(job: _Job, photos: list[Path], clips: list[Path]) -> None:
+    """Write what covers all photos, say what was done, and fail when an input failed."""
+    if job.form is Form.coco and photos:
         in_order = [entry for _, entry in sorted(job.entries, key=lambda pair: pair[0])]
         door.save_json(job.out / "coco_results.json", in_order)
         if job.given is None:
             door.save_json(job.out / "images.json", job.listed)
     people = "1 person" if job.people == 1 else f"{job.people} people"
-    typer.echo(f"{_photo_count(job.done)}, {people} -> {job.out}")
+    if photos or not clips:
+        typer.echo(f"{_photo_count(job.done)}, {people} -> {job.out}")
     if job.given is not None and len(job.given) < len(photos):
         left_out = [photo.name for photo in photos if photo not in job.given]
         said = f"{_photo_count(len(left_out))} not in the file of boxes, so left out"
         typer.echo(f"posegram: {said}: {', '.join(left_out[:3])}", err=True)
+    _confess(job, "photo" if not clips else "file")
+
+
+def _confess(job: _Job, kind: str) -> None:
+    """Say what failed, and leave with the exit code for it."""
+    if job.stopped:
+        typer.echo("posegram: stopped; what was done until then is complete", err=True)
     if job.failed:
-        typer.echo(f"posegram: {_photo_count(len(job.failed))} failed:", err=True)
-        for sentence in job.failed:
-            typer.echo(f"  {sentence}", err=True)
-        raise typer.Exit(1)
+        count = len(job.failed)
+        typer.echo(f"posegram: {count} {kind}{'s' * (count > 1)} failed:", err=True)
+    for sentence in job.failed:
+        typer.echo(f"  {sentence}", err=True)
+    if job.failed or job.stopped:
+        raise typer.Exit(_INTERRUPTED if job.stopped else 1)
 
 
 def _photo_count(count: int) -> str:

@@ -14,10 +14,10 @@ from posegram.pose import COCO17, Sample
 __all__ = ["images_in", "read"]
 
 
-def images_in(folder: Path) -> list[Path]:
+def images_in(folder: Path, *, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
     """The pictures right inside a folder, in natural order: frame2 comes before frame10.
 
-    Hidden files are left out.
+    Hidden files are left out; with other `suffixes` (small letters), files of another kind.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -26,7 +26,7 @@ def images_in(folder: Path) -> list[Path]:
     door.require(folder, "folder")
     if not folder.is_dir():
         raise ValueError(f"{folder}: is a file, wanted a folder of pictures")
-    inside = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.name[0] != "."]
+    inside = [p for p in folder.iterdir() if p.suffix.lower() in suffixes and p.name[0] != "."]
     return sorted((p for p in inside if p.is_file()), key=_natural)
 
 

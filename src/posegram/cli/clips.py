@@ -1,0 +1,150 @@
+"""Clips for `posegram predict`: drawn and written frame by frame, watched, stopped in order."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from posegram import image as pictures
+from posegram.infer import records
+from posegram.pose import Estimate, Skeleton
+
+__all__ = ["CLIPS", "Cut", "Filmed", "film_clip", "results_of", "stoppable"]
+
+CLIPS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Which frames of a clip are looked at, and how."""
+
+    every: int = 10  # frames from one look of the detector to the next
+    smooth: bool = True
+    start: float = 0.0  # seconds
+    end: float | None = None
+    stride: int = 1
+
+
+@dataclass(frozen=True)
+class Filmed:
+    """What became of one clip."""
+
+    sentence: str  # how it went
+    fault: str  # why it ended too early; empty when it did not
+    stopped: bool  # by Ctrl-C
+
+
+def results_of(form: str, out: Path, name: str) -> dict[str, Path]:
+    """The files of a clip's results by their form; plain JSON has a table beside it.
+
+    Args:
+        form: one of `records.FORMS`.
+        out: the folder.
+        name: what the clip's results are called.
+    """
+    forms = ("json", "csv") if form == "json" else (form,)
+    return {one: out / f"{name}{records.FORMS[one]}" for one in forms}
+
+
+def film_clip(
+    estimate: Estimate,
+    clip: Path,
+    out: Path,
+    name: str,
+    form: str,
+    *,
+    skeleton: Skeleton,
+    model: str,
+    threshold: float,
+    drawn: bool,
+    cut: Cut,
+    stopped: Callable[[], bool],
+) -> Filmed:
+    """Find and follow the people of one clip, with a bar on a terminal.
+
+    Raises:
+        ImportError: PyAV or scipy is not installed.
+        OSError: the clip cannot be read, or a file not written.
+        ValueError: it is no clip.
+    """
+    from posegram.infer.film import Plan, film  # brings PyAV and scipy, which photos do not need
+    from posegram.infer.follow import Follower
+
+    results = results_of(form, out, name)
+    plan = Plan(results, skeleton, model, threshold, cut.start, cut.end, cut.stride)
+    follow = Follower(estimate, smooth=cut.smooth, every=cut.every)
+    with _bar() as bar:
+        task = bar.add_task(clip.name, total=None)
+
+        def go_on(done: int, total: int | None) -> bool:
+            bar.update(task, completed=done, total=None if total is None else max(done, total))
+            return not stopped()
+
+        made = film(
+            follow,
+            clip,
+            out / f"{name}.mp4" if drawn else None,
+            plan=plan,
+            draw=partial(pictures.draw, threshold=threshold),
+            progress=go_on,
+        )
+        spent = bar.tasks[0].elapsed or 0.0
+    people = "1 person" if made.people == 1 else f"{made.people} people"
+    rate = f"{made.frames / spent:.1f} frames/s" if spent > 0 else "at once"
+    frames = "1 frame" if made.frames == 1 else f"{made.frames} frames"
+    fault = f"{made.fault}; the {frames} before that are done" if made.fault else ""
+    return Filmed(f"{clip.name}: {frames}, {people}, {rate} -> {out}", fault, made.stopped)
+
+
+class _Rate(ProgressColumn):
+    """Frames a second, of late."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("- frames/s" if speed is None else f"{speed:.1f} frames/s")
+
+
+def _bar() -> Progress:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate())
+    bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
+    bar.disable = not console.is_terminal
+    return bar
+
+
+@contextmanager
+def stoppable() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed, as a function; the second one interrupts at once."""
+    pressed = threading.Event()
+
+    def press(number: int, at: FrameType | None) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set  # only the main thread is told of signals
+        return
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,231 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import clips
+import crowd
+import tiny
+from posegram import image as pictures
+from posegram.cli import main
+from posegram.cli.clips import results_of, stoppable
+from posegram.pose import COCO17
+from posegram.video import frames
+
+
+class Standing:
+    """A model that finds one standing person in the middle of every picture."""
+
+    def __init__(self, model):
+        self.card = model.card
+
+    def __call__(self, image, boxes=None):
+        return crowd.people([(image.shape[1] / 2, image.shape[0] / 2)], height=60.0)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """One run of `posegram predict` with a model that is never wrong: exit code, out, err."""
+    from posegram.infer.load import load_network
+    from posegram.infer.topdown import TopDown
+
+    model = TopDown(*load_network(tiny.constant(tmp_path / "m.onnx", skeleton=COCO17)))
+    monkeypatch.setattr(
+        sys.modules["posegram.cli.predict"], "load", lambda *a, **k: Standing(model)
+    )
+
+    def work(*args):
+        with pytest.raises(SystemExit) as stop:
+            main(["predict", *map(str, args), "--out", str(tmp_path / "out")])
+        told = capsys.readouterr()
+        return stop.value.code, told.out, told.err
+
+    return work
+
+
+def listing(tmp_path):
+    return sorted(p.name for p in (tmp_path / "out").iterdir())
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def photo(path):
+    pictures.write(path, np.full((120, 100, 3), 128, dtype=np.uint8))
+    return path
+
+
+# what a clip's results are
+
+
+def test_a_clip_gives_a_clip_and_json_and_a_table(tmp_path, run):
+    code, said, _ = run(clips.make(tmp_path / "street.mov"))
+    assert (code, listing(tmp_path)) == (0, ["street.csv", "street.json", "street.mp4"])
+    assert said.startswith("street.mov: 10 frames, 1 person, ")
+
+
+def test_everybody_has_a_number_in_every_frame(tmp_path, run):
+    run(clips.make(tmp_path / "a.mp4"))
+    found = json.loads((tmp_path / "out" / "a.json").read_text())["frames"]
+    assert [[p["track"] for p in frame["people"]] for frame in found] == [[1]] * 10
+
+
+def test_photos_and_clips_of_a_folder_are_both_done(tmp_path, run):
+    (tmp_path / "in").mkdir()
+    photo(tmp_path / "in" / "a.png")
+    clips.make(tmp_path / "in" / "b.mp4")
+    code, said, _ = run(tmp_path / "in")
+    told = ["a.json", "a.png", "b.csv", "b.json", "b.mp4"]
+    assert (code, listing(tmp_path), said.count("\n")) == (0, told, 2)
+
+
+def test_a_photo_and_a_clip_of_one_name_do_not_overwrite_each_other(tmp_path, run):
+    run(photo(tmp_path / "a.png"), clips.make(tmp_path / "a.mp4"))
+    assert listing(tmp_path) == ["a.json", "a.png", "a_2.csv", "a_2.json", "a_2.mp4"]
+
+
+def test_results_beside_a_clip_leave_the_clip_alone(tmp_path, run):
+    (tmp_path / "out").mkdir()
+    clip = clips.make(tmp_path / "out" / "a.mp4")
+    before = clip.read_bytes()
+    run(clip)
+    assert (clip.read_bytes(), listing(tmp_path)[-1]) == (before, "a_2.mp4")
+
+
+def test_no_pictures_means_no_clip(tmp_path, run):
+    run(clips.make(tmp_path / "a.mp4"), "--no-pictures")
+    assert listing(tmp_path) == ["a.csv", "a.json"]
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [
+        ("coco", "a_coco_results.json"),
+        ("coco-annotations", "a_coco.json"),
+        ("csv", "a.csv"),
+        ("csv-wide", "a_wide.csv"),
+        ("yolo", "a_yolo"),
+    ],
+)
+def test_results_have_the_form_asked_for(tmp_path, run, form, name):
+    code, _, _ = run(clips.make(tmp_path / "a.mp4"), "--no-pictures", "--format", form)
+    assert (code, listing(tmp_path)) == (0, [name])
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [
+        ("csv", "photos.csv"),
+        ("csv-wide", "photos_wide.csv"),
+        ("coco-annotations", "photos_coco.json"),
+    ],
+)
+def test_photos_share_one_file_in_the_forms_that_are_one(tmp_path, run, form, name):
+    given = [photo(tmp_path / f"{n}.png") for n in "ab"]
+    code, _, _ = run(*given, "--no-pictures", "--format", form)
+    assert (code, listing(tmp_path)) == (0, [name])
+
+
+def test_a_table_of_photos_has_all_of_them(tmp_path, run):
+    run(photo(tmp_path / "a.png"), photo(tmp_path / "b.png"), "--format", "csv")
+    found = {Path(r["image"]).name for r in rows(tmp_path / "out" / "photos.csv")}
+    assert found == {"a.png", "b.png"}
+
+
+def test_a_part_of_a_clip_is_chosen_by_seconds_and_stride(tmp_path, run):
+    clip = clips.make(tmp_path / "a.mp4", [n / 25 for n in range(50)])
+    run(clip, "--start", "0.4", "--end", "1.2", "--stride", "2")
+    times = [float(r["time"]) for r in rows(tmp_path / "out" / "a.csv")[::17]]
+    assert times == pytest.approx(0.4 + 0.08 * np.arange(10), abs=1e-6)
+
+
+# when things go wrong
+
+
+def test_a_broken_clip_among_others_is_listed_and_the_rest_is_done(tmp_path, run):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.mp4").write_text("text")
+    (tmp_path / "in" / "b.mp4").touch()
+    clips.sound_only(tmp_path / "in" / "c.mp4")
+    clips.make(tmp_path / "in" / "d.mp4")
+    code, said, told = run(tmp_path / "in")
+    reasons = ("is not a readable video (another kind of file, or cut off)", "is empty",
+               "holds sound but no video")  # fmt: skip
+    names = (tmp_path / "in" / f"{n}.mp4" for n in "abc")
+    listed = [f"  {name} {why}" for name, why in zip(names, reasons, strict=True)]
+    assert (code, said.count("\n")) == (1, 1)
+    assert told.splitlines() == ["posegram: 3 files failed:", *listed]
+    assert listing(tmp_path) == ["d.csv", "d.json", "d.mp4"]
+
+
+def test_a_clip_that_breaks_off_keeps_what_came_before_and_fails(tmp_path, run):
+    clip = clips.cut(clips.make(tmp_path / "a.mp4", [n / 25 for n in range(60)]))
+    code, _, told = run(clip)
+    done = len(list(frames(tmp_path / "out" / "a.mp4")))
+    assert code == 1
+    assert "breaks off after" in told
+    assert f"the {done} frames before that are done" in told
+
+
+def test_boxes_are_not_for_clips(tmp_path, run):
+    (tmp_path / "b.json").write_text("{}")
+    code, _, told = run(clips.make(tmp_path / "a.mp4"), "--boxes", tmp_path / "b.json")
+    assert (code, "--boxes is for photos" in told) == (2, True)
+
+
+@pytest.mark.parametrize("option", [("--every", "0"), ("--stride", "0"), ("--start", "-1")])
+def test_options_out_of_range_are_misuse(tmp_path, run, option):
+    assert run(clips.make(tmp_path / "a.mp4"), *option)[0] == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_ctrl_c_leaves_a_clip_that_plays_and_its_results(tmp_path):
+    clips.make(tmp_path / "a.mp4", [n / 25 for n in range(2000)], size=(32, 32))
+    code = f"""
+import sys; sys.path.insert(0, {str(Path(clips.__file__).parent)!r})
+import crowd, signal, os
+from types import SimpleNamespace
+from posegram.cli import main
+import posegram.cli.predict
+from posegram.pose import COCO17
+seen = []
+def estimate(image):
+    seen.append(1)
+    if len(seen) == 40:
+        os.kill(os.getpid(), signal.SIGINT)
+    return crowd.people([(16, 16)], height=20.0)
+estimate.card = SimpleNamespace(name="fake", skeleton=COCO17)
+sys.modules["posegram.cli.predict"].load = lambda *a, **k: estimate
+main(["predict", "a.mp4", "--out", "out"])
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    count = len(list(frames(tmp_path / "out" / "a.mp4")))
+    found = json.loads((tmp_path / "out" / "a.json").read_text())["frames"]
+    assert (done.returncode, count, len(found)) == (130, 40, 40)
+
+
+# parts
+
+
+def test_plain_json_has_a_table_beside_it():
+    assert results_of("json", Path("o"), "a") == {"json": Path("o/a.json"), "csv": Path("o/a.csv")}
+
+
+def test_ctrl_c_is_noted_once_and_interrupts_the_second_time():
+    before = signal.getsignal(signal.SIGINT)
+    with stoppable() as stopped:
+        first = stopped()
+        signal.raise_signal(signal.SIGINT)
+        assert (first, stopped()) == (False, True)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
