@@ -31,7 +31,7 @@ def alive() -> Response:
 
 
 @bp.get("/readyz")
-@bp.doc(tags=["Health"], responses={503: "Not ready; the body says why"})
+@bp.doc(tags=["Health"])
 def ready() -> Response:
     """Say whether pictures and clips can be taken: model loaded, disk free, queue below its cap."""
     here = service()

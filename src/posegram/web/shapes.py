@@ -122,6 +122,7 @@ def complete(spec: _Spec) -> _Spec:
     """The description with schemas, bodies and answers that APIFlask cannot know of."""
     components = spec.setdefault("components", {})
     components["schemas"] = {**components.get("schemas", {}), **_SCHEMAS}
+    spec["paths"].pop("/v1/live", None)  # a WebSocket, which OpenAPI has no words for
     for path, operations in spec["paths"].items():
         for method, operation in operations.items():
             if isinstance(operation, dict):
@@ -134,6 +135,9 @@ def _describe(operation: _Spec, where: tuple[str, str]) -> None:
     if where in _BODIES:
         operation["requestBody"] = _body(*_BODIES[where])
     responses = operation.setdefault("responses", {})
+    if where[0].startswith("/v1/"):
+        for status in (400, 429) if where[1] == "get" else (400, 403, 429):
+            responses.setdefault(str(status), {})
     if where in _ANSWERS:
         status, content = _ANSWERS[where]
         responses.pop("200", None)
@@ -142,6 +146,8 @@ def _describe(operation: _Spec, where: tuple[str, str]) -> None:
     for status, response in responses.items():
         if int(status) >= 400:
             _error(int(status), response)
+    if where[0] == "/readyz":
+        responses["503"] = responses["200"] | {"description": "Not ready; the body says why"}
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path" and parameter["name"] in _KEYS:
             parameter["schema"] = _KEYS[parameter["name"]]

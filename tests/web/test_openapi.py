@@ -1,0 +1,97 @@
+"""The API's description and its page; schemathesis holds the server against the description."""
+
+import re
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+
+import serving
+from posegram.web import create_app
+
+ROUTES = {
+    *(("/v1/pose/image", "post"), ("/v1/pose/frame", "post"), ("/v1/models", "get")),
+    *(("/v1/results/{key}.{suffix}", "get"), ("/v1/results/{key}", "delete")),
+    *(("/v1/jobs", "post"), ("/v1/jobs/{key}", "get"), ("/v1/jobs/{key}", "delete")),
+    *(("/v1/jobs/{key}/files/{name}", "get"), ("/healthz", "get")),
+    *(("/readyz", "get"), ("/metrics", "get")),
+}
+
+
+def operations(spec):
+    return {
+        (path, method): operation
+        for path, whole in spec["paths"].items()
+        for method, operation in whole.items()
+        if method in ("get", "post", "put", "delete")
+    }
+
+
+def test_every_route_of_the_api_is_described(app):
+    assert set(operations(app.spec)) == ROUTES
+
+
+def test_the_description_is_openapi_3_1(client):
+    answer = client.get("/openapi.json")
+    assert (answer.mimetype, answer.json["openapi"]) == ("application/json", "3.1.0")
+
+
+def test_every_answer_is_described(app):
+    empty = [
+        (where, status)
+        for where, operation in operations(app.spec).items()
+        for status, answer in operation["responses"].items()
+        if not answer.get("description")
+    ]
+    assert empty == []
+
+
+def test_uploads_may_be_forms_or_files(app):
+    body = app.spec["paths"]["/v1/pose/image"]["post"]["requestBody"]["content"]
+    assert {"multipart/form-data", "image/jpeg", "image/png", "image/webp"} <= set(body)
+
+
+def test_the_page_shows_every_route(client):
+    page = client.get("/docs").text
+    assert [path for path, _ in ROUTES if path not in page] == []
+
+
+def test_the_page_needs_no_script_and_no_other_server(client):
+    page = client.get("/docs").text
+    assert "<script" not in page
+    assert re.findall(r'(?:src|href)="(?:https?:)?//', page) == []
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fuzzed")
+    fast = "100000 per second"
+    rates = dict.fromkeys(("picture_rate", "frame_rate", "clip_rate", "other_rate"), fast)
+    return create_app(serving.settings_for(folder, queue=100_000, **rates))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("where", sorted(ROUTES), ids=" ".join)
+def test_no_request_makes_the_server_fail(fuzzed, where):
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", fuzzed)
+    checks = [
+        schemathesis.checks.not_a_server_error,
+        schemathesis.checks.status_code_conformance,
+        schemathesis.checks.content_type_conformance,
+        schemathesis.checks.response_schema_conformance,
+    ]
+
+    @given(case=schema[where[0]][where[1].upper()].as_strategy())
+    @settings(
+        max_examples=25,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def attempt(case):
+        case.call_and_validate(checks=checks)
+
+    attempt()
