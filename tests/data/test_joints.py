@@ -1,7 +1,10 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from posegram.data.joints import skeleton_of
-from posegram.pose import COCO17, MPII16
+from posegram.data.joints import in_skeleton, skeleton_of
+from posegram.pose import COCO17, LSP14, MPII16, Sample
 
 
 def test_names_written_otherwise_give_the_built_in_skeleton():
@@ -31,3 +34,48 @@ def test_the_names_of_coco_are_coco():
 def test_a_name_that_stands_twice_is_refused():
     with pytest.raises(ValueError, match="names a joint twice"):
         skeleton_of("mine", ["head", "Head"])
+
+
+def lsp_person():
+    return Sample(
+        image=Path("a.jpg"),
+        xy=np.arange(28, dtype=np.float32).reshape(14, 2),
+        visible=np.array([0, 1, *[2] * 12], np.uint8),
+        box=np.array([1, 2, 30, 40], np.float32),
+        head=3.0,
+        area=50.0,
+        skeleton=LSP14,
+        weight=np.linspace(0, 1, 14, dtype=np.float32),
+    )
+
+
+def test_a_person_moves_to_other_joints_by_name():
+    moved = in_skeleton(lsp_person(), COCO17)
+    row = COCO17.index("right_knee")
+    found = moved.xy[row].tolist(), int(moved.visible[row]), float(moved.weight[row])
+    assert found == ([2, 3], 1, pytest.approx(1 / 13))
+
+
+def test_a_joint_that_the_labels_lack_is_not_labelled():
+    moved = in_skeleton(lsp_person(), COCO17)
+    row = COCO17.index("nose")
+    assert (moved.visible[row], moved.weight[row], moved.xy[row].tolist()) == (0, 0, [0, 0])
+
+
+def test_a_joint_between_two_is_labelled_where_both_are():
+    person = lsp_person()
+    person.visible[LSP14.index("left_hip")] = 0
+    moved = in_skeleton(person, MPII16)
+    rows = [MPII16.index("thorax"), MPII16.index("pelvis")]
+    assert moved.visible[rows].tolist() == [2, 0]
+
+
+def test_all_else_of_a_person_stays():
+    before, after = lsp_person(), in_skeleton(lsp_person(), COCO17)
+    assert (after.image, after.head, after.area) == (before.image, before.head, before.area)
+    assert after.box.tolist() == before.box.tolist()
+
+
+def test_a_person_in_the_same_joints_is_the_same():
+    person = lsp_person()
+    assert in_skeleton(person, LSP14) is person

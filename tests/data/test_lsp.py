@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 import scipy.io
 
+import figures
 from posegram.data import lsp
-from posegram.pose import LSP14
+from posegram.pose import COCO17, LSP14
 
 
 @pytest.fixture
@@ -137,3 +140,65 @@ def test_labels_outside_the_pictures_of_lsp_extended_are_masked(shared, tmp_path
     before = lsp.read(folder, tmp_path, first=number, last=number)[0]
     after = lsp.read(folder, first=number, last=number)[0]
     assert (before.visible > 0).sum() - (after.visible > 0).sum() == 1
+
+
+# writing
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """Three people in pictures of their own, with every flag."""
+    samples = figures.samples(tmp_path / "photos", 3)
+    for n, sample in enumerate(samples):
+        sample.visible[:3] = (0, 1, 2)
+        sample.xy[0] = 7 * n
+    return samples
+
+
+def test_a_written_folder_reads_back_the_same(tmp_path, drawn):
+    after = lsp.read(lsp.write(tmp_path / "out", drawn))
+    for one, other in zip(drawn, after, strict=True):
+        assert one.visible.tolist() == other.visible.tolist()
+        seen = one.visible > 0
+        np.testing.assert_allclose(other.xy[seen], one.xy[seen], atol=1e-6)
+
+
+def test_written_pixels_are_counted_from_1_in_lsps_layout(tmp_path, drawn):
+    path = lsp.write(tmp_path / "out", drawn) / "joints.mat"
+    joints = scipy.io.loadmat(path)["joints"]
+    assert joints.shape == (3, 14, 3)
+    np.testing.assert_allclose(joints[:2, 5, 1], drawn[1].xy[5] + 1, atol=1e-6)
+    assert joints[2, :3, 0].tolist() == [0, 1, 0]
+
+
+def test_a_joint_without_label_is_not_a_number(tmp_path, drawn):
+    path = lsp.write(tmp_path / "out", drawn) / "joints.mat"
+    assert np.isnan(scipy.io.loadmat(path)["joints"][:2, 0]).all()
+
+
+def test_pictures_are_numbered_by_person(tmp_path, drawn):
+    out = lsp.write(tmp_path / "out", [drawn[2], drawn[0]])
+    assert sorted(p.name for p in (out / "images").iterdir()) == ["im0001.jpg", "im0002.jpg"]
+    listed = (out / "images.txt").read_text().splitlines()
+    assert [line[-8:] for line in listed] == ["0002.png", "0000.png"]
+
+
+def test_a_jpeg_is_copied_byte_by_byte(tmp_path, drawn):
+    photo = tmp_path / "a.jpg"
+    cv2.imwrite(str(photo), np.zeros((50, 60, 3), np.uint8))
+    out = lsp.write(tmp_path / "out", [replace(drawn[0], image=photo)])
+    assert (out / "images" / "im0001.jpg").read_bytes() == photo.read_bytes()
+
+
+def test_pictures_stay_where_they_are_on_request(tmp_path, drawn):
+    out = lsp.write(tmp_path / "out", drawn, copy=False)
+    assert sorted(p.name for p in out.iterdir()) == ["images.txt", "joints.mat"]
+
+
+def test_people_of_other_joints_are_written_by_name(tmp_path):
+    people = figures.samples(tmp_path / "photos", 1, skeleton=COCO17)
+    after = lsp.read(lsp.write(tmp_path / "out", people))[0]
+    rows = [LSP14.index("right_wrist"), LSP14.index("neck")]
+    wrist = people[0].xy[COCO17.index("right_wrist")]
+    np.testing.assert_allclose(after.xy[rows], [wrist, (0, 0)], atol=1e-4)
+    assert after.visible[rows].tolist() == [2, 0]

@@ -215,3 +215,33 @@ def test_head_sizes_are_those_of_the_published_evaluation(shared, original):
     boxes = scipy.io.loadmat(source)["headboxes_src"].astype(float)[..., EVERY]
     wanted = 0.6 * np.linalg.norm(boxes[1] - boxes[0], axis=0)
     np.testing.assert_allclose([s.head for s in original], wanted, atol=1e-3)
+
+
+# writing
+
+
+def test_a_written_list_reads_back_the_same(tmp_path, mat):
+    before = mpii.read(mat, tmp_path)
+    after = mpii.read(mpii.write(tmp_path / "out.json", before), tmp_path)
+    for one, other in zip(before, after, strict=True):
+        seen = one.visible > 0
+        np.testing.assert_allclose(other.xy[seen], one.xy[seen], atol=1e-4)
+        assert (one.image, seen.tolist()) == (other.image, (other.visible > 0).tolist())
+
+
+def test_a_square_box_reads_back_the_same(tmp_path, mat):
+    before = mpii.read(mat, tmp_path)[:2]
+    after = mpii.read(mpii.write(tmp_path / "out.json", before), tmp_path)
+    np.testing.assert_allclose([s.box for s in after], [s.box for s in before], atol=1e-3)
+
+
+def test_written_pixels_are_counted_from_1(tmp_path, mat):
+    before = mpii.read(mat, tmp_path)[0]
+    (record,) = json.loads(mpii.write(tmp_path / "out.json", [before]).read_text())
+    assert record["joints"][9] == [50, 20.5]
+
+
+def test_a_joint_without_label_is_minus_1(tmp_path, mat):
+    before = mpii.read(mat, tmp_path)[0]
+    (record,) = json.loads(mpii.write(tmp_path / "out.json", [before]).read_text())
+    assert (record["joints"][3], record["joints_vis"][3]) == ([-1, -1], 0)

@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import figures
+from posegram.data import coco
+from posegram.infer.evaluate import Predicted, evaluate, evaluate_results
 from posegram.infer.records import (
     FORMS,
     coco_entries,
@@ -193,3 +196,53 @@ def test_memory_does_not_grow_with_a_clip(tmp_path, form):
     finally:
         tracemalloc.stop()
     assert grown < 50_000
+
+
+# from predictions to annotations and back
+
+
+@pytest.fixture
+def round_trip(tmp_path):
+    """Labels, what a model found in place of them, and the same read from its annotations."""
+    truth = figures.samples(tmp_path / "images", 6, skeleton=COCO17)
+    rng = np.random.default_rng(0)
+    found = []
+    with open_writer("coco-annotations", tmp_path / "a.json", COCO17, threshold=0) as out:
+        for sample in truth:
+            xy = sample.xy[None] + rng.normal(0, 3, (1, 17, 2)).astype(np.float32)
+            score = rng.uniform(0, 1, (1, 17)).astype(np.float32)
+            people = People(xy, score, sample.box[None], COCO17)
+            out.add(people, image=sample.image, size=(240, 200))
+            found.append(people)
+    return truth, found, coco.read(out.path, tmp_path / "images")
+
+
+def numbers(report):
+    return np.array([[n.value, n.low, n.high] for n in report.numbers], dtype=float)
+
+
+def test_annotations_of_predictions_measure_as_the_predictions(round_trip):
+    truth, found, annotated = round_trip
+    direct = Predicted(np.concatenate([p.xy for p in found]))
+    returned = Predicted(np.stack([s.xy for s in annotated]))
+    measured = [numbers(evaluate(one, truth, resamples=100)) for one in (direct, returned)]
+    assert np.nanmin(measured[0]) < 99
+    np.testing.assert_allclose(measured[1], measured[0], rtol=0, atol=1e-6)
+
+
+def test_results_made_of_annotations_have_the_predictions_ap(round_trip, tmp_path):
+    truth, found, _ = round_trip
+    whole = json.loads(coco.write(tmp_path / "truth.json", truth).read_text())
+    annotated = json.loads((tmp_path / "a.json").read_text())["annotations"]
+    rows = [e for n, p in enumerate(found, 1) for e in coco_entries(p, n)]
+    ids = {a["id"]: a["image_id"] for a in whole["annotations"]}
+    assert sorted(ids.values()) == [e["image_id"] for e in rows]
+    measured = [numbers(evaluate_results(whole, one, resamples=100)) for one in (rows, annotated)]
+    np.testing.assert_allclose(measured[1], measured[0], rtol=0, atol=1e-6)
+
+
+def test_predictions_measured_on_their_own_annotations_are_perfect(round_trip):
+    _, found, annotated = round_trip
+    own = np.concatenate([p.xy for p in found])
+    report = evaluate(own, annotated, metrics=("pck",), resamples=100)
+    assert {(n.unit, round(n.value, 6)) for n in report.numbers} == {("%", 100.0), ("", 0.0)}

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from posegram.cli.convert import convert as convert_labels
 from posegram.data import READERS, read
 from posegram.data.check import Report
 from posegram.data.check import check as examine
@@ -24,6 +25,9 @@ _SPEC = typer.Argument(
     "range.",
 )
 _IMAGES = typer.Option(None, "--images", help="The pictures' folder; default: beside the file.")
+
+
+data.command("convert")(convert_labels)
 
 
 @data.command()

@@ -22,6 +22,9 @@ READERS: dict[str, Callable[..., list[Sample]]] = {
 # every writer takes (path, samples)
 WRITERS: dict[str, Callable[..., Path]] = {
     "coco": coco.write,
+    "lsp": lsp.write,
+    "mpii": mpii.write,
+    "yolo": yolo.write,
 }
 
 _RANGE = re.compile(r"^(?P<spec>.+)#(?P<first>\d+)-(?P<last>\d*)$")

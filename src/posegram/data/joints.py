@@ -1,13 +1,15 @@
-"""Skeletons from the joint names that a data set gives."""
+"""Skeletons from the joint names that a data set gives, and people from one into another."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from posegram.pose import SKELETONS, Skeleton
+import numpy as np
 
-__all__ = ["skeleton_of"]
+from posegram.pose import SKELETONS, Floats, People, Sample, Skeleton, convert
+
+__all__ = ["in_skeleton", "skeleton_of"]
 
 _OTHER_SIDE = {"left": "right", "l": "r"}
 
@@ -49,3 +51,23 @@ def _mirror(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
         if twin != name and twin in names:
             pairs.append((name, twin))
     return tuple(pairs)
+
+
+def in_skeleton(sample: Sample, skeleton: Skeleton) -> Sample:
+    """The same person in another skeleton, joint by joint name, see `posegram.pose.convert`.
+
+    A joint that the labels lack is not labelled; one that lies between two others has the lesser
+    flag and weight of the two.
+    """
+    if sample.skeleton == skeleton:
+        return sample
+
+    def moved(rides: Floats) -> People:  # numbers of each joint ride as scores, 0 where absent
+        return convert(People(sample.xy[None], rides[None], sample.box[None], sample.skeleton),
+                       skeleton)  # fmt: skip
+
+    people = moved(sample.visible.astype(np.float32))
+    visible = people.score[0].astype(np.uint8)
+    xy = np.where(visible[:, None] > 0, people.xy[0], 0).astype(np.float32)
+    weight = None if sample.weight is None else moved(sample.weight).score[0]
+    return Sample(sample.image, xy, visible, sample.box, sample.head, sample.area, skeleton, weight)

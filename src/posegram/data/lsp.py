@@ -10,15 +10,19 @@ The two files look alike and mean opposite things (Johnson & Everingham, BMVC 20
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from posegram.data import door
+from posegram import image as pictures
+from posegram.data import door, joints
+from posegram.data.stream import save_bytes, save_text
 from posegram.pose import LSP14, Bytes, Floats, Sample
 
-__all__ = ["read"]
+__all__ = ["read", "write"]
 
 _FEWEST = 2  # joints that a person must have to be of use
 
@@ -92,3 +96,50 @@ def _sample(image: Path, xy: Floats, visible: Bytes) -> Sample | None:
     xy = np.where(usable[:, None], xy, 0).astype(np.float32)
     box = door.person_box(xy, usable)
     return Sample(image, xy, visible, box, head=None, area=None, skeleton=LSP14)
+
+
+def write(path: Path, samples: Sequence[Sample], *, copy: bool = True) -> Path:
+    """The folder written: `joints.mat` in LSP's layout, counted from 1, and `images`.
+
+    Person n is image n, `im0001.jpg` and so on, so a picture of two people is copied twice;
+    `images.txt` holds the picture that each was. The third number is 1 for hidden joints; a joint
+    without label, for which LSP has no sign, is NaN.
+
+    Args:
+        path: the folder.
+        samples: people of any skeleton; joints that LSP lacks are left out.
+        copy: put the pictures into `images`; those that are no JPEG are encoded anew.
+
+    Raises:
+        FileNotFoundError: a picture is missing.
+        ValueError: there is nobody to write.
+    """
+    from scipy.io import savemat  # large, and needed for this alone
+
+    if not samples:
+        raise ValueError(f"{path}: there is nobody to write")
+    rows = np.zeros((3, len(LSP14), len(samples)))
+    for n, sample in enumerate(joints.in_skeleton(s, LSP14) for s in samples):
+        labelled = sample.visible[:, None] > 0
+        rows[:2, :, n] = np.where(labelled, sample.xy.astype(np.float64) + 1, np.nan).T
+        rows[2, :, n] = sample.visible == 1
+    path.mkdir(parents=True, exist_ok=True)
+    part = path / f".joints.{os.getpid()}.mat"
+    try:
+        savemat(str(part), {"joints": rows}, do_compression=True)
+        part.replace(path / "joints.mat")
+    finally:
+        part.unlink(missing_ok=True)
+    save_text(path / "images.txt", "".join(f"{s.image.as_posix()}\n" for s in samples))
+    for n, sample in enumerate(samples if copy else (), start=1):
+        _copy(sample.image, path / "images" / f"im{n:04d}.jpg")
+    return path
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.suffix.lower() in (".jpg", ".jpeg"):
+        door.require(source, "picture")
+        save_bytes(target, source.read_bytes())
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        pictures.write(target, pictures.read(source))

@@ -7,6 +7,7 @@ the fields of the release are described on human-pose.mpi-inf.mpg.de.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from posegram.data import door
+from posegram.data import door, joints
 from posegram.pose import MPII16, Bytes, Floats, Sample
 
-__all__ = ["read"]
+__all__ = ["read", "write"]
 
 _SPLITS = {"train": 1, "test": 0}  # values of `img_train`
 _WRONG = (AttributeError, KeyError, TypeError, ValueError, IndexError)
@@ -220,3 +221,37 @@ def _text(value: Any) -> str:
 
 def _indices(value: Any) -> set[int]:
     return {int(_number(item)) for item in _items(value)}
+
+
+def write(path: Path, samples: Sequence[Sample]) -> Path:
+    """The JSON list written, as `train.json` of HRNet and SimpleBaseline: MPII's 16 joints from 1.
+
+    The box becomes the square around it. A joint without label is -1, -1 with `joints_vis` 0; seen
+    and hidden ones are both 1.
+
+    Args:
+        path: the JSON file.
+        samples: people of any skeleton; joints that MPII lacks are left out.
+
+    Raises:
+        ValueError: there is nobody to write.
+    """
+    if not samples:
+        raise ValueError(f"{path}: there is nobody to write")
+    root = Path(os.path.commonpath([s.image.parent for s in samples]))
+    people = [joints.in_skeleton(sample, MPII16) for sample in samples]
+    return door.save_json(path, [_record(sample, root) for sample in people])
+
+
+def _record(sample: Sample, root: Path) -> dict[str, Any]:
+    x0, y0, x1, y1 = (float(value) for value in sample.box)
+    scale = max(x1 - x0, y1 - y0) / 200
+    labelled = sample.visible > 0
+    xy = np.where(labelled[:, None], sample.xy.astype(np.float64) + 1, -1)
+    return {
+        "image": sample.image.relative_to(root).as_posix(),
+        "center": [round((x0 + x1) / 2 + 1, 4), round((y0 + y1) / 2 + 1 - 15 * scale, 4)],
+        "scale": round(scale, 6),
+        "joints": np.round(xy, 4).tolist(),
+        "joints_vis": labelled.astype(int).tolist(),
+    }

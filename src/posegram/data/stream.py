@@ -14,7 +14,16 @@ import numpy as np
 
 from posegram.pose import Floats, People, Skeleton, convert
 
-__all__ = ["FileStream", "Shot", "Stream", "exact", "opened", "person_scores", "save_text"]
+__all__ = [
+    "FileStream",
+    "Shot",
+    "Stream",
+    "exact",
+    "opened",
+    "person_scores",
+    "save_bytes",
+    "save_text",
+]
 
 
 @dataclass(frozen=True)
@@ -154,7 +163,12 @@ def opened(path: Path, part: Path) -> TextIO:
 
 
 def save_text(path: Path, text: str) -> Path:
-    """The path of the text file written; it appears whole or not at all, its folder is made.
+    """The path of the UTF-8 file written, as `save_bytes`."""
+    return save_bytes(path, text.encode("utf-8"))
+
+
+def save_bytes(path: Path, data: bytes) -> Path:
+    """The path of the file written; it appears whole or not at all, its folder is made.
 
     Raises:
         OSError: it cannot be written.
@@ -162,7 +176,7 @@ def save_text(path: Path, text: str) -> Path:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
+        part.write_bytes(data)
         part.replace(path)
     except OSError as fault:
         raise type(fault)(f"cannot write {path}: {fault.strerror}") from fault

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posegram.data import door, folder, joints
-from posegram.data.stream import Shot, Stream, save_text
+from posegram.data.stream import Shot, Stream, save_bytes, save_text
 from posegram.pose import COCO17, Bytes, Floats, People, Sample, Skeleton
 
 __all__ = ["Labels", "line", "read", "write"]
@@ -150,8 +149,7 @@ def write(path: Path, samples: Sequence[Sample], *, copy: bool = True) -> Path:
         lines = [line(s.xy, s.visible, s.box, size) for s in some]
         save_text(path / "labels" / f"{image.stem}.txt", "".join(lines))
         if copy:
-            (path / "images").mkdir(exist_ok=True)
-            shutil.copyfile(image, path / "images" / image.name)
+            save_bytes(path / "images" / image.name, image.read_bytes())
     save_text(path / "data.yaml", _yaml(samples[0].skeleton))
     return path
 

@@ -1,0 +1,159 @@
+"""What a format of labels cannot hold, counted before people are written in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posegram.data import door
+from posegram.data.joints import in_skeleton
+from posegram.pose import LSP14, MPII16, Sample, Skeleton
+
+__all__ = ["FIXED", "Loss", "losses", "unread"]
+
+FIXED: dict[str, Skeleton] = {"lsp": LSP14, "mpii": MPII16}  # formats with joints of their own
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Something that does not survive the way into a format."""
+
+    count: int
+    unit: str  # of what the count is
+    what: str
+
+    def __str__(self) -> str:
+        one = "person" if self.unit == "people" else self.unit.removesuffix("s")
+        return f"{self.count:,} {one if self.count == 1 else self.unit}: {self.what}"
+
+
+def losses(samples: Sequence[Sample], form: str) -> list[Loss]:
+    """What a writer of `posegram.data.WRITERS` leaves out or changes of these people.
+
+    Args:
+        samples: who is to be written.
+        form: the writer's name.
+    """
+    found = [_joints(samples, FIXED[form])] if form in FIXED else []
+    found += [count(samples) for count in _KINDS[form]]
+    return [loss for loss in found if loss.count]
+
+
+def unread(path: Path) -> list[Loss]:
+    """What a COCO annotation file holds beside people with joints, and our reader leaves out.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no JSON.
+    """
+    whole = door.load_json(path)
+    records: list[dict[str, Any]] = whole["annotations"]
+    crowds = [r for r in records if r.get("iscrowd")]
+    single = [r for r in records if not r.get("iscrowd")]
+    people = [r for r in single if any(v > 0 for v in (r.get("keypoints") or ())[2::3])]
+    shown = {r.get("image_id") for r in people}
+    empty = [image for image in whole["images"] if image["id"] not in shown]
+    outlines = [r for r in people if r.get("segmentation")]
+    licences = [image for image in whole["images"] if image.get("license")]
+    found = [
+        Loss(len(crowds), "crowd regions", "not read"),
+        Loss(len(single) - len(people), "annotations", "without a labelled joint, not read"),
+        Loss(len(empty), "pictures", "without a person who has joints, not read"),
+        Loss(len(outlines), "people", "outline (segmentation), of which only the area is kept"),
+        Loss(len(licences), "pictures", "licence of the photo"),
+    ]
+    return [loss for loss in found if loss.count]
+
+
+def _joints(samples: Sequence[Sample], skeleton: Skeleton) -> Loss:
+    """Labelled joints that have no place in a skeleton."""
+    lost: Counter[str] = Counter()
+    for sample in samples:
+        kept = _kept(sample.skeleton, skeleton)
+        for joint, v in zip(sample.skeleton.joints, sample.visible, strict=True):
+            if v and joint not in kept:
+                lost[joint] += 1
+    return Loss(lost.total(), "labelled joints", f"{skeleton.name} has no {', '.join(lost)}")
+
+
+def _kept(source: Skeleton, target: Skeleton) -> set[str]:
+    """The joints of one skeleton that another one has, perhaps under another name."""
+    same = {"upper_neck": "neck", "neck": "upper_neck"}
+    return {j for j in source.joints if j in target.joints or same.get(j) in target.joints}
+
+
+def _people(what: str, holds: Callable[[Sample], bool]) -> Callable[[Sequence[Sample]], Loss]:
+    return lambda samples: Loss(sum(holds(s) for s in samples), "people", what)
+
+
+def _hidden(samples: Sequence[Sample]) -> Loss:
+    count = sum(int((s.visible == 1).sum()) for s in samples)
+    return Loss(count, "hidden joints", "MPII's lists do not tell hidden from seen")
+
+
+def _unlabelled(samples: Sequence[Sample]) -> Loss:
+    count = sum(int((in_skeleton(s, LSP14).visible == 0).sum()) for s in samples)
+    return Loss(count, "joints", "not labelled; LSP has no sign for that, so NaN is written")
+
+
+def _bare(samples: Sequence[Sample]) -> Loss:
+    count = sum(int((in_skeleton(s, LSP14).visible > 0).sum()) < 2 for s in samples)
+    return Loss(count, "people", "fewer than two of LSP's joints, so our reader leaves them out")
+
+
+def _shared(samples: Sequence[Sample]) -> Loss:
+    count = Counter(s.image for s in samples)
+    several = sum(n > 1 for n in count.values())
+    return Loss(several, "pictures", "of several people; LSP has one each, so they are repeated")
+
+
+def _outside(samples: Sequence[Sample]) -> Loss:
+    count = 0
+    for sample, size in _sized(samples):
+        far = (sample.xy < 0) | (sample.xy > np.array(size[::-1]))
+        count += int((far.any(axis=1) & (sample.visible > 0)).sum())
+    return Loss(count, "labelled joints", "outside their picture, which YOLO refuses")
+
+
+def _cut(samples: Sequence[Sample]) -> Loss:
+    count = 0
+    for sample, size in _sized(samples):
+        ends = sample.box.reshape(2, 2)
+        # less than a pixel is a matter of where counting starts
+        count += int((np.abs(ends - ends.clip(0, size[::-1])) >= 1).any())
+    return Loss(count, "people", "box beyond the picture, cut at its edges")
+
+
+def _sized(samples: Sequence[Sample]) -> list[tuple[Sample, tuple[int, int]]]:
+    sizes = {image: door.picture_size(image) for image in dict.fromkeys(s.image for s in samples)}
+    return [(s, size) for s in samples if (size := sizes[s.image]) is not None]
+
+
+def _square(sample: Sample) -> bool:
+    wide, high = sample.box[2:] - sample.box[:2]
+    return abs(float(wide - high)) < 1e-2
+
+
+_HEAD = _people("head size", lambda s: s.head is not None)
+_AREA = _people("area", lambda s: s.area is not None)
+_WEIGHT = _people("trust in each label (weights)", lambda s: s.weight is not None)
+_KINDS: dict[str, tuple[Callable[[Sequence[Sample]], Loss], ...]] = {
+    "coco": (
+        _HEAD,
+        _people("area not known, so estimated as 0.53 x the box", lambda s: s.area is None),
+    ),
+    "yolo": (_HEAD, _AREA, _WEIGHT, _outside, _cut),
+    "mpii": (
+        *(_HEAD, _AREA, _WEIGHT, _hidden),
+        _people("box, of which MPII keeps the square around it", lambda s: not _square(s)),
+    ),
+    "lsp": (
+        *(_HEAD, _AREA, _WEIGHT, _unlabelled, _bare, _shared),
+        _people("box, which LSP's readers make from the joints", lambda s: True),
+    ),
+}
