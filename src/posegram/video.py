@@ -22,9 +22,8 @@ try:
 except ModuleNotFoundError as fault:
     raise ImportError("video needs PyAV: pip install 'posegram[video]'") from fault
 
-__all__ = ["SUFFIXES", "Broken", "Clip", "Frame", "Source", "Writer", "frames", "latest", "probe"]
+__all__ = ["Broken", "Clip", "Frame", "Source", "Writer", "frames", "is_live", "latest", "probe"]
 
-SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
 Source = str | Path  # a file; rtsp://, http:// and the like; a camera: /dev/video0 or its number
 
 # for files of strangers: no playlist that reads other files or the network, no exotic reader
@@ -98,7 +97,7 @@ def frames(
     """
     with _opened(source, trusted) as container:
         stream = container.streams.video[0]
-        if _is_live(source):
+        if is_live(source):
             stream.codec_context.flags |= Flags.low_delay
         else:
             stream.thread_type = "AUTO"
@@ -160,7 +159,7 @@ def _opened(source: Source, trusted: bool) -> Iterator[Any]:
     """The container, whose first video stream exists."""
     where, options = _address(source)
     if not trusted:
-        if _is_live(source):
+        if is_live(source):
             raise ValueError(f"{source} is no file")
         options = {"container_options": _GUARDED}
     elif "://" in where:
@@ -177,8 +176,8 @@ def _opened(source: Source, trusted: bool) -> Iterator[Any]:
         yield container
 
 
-def _is_live(source: Source) -> bool:
-    """Whether a source is a camera or a stream, which neither has a length nor waits."""
+def is_live(source: Source) -> bool:
+    """Whether a source is a camera or a network stream, which has no length and does not wait."""
     name = str(source)
     return isinstance(source, str) and (
         "://" in name or name.isdigit() or name.startswith(("/dev/video", "video="))
@@ -188,7 +187,7 @@ def _is_live(source: Source) -> bool:
 def _address(source: Source) -> tuple[str, dict[str, Any]]:
     """What FFmpeg calls the source, and with which options it opens it."""
     name = str(source)
-    if not _is_live(source):
+    if not is_live(source):
         if Path(name).is_dir():
             raise ValueError(f"{source} is a folder, not a video")
         if not Path(name).exists():
@@ -203,7 +202,7 @@ def _address(source: Source) -> tuple[str, dict[str, Any]]:
 
 
 def _refusal(source: Source, fault: Exception | None = None) -> Exception:
-    if _is_live(source):
+    if is_live(source):
         said = str(getattr(fault, "strerror", "") or fault)
         return OSError(f"cannot open the camera or stream {source}: {said}")
     if isinstance(fault, PermissionError):

@@ -18,11 +18,13 @@ from posegram.cli.models import models
 from posegram.cli.predict import predict
 from posegram.cli.serve import serve
 from posegram.cli.train import train
+from posegram.cli.webcam import webcam
 
 __all__ = ["VERBS", "app", "main"]
 
 VERBS: dict[str, Callable[..., Any] | typer.Typer] = {  # a Typer is a verb with verbs of its own
     "predict": predict,
+    "webcam": webcam,
     "serve": serve,
     "train": train,
     "evaluate": evaluate,

@@ -1,0 +1,131 @@
+"""`posegram webcam`: a camera, file or stream with people drawn in, live or recorded."""
+
+from __future__ import annotations
+
+import time
+import webbrowser
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from posegram import image as pictures
+from posegram.cli.clips import stoppable
+from posegram.infer.load import load
+from posegram.pose import BODY19, COCO17, Image, People, convert
+
+if TYPE_CHECKING:
+    from posegram.video import Frame
+
+__all__ = ["webcam"]
+
+
+def webcam(
+    source: str = typer.Argument(
+        "0", help="A camera's number or device, a clip, or a stream's address (rtsp://, http://)."
+    ),
+    record: Path | None = typer.Option(
+        None, help="Write the drawn pictures to this .mp4 instead of showing them."
+    ),
+    model: str = typer.Option("", help="A bundled model or an .onnx or .ckpt file."),
+    threshold: float = typer.Option(0.3, min=0.0, max=1.0, help="Smallest score that is drawn."),
+    every: int = typer.Option(
+        10, min=1, help="Frames from one look of the person detector to the next."
+    ),
+    no_smooth: bool = typer.Option(False, "--no-smooth", help="Joints as they are found."),
+    seconds: float | None = typer.Option(None, min=0.0, help="Stop after so long."),
+    port: int = typer.Option(0, min=0, max=65535, help="Of the page; any free one without it."),
+    no_browser: bool = typer.Option(False, "--no-browser", help="Open no browser."),
+) -> None:
+    """Find people's joints in a camera's picture, live.
+
+    The picture is shown in the browser, at an address that only this
+    computer reaches; nothing is kept. With --record it is written to a
+    file. Ctrl-C stops.
+    """
+    from posegram.infer.follow import Follower  # brings scipy, which photos do not need
+
+    follow = Follower(load(model), smooth=not no_smooth, every=every)
+    draw = partial(pictures.draw, threshold=threshold)
+    moving = _frames(source, pace=record is None)
+    with stoppable() as stopped:
+        end = None if seconds is None else time.monotonic() + seconds
+        done = partial(_is_over, stopped, end)
+        if record is None:
+            _show(moving, follow, draw, done, port, not no_browser)
+        else:
+            _record(moving, follow, draw, done, record)
+
+
+def _is_over(stopped: Callable[[], bool], end: float | None) -> bool:
+    return stopped() or (end is not None and time.monotonic() >= end)
+
+
+def _frames(source: str, *, pace: bool) -> Iterator[Frame]:
+    """The frames of a source; a live one, or one shown at its own pace, drops what is too late."""
+    from posegram.video import frames, is_live, latest
+
+    if is_live(source):
+        return latest(frames(source))
+    return latest(_paced(frames(source))) if pace else frames(source)
+
+
+def _paced(moving: Iterator[Frame]) -> Iterator[Frame]:
+    """The frames of a clip at the times when they are due."""
+    began = None
+    for frame in moving:
+        began = time.monotonic() - frame.time if began is None else began
+        time.sleep(max(0.0, began + frame.time - time.monotonic()))
+        yield frame
+
+
+def _show(
+    moving: Iterator[Frame],
+    follow: Callable[[Image, float], People],
+    draw: Callable[[Image, People], Image],
+    done: Callable[[], bool],
+    port: int,
+    browse: bool,
+) -> None:
+    from posegram.web.show import shown  # brings Flask
+
+    with shown(port) as (screen, address):
+        typer.echo(f"showing at {address} - Ctrl-C stops")
+        if browse:
+            webbrowser.open(address)
+        for frame in moving:
+            people = _usual(follow(frame.image, frame.time))
+            screen.put(draw(frame.image, people), len(people))
+            if done():
+                break
+        typer.echo(f"{screen.frames} frames shown, {screen.fps:.1f} frames/s at the end")
+
+
+def _record(
+    moving: Iterator[Frame],
+    follow: Callable[[Image, float], People],
+    draw: Callable[[Image, People], Image],
+    done: Callable[[], bool],
+    path: Path,
+) -> None:
+    from posegram.video import Writer
+
+    first = next(moving, None)
+    if first is None:
+        raise ValueError("the source gave no picture")
+    began, size = time.monotonic(), (first.image.shape[0], first.image.shape[1])
+    with Writer(path, size) as writer:
+        frame: Frame | None = first
+        while frame is not None:
+            people = _usual(follow(frame.image, frame.time))
+            writer.write(draw(frame.image, people), frame.time - first.time)
+            frame = None if done() else next(moving, None)
+    rate = writer.count / max(time.monotonic() - began, 1e-6)
+    typer.echo(f"{writer.count} frames, {rate:.1f} frames/s -> {path}")
+
+
+def _usual(people: People) -> People:
+    """People with the joints that are shown: the model's own, but COCO's for our 19."""
+    return convert(people, COCO17) if people.skeleton == BODY19 else people

@@ -1,0 +1,128 @@
+import sys
+import threading
+import time
+import urllib.request
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import clips
+import crowd
+from posegram.cli import main
+from posegram.pose import COCO17
+from posegram.video import Frame, frames
+
+
+def standing(image):
+    """An estimate that finds one standing person in the middle of every picture."""
+    return crowd.people([(image.shape[1] / 2, image.shape[0] / 2)], height=60.0)
+
+
+standing.card = SimpleNamespace(name="standing", skeleton=COCO17)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """One run of `posegram webcam` with a model that is never wrong: exit code, out, err."""
+    monkeypatch.setattr(sys.modules["posegram.cli.webcam"], "load", lambda *a, **k: standing)
+
+    def work(*args):
+        with pytest.raises(SystemExit) as stop:
+            main(["webcam", *map(str, args)])
+        told = capsys.readouterr()
+        return stop.value.code, told.out, told.err
+
+    return work
+
+
+@pytest.fixture
+def camera(monkeypatch):
+    """A camera whose clock does not begin at 0 and that never ends."""
+
+    def moving(source, **options):
+        number = 0
+        while True:
+            time.sleep(0.005)
+            yield Frame(clips.picture(number), 5000.0 + number / 50)
+            number += 1
+
+    monkeypatch.setattr("posegram.video.frames", moving)
+
+
+def test_a_clip_is_recorded_frame_by_frame(tmp_path, run):
+    code, said, _ = run(clips.make(tmp_path / "a.mp4"), "--record", tmp_path / "out.mp4")
+    assert (code, len(list(frames(tmp_path / "out.mp4")))) == (0, 10)
+    assert said.startswith("10 frames, ")
+
+
+def test_people_are_drawn_into_what_is_recorded(tmp_path, run):
+    clip = clips.make(tmp_path / "a.mp4")
+    run(clip, "--record", tmp_path / "out.mp4")
+    pairs = zip(frames(clip), frames(tmp_path / "out.mp4"), strict=True)
+    assert min(np.abs(a.image.astype(int) - b.image)[20:85, 45:80].mean() for a, b in pairs) > 5
+
+
+def test_a_camera_is_recorded_until_its_time_is_over(tmp_path, run, camera):
+    code, _, _ = run("0", "--record", tmp_path / "out.mp4", "--seconds", "0.5")
+    first = next(frames_of(tmp_path / "out.mp4"))
+    assert (code, first.time) == (0, 0.0)
+
+
+def frames_of(path):
+    """The frames of a file, while `frames` stands for a camera."""
+    from posegram import video
+
+    with video._opened(path, True) as container:
+        for picture in container.decode(video=0):
+            yield Frame(picture.to_ndarray(format="rgb24"), picture.time)
+
+
+def test_a_camera_is_shown_at_a_page_of_this_computer(run, camera, monkeypatch):
+    seen = []
+
+    def visit(address):
+        def look():
+            with urllib.request.urlopen(f"{address}stream", timeout=10) as answer:
+                seen.append(answer.read(2000))
+
+        threading.Thread(target=look, daemon=True).start()
+
+    monkeypatch.setattr("webbrowser.open", visit)
+    code, said, _ = run("0", "--seconds", "2")
+    assert (code, b"image/jpeg" in seen[0]) == (0, True)
+    assert "showing at http://127.0.0.1:" in said
+    assert "frames/s at the end" in said
+
+
+def test_no_browser_is_opened_when_none_is_wanted(run, camera, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    run("0", "--seconds", "0.2", "--no-browser")
+    assert opened == []
+
+
+def test_a_clip_is_shown_to_its_end(tmp_path, run):
+    code, said, _ = run(clips.make(tmp_path / "a.mp4"), "--no-browser")
+    assert (code, "frames shown" in said) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("77", "cannot open the camera or stream 77"),
+        ("rtsp://127.0.0.1:1/a", "cannot open the camera or stream rtsp://127.0.0.1:1/a"),
+        ("gone.mp4", "there is no file gone.mp4"),
+    ],
+)
+@pytest.mark.parametrize("record", [True, False])
+def test_a_source_that_is_not_there_is_one_sentence(tmp_path, run, source, sentence, record):
+    more = ["--record", tmp_path / "out.mp4"] if record else ["--no-browser"]
+    code, _, told = run(source, *more)
+    assert (code, told.startswith(f"posegram: {sentence}"), told.count("\n")) == (2, True, 1)
+
+
+def test_a_missing_folder_is_one_sentence(tmp_path, run):
+    clip = clips.make(tmp_path / "a.mp4")
+    code, _, told = run(clip, "--record", tmp_path / "gone" / "out.mp4")
+    assert (code, "there is no folder" in told) == (2, True)
