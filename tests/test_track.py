@@ -159,6 +159,14 @@ def test_of_two_equal_poses_the_surer_one_stays():
     np.testing.assert_allclose(distinct(sure).xy, sure.xy[1:])
 
 
+def test_a_pose_of_half_a_person_is_a_double_of_the_whole():
+    whole, half = crowd.people([(100, 100)]), crowd.people([(100, 100)], score=0.95)
+    half.xy[0, :9], half.score[0, :5] = half.xy[0, :9] + 40, 0.1
+    both = People(*(np.concatenate([getattr(p, n) for p in (half, whole)])
+                    for n in ("xy", "score", "box")), COCO17)  # fmt: skip
+    np.testing.assert_allclose(distinct(both).xy, whole.xy)
+
+
 def test_two_people_side_by_side_both_stay():
     assert len(distinct(crowd.people([(100, 100), (140, 100)]))) == 2
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posegram.pose import Floats, Ints, People, Skeleton, oks
-from posegram.sides import SEEN, seen
+from posegram.sides import SEEN, seen, sizes
 
 try:
     from scipy.optimize import linear_sum_assignment
@@ -21,6 +21,7 @@ __all__ = ["Tracks", "bodies", "distinct", "foresee", "link", "overlaps", "simil
 
 _SIGMA = 0.08  # of every joint where a skeleton has no published falloffs
 _TRUNK = 0.15  # of the longer side: the least that a body's box measures across
+_TOUCH = 0.04  # sizes between two joints that may be one and the same
 _STEADY = 0.15  # seconds over which a speed is averaged, and a box
 _FADE = 0.5  # seconds after which an unseen person is thought to have stopped
 
@@ -123,14 +124,23 @@ def _mean_score(people: People) -> Floats:
     return np.asarray(total / np.maximum(has.sum(axis=1), 1), dtype=np.float32)
 
 
-def distinct(people: People, *, alike: float = 0.7) -> People:
-    """The people without doubles: of two poses whose OKS is above `alike` the surer one stays."""
+def distinct(people: People, *, alike: float = 0.7, shared: float = 0.5) -> People:
+    """The people without doubles; of two that are one, who shows more of a person stays.
+
+    Two are one when their OKS is above `alike`, or when the share `shared` of the joints seen in
+    one lies on the other's: a box around half a person, or two boxes that slid onto one.
+    """
     usable = seen(people)
     area = np.maximum(0.53 * _area(bodies(people)), 1.0).astype(np.float32)
     same = oks(people.xy, people.xy, usable, area, _sigmas(people.skeleton)) > alike
+    away = np.linalg.norm(people.xy[:, None] - people.xy[None], axis=3)  # (N, N, K)
+    size = np.maximum(sizes(people)[:, None], sizes(people)[None])[..., None]
+    both = (away < _TOUCH * size) & usable[:, None] & usable[None]
+    same |= both.sum(axis=2) >= shared * np.maximum(usable.sum(axis=1), 1)[:, None]
+    same |= same.T
     kept: list[int] = []
-    for row in np.argsort(-_mean_score(people), kind="stable"):
-        if not same[row, kept].any() and not same[kept, row].any():
+    for row in np.argsort(-np.where(usable, people.score, 0).sum(axis=1), kind="stable"):
+        if not same[row, kept].any():
             kept.append(int(row))
     return people[sorted(kept)]
 
