@@ -1,8 +1,11 @@
 import csv
+import io
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 
 import clips
@@ -221,3 +224,68 @@ def test_a_clip_with_nobody_in_it_is_copied(tmp_path, clip):
     nobody = replace(crowd.people([]), track=np.zeros(0, dtype=np.int64))
     made = film(lambda image, time: nobody, clip, tmp_path / "out.mp4")
     assert (made.frames, made.people, len(nobody.skeleton)) == (10, 0, len(COCO17))
+
+
+# in a browser
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+PATIENCE = 60_000  # milliseconds; a computer may be busy with other work
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    if not CHROMIUM.is_file():
+        pytest.skip("Debian's Chromium is not installed")
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def played(chromium, clip):
+    """What Chromium shows of a clip that it has played to its end, and its size and length."""
+    (clip.parent / "page.html").write_text(
+        f'<style>body {{ margin: 0 }}</style><video src="{clip.name}" muted autoplay></video>'
+    )
+    page = chromium.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto((clip.parent / "page.html").as_uri())
+    page.wait_for_function("document.querySelector('video').ended")
+    video = page.locator("video")
+    facts = video.evaluate("v => [v.videoWidth, v.videoHeight, v.currentTime]")
+    image = PIL.Image.open(io.BytesIO(video.screenshot())).convert("RGB")
+    page.close()
+    return np.asarray(image), facts
+
+
+@pytest.mark.browser
+def test_chromium_plays_the_drawn_clip_to_its_end(tmp_path, chromium):
+    clip = clips.make(tmp_path / "in.mp4", [n / 25 for n in range(25)], sound=1.0)
+    film(standing, clip, tmp_path / "out.mp4")
+    shown, facts = played(chromium, tmp_path / "out.mp4")
+    own = list(frames(tmp_path / "out.mp4"))[-1].image
+    assert facts[:2] == [128, 96]
+    assert facts[2] == pytest.approx(1.0, abs=0.1)
+    assert np.abs(shown[:96, :128].astype(int) - own).mean() < 8
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("rotation", [90, 180, -90])
+def test_chromium_stands_a_sideways_clip_up_as_we_do(tmp_path, chromium, rotation):
+    shown, _ = played(chromium, clips.make(tmp_path / "in.mp4", rotation=rotation))
+    own = list(frames(tmp_path / "in.mp4"))[-1].image
+    assert np.abs(shown[: own.shape[0], : own.shape[1]].astype(int) - own).mean() < 8
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_chromium_plays_a_real_clip(tmp_path, chromium, shared):
+    clip = shared / "data" / "videos" / "posetrack_000001.mp4"  # MPEG-4, which Chromium refuses
+    film(standing, clip, tmp_path / "out.mp4")
+    shown, facts = played(chromium, tmp_path / "out.mp4")
+    assert (facts[:2], shown.mean() > 40) == ([1280, 720], True)
