@@ -187,3 +187,10 @@ def test_labels_of_pictures_of_unknown_size_are_refused(photos):
         yolo.Labels(photos / "out", COCO17) as out,
     ):
         out.add(found(1))
+
+
+def test_photos_that_would_share_their_labels_are_refused(photos):
+    with yolo.Labels(photos / "out", COCO17) as out:
+        out.add(found(1), image=photos / "a.png", size=(100, 200))
+        with pytest.raises(ValueError, match=r"a\.png and .*a\.jpg would share one label file"):
+            out.add(found(1), image=photos / "a.jpg", size=(100, 200))

@@ -164,16 +164,21 @@ class Labels(Stream):
     def __init__(self, path: Path, skeleton: Skeleton, *, threshold: float = 0.3) -> None:
         super().__init__(path, skeleton)
         self._threshold = threshold
+        self._photos: dict[str, Path | None] = {}  # by the name of their labels
         save_text(path / "data.yaml", _yaml(skeleton))
 
     def _write(self, people: People, shot: Shot) -> None:
         if shot.size is None:
             raise ValueError(f"{self.path}: YOLO labels need the size of each picture")
+        name = Path(shot.name).stem
+        if shot.frame is None and self._photos.setdefault(name, shot.image) != shot.image:
+            other = self._photos[name]
+            raise ValueError(f"{self.path}: {other} and {shot.image} would share one label file")
         has = np.isfinite(people.xy).all(axis=2) & (people.score >= self._threshold)
         flags = np.where(has, 2, 0).astype(np.uint8)
         rows = zip(people.xy, flags, people.box, strict=True)
         text = "".join(line(xy, visible, box, shot.size) for xy, visible, box in rows)
-        save_text(self.path / "labels" / f"{Path(shot.name).stem}.txt", text)
+        save_text(self.path / "labels" / f"{name}.txt", text)
 
     def _finish(self) -> None:
         """Every label file is in its place already."""
