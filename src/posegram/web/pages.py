@@ -33,6 +33,7 @@ _TYPES = {  # a browser runs no module and streams no wasm under another name
     ".jpg": "image/jpeg",
 }
 _KINDS = ("heatmap", "regression")  # what coords.js can decode
+_DETECTOR = "detector"  # what the network that finds people is called in addresses
 _WEIGHTS = Path(__file__).parent.parent / "weights"
 
 
@@ -122,7 +123,7 @@ def _device(site: _Site, names: list[str]) -> dict[str, Any] | None:
         return None
     found = {name: _network(site, name) for name in names}
     poses = {name: entry for name, entry in found.items() if entry and _decodable(entry)}
-    return {"poses": poses, "detector": _network(site, Path(DETECTOR).stem)}
+    return {"poses": poses, "detector": _network(site, _DETECTOR)}
 
 
 def _decodable(network: dict[str, Any]) -> bool:
@@ -147,12 +148,13 @@ def _card(path: Path) -> Card:
 def _onnx(site: _Site, name: str) -> Path | None:
     """The ONNX file of a model on offer, or of the detector that all of them share."""
     source = site.service.shelf.sources.get(name)
-    if source is None:
-        path = _WEIGHTS / DETECTOR if name == Path(DETECTOR).stem else None
+    if name == _DETECTOR and source is None:
+        path = Path(site.service.settings.detector or _WEIGHTS / DETECTOR)  # "none" is no file
+    elif source is None:
+        return None
     else:
-        source = source or DEFAULT
-        path = bundled(source) if source in BUNDLED else Path(source)
-    return path if path and path.suffix == ".onnx" and path.is_file() else None
+        path = bundled(source or DEFAULT) if (source or DEFAULT) in BUNDLED else Path(source)
+    return path if path.suffix == ".onnx" and path.is_file() else None
 
 
 def _weights_of(site: _Site) -> Callable[[str, str], flask.Response]:

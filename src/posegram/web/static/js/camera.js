@@ -12,7 +12,7 @@ const INSECURE = ["No camera on this address.", "Browsers give a camera only to 
 /** A stream of the chosen camera (any without an id); throws an Error with `title` and `words`. */
 export async function openCamera(id) {
   if (!navigator.mediaDevices?.getUserMedia) throw trouble(INSECURE);
-  const video = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } };
+  const video = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } };
   if (id) video.deviceId = { exact: id };
   else video.facingMode = "user";
   try {

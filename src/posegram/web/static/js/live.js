@@ -122,6 +122,7 @@ function receive(mine, told) {
   mine.answers = [...mine.answers.filter((one) => now - one.at < SECONDS * 1000), { at: now, spent }];
   mine.latest = { people: told.people, skeleton: config.skeletons[told.skeleton], at: now };
   mine.crowded = 0;
+  canvas.latest = mine.latest; // for other scripts, and for tests
   pump();
   draw();
 }

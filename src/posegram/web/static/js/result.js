@@ -17,6 +17,7 @@ export async function show(record, name, original) {
   const found = await picture(record, original);
   shown = { record, name, ...found, ...unpack(record), chosen: 0, lit: null };
   part("result").hidden = false;
+  document.body.classList.add("looking");
   part("result-name").textContent = name;
   part("result-facts").textContent = facts(record, found.bare);
   const wide = record.width > record.height * 1.25;
@@ -33,6 +34,7 @@ export async function show(record, name, original) {
 
 export function hide() {
   part("result").hidden = true;
+  document.body.classList.remove("looking");
   forgetPicture();
 }
 

@@ -78,7 +78,7 @@ self.onmessage = async ({ data }) => {
   try {
     if (data.kind === "load") return await load(data);
     const started = performance.now();
-    const people = await follow(pixels(data.bitmap), data.time / 1000);
+    const people = await follow(pixels(data.bitmap), data.time);
     const spent = performance.now() - started;
     self.postMessage({ kind: "people", sequence: data.sequence, time: data.time, people, spent });
   } catch (fault) {

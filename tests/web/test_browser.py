@@ -1,0 +1,563 @@
+"""The web app in Debian's Chromium, against a server as a person starts it.
+
+Everywhere: a request to any other host, a breach of the content security policy or an error in a
+script is a failure.
+"""
+
+import base64
+import json
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+import pytest
+
+import serving
+from posegram import coords
+from posegram import image as pictures
+from posegram.data.scenes import input_size
+from posegram.infer.follow import Follower
+from posegram.infer.load import load, load_network
+from posegram.infer.topdown import whole
+from posegram.video import Writer
+
+CHROMIUM = Path("/usr/bin/chromium")
+RUNTIME = Path(pictures.__file__).parent / "web" / "static" / "ort" / "ort.wasm.min.mjs"
+PHOTO = Path(__file__).parents[2] / "docs" / "astronaut.jpg"
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+    "--use-fake-device-for-media-stream",
+]
+PATIENCE = 90_000  # milliseconds; a computer may be busy with other work
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+needs_runtime = pytest.mark.skipif(not RUNTIME.is_file(), reason="needs `make browser`")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    if not CHROMIUM.is_file():
+        pytest.skip("Debian's Chromium is not installed")
+    with serving.served(tmp_path_factory.mktemp("served"), model=False) as running:
+        yield running
+
+
+def _png(image):
+    data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+    return base64.b64encode(data).decode()
+
+
+def _scene():
+    """The astronaut in a camera's picture, (480, 640, 3) uint8 RGB."""
+    photo = cv2.resize(pictures.read(PHOTO), (480, 480), interpolation=cv2.INTER_AREA)
+    scene = np.full((480, 640, 3), 70, dtype=np.uint8)
+    scene[:, 80:560] = photo
+    return scene
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """What the fake camera shows: concatenated JPEGs, which Chromium repeats."""
+    path = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
+    scene = cv2.cvtColor(_scene(), cv2.COLOR_RGB2BGR)
+    path.write_bytes(cv2.imencode(".jpg", scene, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes() * 10)
+    return path
+
+
+@pytest.fixture(scope="module")
+def playwright(server):
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium(playwright, film):
+    flags = [*FLAGS, "--use-fake-ui-for-media-stream", f"--use-file-for-fake-video-capture={film}"]
+    browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=flags)
+    yield browser
+    browser.close()
+
+
+class _Watch:
+    """Notes what must not happen on a page."""
+
+    def __init__(self, page, server):
+        self.page, self.home, self.faults = page, urlsplit(server.address).netloc, []
+        page.set_default_timeout(PATIENCE)
+        page.on("request", self._request)
+        page.on("console", self._console)
+        page.on("pageerror", lambda fault: self.faults.append(f"script: {fault}"))
+
+    def _request(self, request):
+        place = urlsplit(request.url)
+        if place.scheme not in ("blob", "data") and place.netloc != self.home:
+            self.faults.append(f"request to {request.url}")
+
+    def _console(self, message):
+        if "Content Security Policy" in message.text or "Permissions policy" in message.text:
+            self.faults.append(message.text)
+
+
+@pytest.fixture
+def page(chromium, server):
+    context = chromium.new_context(base_url=server.address, accept_downloads=True)
+    opened = context.new_page()
+    watch = _Watch(opened, server)
+    yield opened
+    context.close()
+    assert watch.faults == []
+
+
+def _give(page, kind, names=("photo.jpg",)):
+    """Hand the page photos as a paste or a drop does."""
+    photo = base64.b64encode(PHOTO.read_bytes()).decode()
+    page.evaluate(
+        """([kind, names, photo]) => {
+          const bytes = Uint8Array.from(atob(photo), (letter) => letter.charCodeAt(0));
+          const data = new DataTransfer();
+          for (const name of names) data.items.add(new File([bytes], name, { type: "image/jpeg" }));
+          const about = { bubbles: true, cancelable: true };
+          const event = kind === "paste"
+            ? new ClipboardEvent("paste", { ...about, clipboardData: data })
+            : new DragEvent("drop", { ...about, dataTransfer: data });
+          document.body.dispatchEvent(event);
+        }""",
+        [kind, list(names), photo],
+    )
+
+
+def _upload(page):
+    page.goto("/")
+    page.set_input_files("#files", PHOTO)
+    page.wait_for_selector("#result:not([hidden])")
+
+
+def _drawn(page):
+    """Share of the pose's pixels that differ from the photo."""
+    return page.evaluate(
+        """async () => {
+          const pose = document.querySelector("#pose");
+          const photo = document.querySelector("#original");
+          await photo.decode();
+          const plain = new OffscreenCanvas(pose.width, pose.height).getContext("2d");
+          plain.drawImage(photo, 0, 0, pose.width, pose.height);
+          const [a, b] = [pose.getContext("2d"), plain].map(
+            (context) => context.getImageData(0, 0, pose.width, pose.height).data);
+          let other = 0;
+          for (let n = 0; n < a.length; n += 4) other += Math.abs(a[n] - b[n]) > 40;
+          return (4 * other) / a.length;
+        }"""
+    )
+
+
+def test_an_uploaded_photo_gets_its_joints_drawn_in(page):
+    _upload(page)
+    assert _drawn(page) > 0.005
+
+
+def test_without_the_skeleton_the_pose_is_the_photo(page):
+    _upload(page)
+    page.locator("#tools input[name=skeleton]").uncheck(force=True)
+    assert _drawn(page) < 0.001
+
+
+def test_every_joint_of_the_chosen_person_is_in_the_table(page):
+    _upload(page)
+    assert page.locator("#joints tr").count() == 17
+
+
+def test_a_result_can_be_downloaded_in_four_formats(page, server):
+    _upload(page)
+    links = page.locator("#downloads a").evaluate_all("all => all.map((a) => a.pathname)")
+    found = {Path(link).suffix: server.ask(link)[0] for link in links}
+    assert found == {".jpg": 200, ".json": 200, ".coco": 200, ".csv": 200}
+
+
+def test_the_picture_as_shown_can_be_downloaded(page):
+    _upload(page)
+    with page.expect_download() as download:
+        page.click("#as-shown")
+    assert pictures.read(Path(download.value.path()).read_bytes()).ndim == 3
+
+
+@pytest.mark.parametrize("kind", ["paste", "drop"])
+def test_a_photo_can_be_pasted_or_dropped(page, kind):
+    page.goto("/")
+    _give(page, kind)
+    page.wait_for_selector("#result:not([hidden])")
+    assert page.inner_text("#result-name") == "photo.jpg"
+
+
+def test_several_photos_become_a_gallery(page):
+    page.goto("/")
+    _give(page, "drop", ["a.jpg", "b.jpg", "c.jpg"])
+    page.locator("#gallery a").nth(2).wait_for()
+    names = page.locator("#gallery a .name").all_inner_texts()
+    assert sorted(names) == ["a.jpg", "b.jpg", "c.jpg"]
+
+
+def test_a_result_outlives_a_reload_with_its_original(page):
+    _upload(page)
+    page.reload()
+    page.wait_for_selector("#result:not([hidden])")
+    assert page.locator("#pane-original").is_visible()
+
+
+def test_a_deleted_result_is_gone_from_the_server(page, server):
+    _upload(page)
+    link = page.locator("#downloads a").first.evaluate("a => a.pathname")
+    page.click("#forget")
+    page.wait_for_selector("#result", state="hidden")
+    assert server.ask(link)[0] == 404
+
+
+def test_a_file_that_is_no_photo_is_refused_in_one_sentence(page):
+    page.goto("/")
+    page.set_input_files("#files", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"a"})
+    assert "JPEG, PNG or WebP" in page.locator("#alerts .notice").inner_text()
+
+
+def test_a_photo_that_only_claims_to_be_one_is_refused_by_the_server(page):
+    page.goto("/")
+    page.set_input_files("#files", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": b"abc"})
+    assert "a.jpg: This is no JPEG" in page.locator("#alerts .notice").inner_text()
+
+
+def test_a_busy_server_is_asked_again(page):
+    page.goto("/")
+    answers = iter([503, 503])
+
+    def busy(route):
+        status = next(answers, None)
+        body = json.dumps({"error": {"code": "unavailable", "message": "All cores work."}})
+        if status is None:
+            route.continue_()
+        else:
+            route.fulfill(status=status, body=body, content_type="application/json")
+
+    page.route("**/v1/pose/image*", busy)
+    _give(page, "paste")
+    page.wait_for_selector("#result:not([hidden])")
+
+
+def test_a_silent_server_is_told_in_one_sentence(page):
+    page.goto("/")
+    page.route("**/v1/pose/image*", lambda route: route.abort())
+    _give(page, "paste")
+    assert "does not answer" in page.locator("#alerts .notice").inner_text()
+
+
+def test_the_first_key_reaches_the_skip_link(page):
+    page.goto("/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+
+
+@pytest.mark.parametrize("address", ["/", "/video", "/live", "/models", "/docs"])
+def test_no_page_is_wider_than_the_screen(page, address):
+    page.goto(address)
+    wide = {}
+    for width in (320, 390, 768, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        wide[width] = page.evaluate("document.documentElement.scrollWidth")
+    assert [width for width, found in wide.items() if found > width] == []
+
+
+def _job(page):
+    """Wait until the clip was taken in."""
+    page.locator("#job-head, #alerts .notice").first.wait_for()
+    assert page.locator("#alerts .notice").all_inner_texts() == []
+
+
+def test_a_clip_is_worked_off_and_plays(page, tmp_path):
+    clip, scene = tmp_path / "clip.mp4", _scene()
+    with Writer(clip, scene.shape[:2], fps=25) as out:
+        for n in range(12):
+            out.write(scene, n / 25)
+    page.goto("/video")
+    page.set_input_files("#files", clip)
+    _job(page)
+    page.wait_for_selector("#done:not([hidden])")
+    assert "12 frames" in page.inner_text("#job-state")
+    seen = page.evaluate(
+        """async () => {
+          const film = document.querySelector("#film");
+          film.muted = true;
+          await film.play();
+          const pause = () => new Promise((go) => setTimeout(go, 50));
+          while (film.currentTime < 0.2 && !film.ended) await pause();
+          const one = new OffscreenCanvas(64, 48).getContext("2d");
+          one.drawImage(film, 0, 0, 64, 48);
+          const data = one.getImageData(0, 0, 64, 48).data;
+          const light = data.reduce((sum, value) => sum + value, 0) / data.length;
+          return { time: film.currentTime, light };
+        }"""
+    )
+    assert seen["time"] > 0
+    assert seen["light"] > 90  # of 255, the opaque alpha counts for 64
+
+
+def test_a_file_that_is_no_clip_is_refused_in_one_sentence(page):
+    page.goto("/video")
+    page.set_input_files("#files", {"name": "a.mp4", "mimeType": "video/mp4", "buffer": b"abc" * 9})
+    assert "no MP4" in page.locator("#alerts .notice").inner_text()
+
+
+def test_a_clip_that_was_cancelled_is_gone(page, server, tmp_path):
+    clip = serving.clip(tmp_path / "clip.mp4", count=400, size=(240, 320))
+    page.goto("/video")
+    page.set_input_files("#files", clip)
+    _job(page)
+    page.click("#cancel")
+    page.get_by_text("Cancelled.").wait_for()
+    found = server.json(f"/v1/jobs/{page.url.rsplit('/', 1)[1]}")
+    assert found.get("state") == "cancelled"
+
+
+def _start(page, where):
+    page.goto("/live")
+    page.locator(f"input[name=where][value={where}]").check(force=True)
+    page.click("#start")
+
+
+def _people(page, least=4):
+    """The joints drawn after so many answers, (N, K, 2) camera pixels."""
+    found = page.evaluate(
+        """async (least) => {
+          const canvas = document.querySelector("#overlay");
+          let [seen, last] = [0, null];
+          while (seen < least) {
+            await new Promise((go) => setTimeout(go, 20));
+            if (canvas.latest && canvas.latest !== last && canvas.latest.people.length) seen += 1;
+            last = canvas.latest;
+          }
+          return last.people;
+        }""",
+        least,
+    )
+    return np.array([person["xy"] for person in found], dtype=np.float32)
+
+
+def _nearest(xy, truth):
+    """The person whose joints lie nearest to the truth, (17, 2)."""
+    return xy[np.linalg.norm(xy - truth, axis=-1).mean(axis=1).argmin()]
+
+
+def _off(xy, truth, score):
+    """Pixels by which the middle one of the sure joints of the nearest person is off."""
+    away = np.linalg.norm(_nearest(xy, truth) - truth, axis=-1)
+    return np.median(away[score > 0.5])
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """What Python finds in the camera's picture: the largest person's (17, 2) pixels and scores."""
+    people = load()(_scene())
+    largest = np.ptp(people.xy[..., 1], axis=1).argmax()
+    return people.xy[largest, :17], people.score[largest, :17]
+
+
+def test_live_on_the_server_finds_what_python_finds(page, truth):
+    _start(page, "server")
+    assert _off(_people(page), *truth) < 20  # the box depends on when which frame came
+
+
+@needs_runtime
+def test_live_on_this_device_finds_what_python_finds(page, truth):
+    _start(page, "device")
+    assert _off(_people(page), *truth) < 20  # the box depends on when which frame came
+
+
+@needs_runtime
+def test_the_worker_follows_people_to_the_pixel_as_the_server_does(page):
+    scene, times = _scene(), [0.0, 0.03, 0.06]
+    follow = Follower(load(detector="none"))
+    wanted = [follow(scene, time) for time in times]
+    page.goto("/live")
+    found = page.evaluate(
+        """async ([photo, times]) => {
+          const base = document.querySelector("script[type=module]").src;
+          const device = JSON.parse(document.querySelector("#main").dataset.config).device;
+          const worker = new Worker(new URL("worker.js", base), { type: "module" });
+          const ask = (message, moved) => new Promise((done) => {
+            worker.onmessage = ({ data }) => done(data);
+            worker.postMessage(message, moved);
+          });
+          await ask({ kind: "load", pose: device.poses.small, detector: null }, []);
+          const bytes = Uint8Array.from(atob(photo), (letter) => letter.charCodeAt(0));
+          const answers = [];
+          for (const time of times) {
+            const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+            const told = await ask({ kind: "frame", bitmap, sequence: 1, time }, [bitmap]);
+            answers.push(told.people ?? told.message);
+          }
+          worker.terminate();
+          return answers;
+        }""",
+        [_png(scene), times],
+    )
+    for told, people in zip(found, wanted, strict=True):
+        assert len(told) == len(people)
+        for person in told:
+            twin = _nearest(people.xy, np.array(person["xy"]))
+            # where two places are nearly as likely, a joint may jump: one in ten may
+            off = np.abs(twin - person["xy"])[np.array(person["scores"]) > 0.3]
+            assert np.quantile(off, 0.9) < 1
+
+
+@needs_runtime
+def test_on_this_device_no_frame_leaves_the_page(page):
+    sent = []
+    page.on("request", lambda request: sent.append(request) if request.method != "GET" else None)
+    page.on("websocket", lambda socket: sent.append(socket))
+    _start(page, "device")
+    _people(page)
+    assert sent == []
+
+
+def test_where_no_websocket_gets_through_frames_are_posted(page):
+    page.add_init_script(
+        """window.WebSocket = class {
+          constructor() { setTimeout(() => this.onclose({ code: 1006 })); }
+          close() {}
+        };"""
+    )
+    _start(page, "server")
+    assert len(_people(page))
+
+
+def test_the_gauges_show_speed_and_latency(page):
+    _start(page, "server")
+    _people(page, 8)
+    page.wait_for_timeout(1200)
+    assert page.inner_text("#latency").endswith("ms")
+
+
+def test_a_snapshot_shows_the_camera(page):
+    _start(page, "server")
+    _people(page)
+    page.click("#snapshot")
+    page.locator("#shots img").wait_for()
+    size = page.locator("#shots img").evaluate(
+        "async (i) => { await i.decode(); return i.naturalWidth; }"
+    )
+    assert size == 640
+
+
+def test_a_recording_plays(page):
+    _start(page, "server")
+    _people(page)
+    page.click("#record")
+    page.wait_for_timeout(1500)
+    page.click("#record")
+    page.locator("#shots video").wait_for()
+    found = page.locator("#shots video").evaluate(
+        """(film) => new Promise((done) => {
+          film.onloadeddata = () => done(film.videoWidth);
+          if (film.readyState > 1) done(film.videoWidth);
+        })"""
+    )
+    assert found == 640
+
+
+def test_stopping_lets_the_camera_go(page):
+    _start(page, "server")
+    page.click("#stop")
+    assert page.locator("#start").is_visible()
+    assert page.evaluate("document.querySelector('#video').srcObject") is None
+
+
+def test_a_refused_camera_is_told_in_one_sentence(playwright, server):
+    browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+    page = browser.new_page(base_url=server.address)
+    page.set_default_timeout(PATIENCE)
+    page.goto("/live")
+    page.click("#start")
+    page.get_by_text("The camera is blocked.").wait_for()
+    words = page.inner_text("#empty-words")
+    browser.close()
+    assert "Allow the camera" in words
+
+
+def test_without_a_camera_the_page_says_so(page):
+    page.add_init_script(
+        """navigator.mediaDevices.getUserMedia =
+          () => Promise.reject(new DOMException("", "NotFoundError"));"""
+    )
+    page.goto("/live")
+    page.click("#start")
+    page.get_by_text("No camera found.").wait_for()
+
+
+def _module(page, name, call, argument):
+    """What an expression gives with one of the page's modules as `m` and an argument as `a`."""
+    page.goto("/")
+    base = page.evaluate(
+        "document.querySelector('script[type=module]').src.replace(/js\\/.*/, 'js/')"
+    )
+    script = f"async ([url, a]) => {{ const m = await import(url); return {call}; }}"
+    return page.evaluate(script, [f"{base}{name}", argument])
+
+
+@pytest.mark.parametrize("model", ["small", "cnn"])
+def test_the_browser_decodes_what_python_decodes(page, model):
+    card, network = load_network(model)
+    box = np.array([[80, -20, 460, 520], [0, 0, 200, 300]], dtype=np.float32)
+    crops, _ = coords.crop(pictures.read(PHOTO), box, card.size, margin=card.margin)
+    raw = network(crops)
+    xy, logit = coords.decode(raw, card.kind, card.size)
+    told = [{"data": array.ravel().tolist(), "dims": array.shape} for array in raw]
+    outputs = "a.raw.map((one) => ({ dims: one.dims, data: Float32Array.from(one.data) }))"
+    call = f"m.decode({outputs}, a.kind, a.size)"
+    found = _module(page, "coords.js", call, {"raw": told, "kind": card.kind, "size": card.size})
+    assert np.abs(np.array(found["xy"]) - xy).max() < 0.01
+    assert np.abs(np.array(found["logit"]) - logit).max() < 0.01
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (100, 50, 300, 320),
+        (-60, -80, 620, 700),
+        (-400, -300, 900, 1500),
+        (200.5, 90.25, 260.75, 170),
+    ],
+    ids=["inside", "about the photo", "shrunk by area", "enlarged"],
+)
+def test_the_browser_cuts_the_crops_that_python_cuts(page, box):
+    photo, size = pictures.read(PHOTO), (256, 192)
+    (crop,), _ = coords.crop(photo, np.array([box], dtype=np.float32), size)
+    call = """(() => {
+      const data = Uint8Array.from(atob(a.data), (letter) => letter.charCodeAt(0));
+      const out = new Uint8Array(a.size[0] * a.size[1] * 3);
+      const picture = { data, width: a.width, height: a.height, channels: 3 };
+      m.warp(picture, m.toCrop(a.box, a.size), a.size, out);
+      return Array.from(out);
+    })()"""
+    height, width = photo.shape[:2]
+    told = {"data": base64.b64encode(photo.tobytes()).decode(), "width": width, "height": height}
+    found = _module(page, "coords.js", call, told | {"box": box, "size": size})
+    off = np.abs(np.array(found, dtype=np.int64).reshape(crop.shape) - crop)
+    assert (off.mean(), off.max()) < (0.6, 8)
+
+
+def test_the_browser_reads_the_detectors_answers_as_python_does(page):
+    detector, scene = load().detect, _scene()
+    size = input_size(scene.shape[:2], detector.card.size)
+    pixels, _ = coords.crop(scene, whole(scene), size, margin=1.0)
+    told = [{"data": array.ravel().tolist()} for array in detector.network(pixels)]
+    call = """m.decodeBoxes(
+      a.raw.map((one) => ({ data: Float32Array.from(one.data) })),
+      m.toScene(a.picture, a.size), a.picture, a.calibration)"""
+    given = {"raw": told, "size": size, "picture": {"width": 640, "height": 480}}
+    found = _module(page, "boxes.js", call, given | {"calibration": detector.card.calibration})
+    assert np.abs(np.array(found) - detector(scene)).max() < 0.01
+
+
+@pytest.mark.parametrize("photo", [(480, 640), (640, 480), (512, 512), (300, 1000)])
+def test_the_browser_sizes_the_detectors_input_as_python_does(page, photo):
+    found = _module(page, "boxes.js", "m.inputSize(a, [320, 320])", photo)
+    assert tuple(found) == input_size(photo, (320, 320))
