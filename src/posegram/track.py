@@ -21,7 +21,7 @@ __all__ = ["Tracks", "bodies", "distinct", "foresee", "link", "overlaps", "simil
 
 _SIGMA = 0.08  # of every joint where a skeleton has no published falloffs
 _TRUNK = 0.15  # of the longer side: the least that a body's box measures across
-_TOUCH = 0.04  # sizes between two joints that may be one and the same
+_TOUCH = 0.06  # sizes between two joints that may be one and the same
 _STEADY = 0.15  # seconds over which a speed is averaged, and a box
 _FADE = 0.5  # seconds after which an unseen person is thought to have stopped
 
@@ -124,7 +124,7 @@ def _mean_score(people: People) -> Floats:
     return np.asarray(total / np.maximum(has.sum(axis=1), 1), dtype=np.float32)
 
 
-def distinct(people: People, *, alike: float = 0.7, shared: float = 0.5) -> People:
+def distinct(people: People, *, alike: float = 0.7, shared: float = 0.35) -> People:
     """The people without doubles; of two that are one, who shows more of a person stays.
 
     Two are one when their OKS is above `alike`, or when the share `shared` of the joints seen in
