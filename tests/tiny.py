@@ -59,6 +59,17 @@ def colours(path: Path, *, size: tuple[int, int] = (64, 64)) -> Path:
     return _save(path, nodes, values, {"heat": ["B", 3, *size]}, card)
 
 
+def detector(path: Path, box: tuple[float, ...], *, size: tuple[int, int] = (96, 96)) -> Path:
+    """A detector that is sure of one box (x0, y0, x1, y1), input pixels, whatever it sees."""
+    nodes = [
+        helper.make_node("Identity", ["one"], ["box"]),
+        helper.make_node("Identity", ["sure"], ["logit"]),
+    ]
+    values = {"one": np.array([[box]], np.float32), "sure": np.array([[9]], np.float32)}
+    card = Card("box", "detector", Skeleton("box", ()), size, margin=1.0)
+    return _save(path, nodes, values, {"box": [1, 1, 4], "logit": [1, 1]}, card)
+
+
 def spots(xy: np.ndarray, size: tuple[int, int], radius: int = 3) -> np.ndarray:
     """A grey picture (H, W, 3) with square red, green, blue spots around whole pixels (3, 2)."""
     image = np.full((*size, 3), 90, dtype=np.uint8)

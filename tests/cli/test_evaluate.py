@@ -134,7 +134,7 @@ def test_a_model_gets_the_labelled_boxes(run, truth, people, monkeypatch):
         return People(xy, np.ones(xy.shape[:2], np.float32), boxes, COCO17)
 
     # as an attribute of posegram.cli, the name is the verb and not its module
-    monkeypatch.setattr(sys.modules["posegram.cli.evaluate"], "load", lambda name: estimate)
+    monkeypatch.setattr(sys.modules["posegram.cli.evaluate"], "load", lambda name, **options: estimate)
     _, out, _ = run(truth, "--model", "small", "--metric", "error")
     assert row(out, "MAE").split()[1] == "2.00"
 

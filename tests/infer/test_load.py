@@ -7,7 +7,7 @@ import pytest
 import tiny
 from posegram import image
 from posegram.infer import load as module
-from posegram.infer.load import BUNDLED, DEFAULT, bundled, load, load_network
+from posegram.infer.load import BUNDLED, DEFAULT, DETECTOR, bundled, load, load_network
 from posegram.pose import Card
 
 
@@ -18,6 +18,7 @@ def weights(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "files", lambda package: tmp_path)
     for name, file in BUNDLED.items():
         tiny.constant(tmp_path / "weights" / file, size=(64, 48 if name == DEFAULT else 32))
+    tiny.detector(tmp_path / "weights" / DETECTOR, (10, 20, 40, 80))
     return tmp_path / "weights"
 
 
@@ -63,7 +64,7 @@ def test_a_missing_file_is_named(tmp_path, name):
 
 def test_a_bundled_model_that_was_not_installed_is_named(weights):
     (weights / BUNDLED[DEFAULT]).unlink()
-    with pytest.raises(FileNotFoundError, match=f"lacks the bundled model '{DEFAULT}'"):
+    with pytest.raises(FileNotFoundError, match=f"lacks the bundled model .*{DEFAULT}"):
         bundled(DEFAULT)
 
 
@@ -94,10 +95,29 @@ def test_a_checkpoint_is_opened_by_the_checkpoint_module(tmp_path, monkeypatch):
     assert load_network(path) == (card, path)
 
 
-def test_a_detector_is_asked_for_boxes(tmp_path):
-    box = np.array([[5, 5, 60, 60]], dtype=np.float32)
-    estimate = load(tiny.colours(tmp_path / "m.onnx"), detect=lambda image: box)
-    np.testing.assert_array_equal(estimate(np.zeros((99, 99, 3), np.uint8)).box, box)
+BLANK = np.zeros((96, 96, 3), dtype=np.uint8)
+
+
+def test_the_bundled_detector_finds_the_people(weights):
+    np.testing.assert_allclose(load()(BLANK).box, [[10, 20, 40, 80]], atol=1e-4)
+
+
+def test_another_detector_may_find_them(weights, tmp_path):
+    other = tiny.detector(tmp_path / "other.onnx", (0, 0, 30, 60))
+    np.testing.assert_allclose(load(detector=other)(BLANK).box, [[0, 0, 30, 60]], atol=1e-4)
+
+
+def test_without_a_detector_the_image_is_one_person(weights):
+    np.testing.assert_array_equal(load(detector="none")(BLANK).box, [[-0.5, -0.5, 95.5, 95.5]])
+
+
+def test_a_model_of_no_people_gets_no_detector(weights, tmp_path):
+    assert load(tiny.colours(tmp_path / "m.onnx")).detect is None
+
+
+def test_a_pose_network_is_no_detector(weights):
+    with pytest.raises(ValueError, match="constant is a regression network, not a detector"):
+        load(detector=bundled(DEFAULT))
 
 
 # the real weights

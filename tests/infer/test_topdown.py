@@ -68,16 +68,31 @@ def test_the_whole_image_is_boxed_to_the_outer_edges_of_its_pixels():
     assert whole(blank(120, 200)).tolist() == [[-0.5, -0.5, 199.5, 119.5]]
 
 
+class Finder:
+    """A detector that finds one box in every image, with probability one half."""
+
+    box = np.array([[10, 20, 50, 100]], dtype=np.float32)
+
+    def __call__(self, image):
+        return self.box
+
+    def scored(self, image):
+        return self.box, np.array([0.5], dtype=np.float32)
+
+
 def test_a_detectors_boxes_are_used_when_none_are_given():
-    found = np.array([[10, 20, 50, 100]], dtype=np.float32)
-    people = TopDown(CARD, middle, detect=lambda image: found)(blank())
-    np.testing.assert_array_equal(people.box, found)
+    people = TopDown(CARD, middle, detect=Finder())(blank())
+    np.testing.assert_array_equal(people.box, Finder.box)
 
 
 def test_given_boxes_are_used_before_the_detectors():
-    given = np.array([[10, 20, 50, 100]], dtype=np.float32)
-    people = TopDown(CARD, middle, detect=lambda image: given + 9)(blank(), given)
-    np.testing.assert_array_equal(people.box, given)
+    people = TopDown(CARD, middle, detect=Finder())(blank(), Finder.box + 9)
+    np.testing.assert_array_equal(people.box, Finder.box + 9)
+
+
+def test_a_found_persons_joints_are_as_likely_as_the_person_and_the_joint_together():
+    found, given = (TopDown(CARD, middle, detect=Finder())(blank(), b) for b in (None, Finder.box))
+    np.testing.assert_allclose(found.score, given.score / 2)
 
 
 @pytest.mark.parametrize("boxes", [[], np.zeros((0, 4), np.float32)])

@@ -83,7 +83,7 @@ def evaluate(
             door.require(path, "file of predictions")
     known = _truth(truth, images, heads)
     if predictions is None:
-        estimate = load(model)
+        estimate = load(model, detector="none")
         found = measure.predict(estimate, known.samples, watch=_watched)
         reports = [measure.evaluate(found, known.samples, metrics=names, resamples=resamples)]
     else:

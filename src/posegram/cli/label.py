@@ -41,6 +41,9 @@ def label(
         None, help="COCO annotation file with people's boxes, matched by file name."
     ),
     images: Path | None = typer.Option(None, help="Folder of the pictures of labels."),
+    detector: str = typer.Option(
+        "", help="Finds the people of photos without boxes: an .onnx file, or none."
+    ),
     flip: bool = typer.Option(False, "--flip", help="Average with the mirrored crop."),
     rotations: bool = typer.Option(
         False, "--rotations", help="Choose among four turns of the crop, for acrobatic photos."
@@ -61,8 +64,8 @@ def label(
     """Label people with a model and write COCO JSON with scores.
 
     The file says that a model made the labels, and which. People are
-    taken in the source's boxes, those of --boxes, the model's own where
-    it finds people, or each photo is one person.
+    taken in the source's boxes, those of --boxes, or where the detector
+    finds them; with --detector none, each photo is one person.
 
     An interrupted run goes on when the same command is given again.
 
@@ -72,8 +75,10 @@ def label(
     work = labels.tasks(source, boxes, images)
     if mend is not None and not any((s.visible > 0).any() for task in work for s in task.samples):
         raise ValueError(f"--mend combines labels with the model's, and {source} has no labels")
-    estimate = views(load(model, threads=threads, adapter=adapter), flip=flip, rotations=rotations)
-    settings = _settings(estimate, model, adapter) | {"flip": flip, "rotations": rotations}
+    finder = load(model, threads=threads, adapter=adapter, detector=detector)
+    estimate = views(finder, flip=flip, rotations=rotations)
+    settings = _settings(estimate, model, adapter)
+    settings |= {"flip": flip, "rotations": rotations, "detector": detector or "bundled"}
     parts = out.with_name(f"{out.name}.parts")
     _begin(parts, settings | {"photos": _fingerprint(work)})
     records = _found(work, estimate, parts)

@@ -72,6 +72,9 @@ def predict(
     boxes: Path | None = typer.Option(
         None, help="COCO annotation file with people's boxes, matched by file name."
     ),
+    detector: str = typer.Option(
+        "", help="Finds the people: an .onnx file, or none: a photo is one person."
+    ),
     form: Form = typer.Option(
         Form.json, "--format", help="A JSON file each, or another form of results."
     ),
@@ -90,7 +93,7 @@ def predict(
 ) -> None:
     """Find people's joints in photos and clips: a copy with the joints drawn and JSON for each.
 
-    Without --boxes, each photo is taken as one person.
+    The people are found first, unless --boxes tells where they are.
 
     With --format coco, the results of all photos go to coco_results.json,
     one entry per given box in the file's order. Without --boxes, image ids
@@ -110,7 +113,7 @@ def predict(
     if boxes is not None and clips:
         raise ValueError(f"--boxes is for photos; {clips[0]} is a clip")
     given = _given(boxes, found)
-    estimate = load(model)
+    estimate = load(model, detector=detector if boxes is None else "none")
     _prepare(out)
     job = _Job(
         estimate=estimate,

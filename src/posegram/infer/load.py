@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 from posegram.infer.topdown import Detect, TopDown
-from posegram.pose import Card, Network
+from posegram.pose import BODY19, Card, Network
 
-__all__ = ["BUNDLED", "DEFAULT", "bundled", "load", "load_network"]
+__all__ = ["BUNDLED", "DEFAULT", "DETECTOR", "bundled", "load", "load_detector", "load_network"]
 
 BUNDLED = {"small": "small.onnx", "cnn": "cnn.onnx"}  # name -> file in the package's weights/
 DEFAULT = "small"
+DETECTOR = "detector.onnx"  # in weights/, too: finds the people for every model
+_BODY = set(BODY19.joints)
+_ENOUGH = 6  # joints of a body that a skeleton has when it is a person's
 
 
 def load(
     model: str | Path = "",
     *,
     threads: int = 0,
-    detect: Detect | None = None,
+    detector: str | Path = "",
     adapter: str | Path = "",
 ) -> TopDown:
     """A model as an `Estimate`: call it with an image (H, W, 3) uint8 RGB and get `People`.
@@ -26,7 +30,8 @@ def load(
     Args:
         model: a bundled name or the path of an .onnx or .ckpt file; the default model without it.
         threads: how many cores one call may use; 0 means all physical ones.
-        detect: finds people's boxes; without it, boxes are given or the whole image is one.
+        detector: finds the people: an .onnx or .ckpt file, or "none", which takes the whole image
+            as one person. Without it, the bundled one, but "none" for a skeleton of no people.
         adapter: of somebody else's .onnx file: a name or .toml file, see `infer.foreign`.
 
     Raises:
@@ -37,9 +42,22 @@ def load(
     if adapter:
         from posegram.infer.foreign import load_foreign  # brings the runtime, too
 
-        return load_foreign(Path(model), adapter, threads=threads, detect=detect)
-    card, network = load_network(model, threads=threads)
-    return TopDown(card, network, detect)
+        estimate: TopDown = load_foreign(Path(model), adapter, threads=threads)
+    else:
+        estimate = TopDown(*load_network(model, threads=threads))
+    if not detector and len(_BODY & set(estimate.card.skeleton.joints)) < _ENOUGH:
+        return estimate
+    return replace(estimate, detect=load_detector(detector, threads=threads))
+
+
+def load_detector(detector: str | Path = "", *, threads: int = 0) -> Detect | None:
+    """What finds people's boxes, or None for "none"; arguments and errors as `load`."""
+    if str(detector) == "none":
+        return None
+    from posegram.infer.detect import Detector
+
+    own = str(detector) in ("", ".")
+    return Detector(*load_network(_inside(DETECTOR) if own else Path(detector), threads=threads))
 
 
 def load_network(model: str | Path = "", *, threads: int = 0) -> tuple[Card, Network]:
@@ -67,9 +85,13 @@ def bundled(name: str) -> Path:
     """
     if name not in BUNDLED:
         raise ValueError(f"no model {name!r}; bundled are {', '.join(sorted(BUNDLED))}")
-    path = Path(str(files("posegram") / "weights" / BUNDLED[name]))
+    return _inside(BUNDLED[name])
+
+
+def _inside(file: str) -> Path:
+    path = Path(str(files("posegram") / "weights" / file))
     if not path.is_file():
-        raise FileNotFoundError(f"this installation lacks the bundled model {name!r} ({path})")
+        raise FileNotFoundError(f"this installation lacks the bundled model {path}")
     return path
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -14,7 +14,15 @@ __all__ = ["BATCH", "Detect", "TopDown", "whole"]
 
 BATCH = 16  # crops per call of the network: bounds the memory that a crowd takes
 
-Detect = Callable[[Image], Floats]  # (H, W, 3) uint8 RGB -> boxes (N, 4) image pixels
+
+class Detect(Protocol):
+    """What finds people's boxes, such as `infer.detect.Detector`."""
+
+    def __call__(self, image: Image) -> Floats:
+        """Boxes (N, 4) x0, y0, x1, y1 image pixels, of an image (H, W, 3) uint8 RGB."""
+
+    def scored(self, image: Image) -> tuple[Floats, Floats]:
+        """The same boxes, and the probability that each holds a person, (N,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +39,9 @@ class TopDown:
     def __call__(self, image: Image, boxes: Floats | None = None) -> People:
         """One person per box, in the boxes' order, in the model's own skeleton.
 
+        A joint of a found person is right if the box holds a person and the joint is right in it:
+        its score is the product of both probabilities.
+
         Args:
             image: (H, W, 3) uint8 RGB.
             boxes: (N, 4) x0, y0, x1, y1 image pixels; the detector's without them.
@@ -41,18 +52,19 @@ class TopDown:
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
             raise ValueError(f"an image is (H, W, 3) uint8, not {image.shape} {image.dtype}")
-        margin = self.card.margin
+        margin, sure = self.card.margin, np.ones(1, dtype=np.float32)
         if boxes is not None:
             box = _checked(boxes)
         elif self.detect is not None:
-            box = _checked(self.detect(image))
+            box, sure = self.detect.scored(image)
+            box = _checked(box)
         else:
             box, margin = whole(image), 1.0  # nothing lies around the whole image
         parts = [
             self._some(image, box[n : n + BATCH], margin) for n in range(0, len(box), BATCH)
         ] or [People.none(self.card.skeleton)]
         xy = np.concatenate([part.xy for part in parts])
-        score = np.concatenate([part.score for part in parts])
+        score = np.concatenate([part.score for part in parts]) * sure[:, None]
         return People(xy, score, box, self.card.skeleton)
 
     def _some(self, image: Image, box: Floats, margin: float) -> People:
