@@ -1,9 +1,12 @@
+import numpy as np
 import pytest
 
 import tiny
+from posegram import image as pictures
 from posegram.cli import main
 from posegram.infer import load as module
-from posegram.infer.load import BUNDLED, DEFAULT
+from posegram.infer.load import BUNDLED, DEFAULT, DETECTOR
+from posegram.infer.openvino import has_openvino
 
 
 def run(*args):
@@ -57,3 +60,11 @@ def test_a_models_card_is_shown_by_path(tmp_path, capsys):
 def test_an_unknown_model_is_misuse(capsys):
     assert run("info", "nonesuch") == 2
     assert "posegram: no model 'nonesuch'; bundled are" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not has_openvino(), reason="OpenVINO is not installed")
+def test_both_engines_are_compared_on_photos(weights, tmp_path, capsys):
+    tiny.detector(weights / DETECTOR, (10, 20, 40, 80))
+    pictures.write(tmp_path / "a.png", np.full((96, 96, 3), 128, dtype=np.uint8))
+    assert run("verify", tmp_path / "a.png") == 0
+    assert "1 of 1 people the same" in capsys.readouterr().out

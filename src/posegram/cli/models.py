@@ -9,10 +9,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from posegram.infer.load import BUNDLED, DEFAULT, bundled, load_network
+from posegram import image
+from posegram.infer.load import BUNDLED, DEFAULT, bundled, load, load_network
+from posegram.infer.verify import verify as same_people
 from posegram.pose import Card
 
-__all__ = ["info", "list_models", "models"]
+__all__ = ["info", "list_models", "models", "verify"]
 
 models = typer.Typer(no_args_is_help=True, help="List the bundled models; read a model's card.")
 
@@ -57,6 +59,26 @@ def info(
     }
     for key, value in rows.items():
         typer.echo(f"{key:<12} {value}")
+
+
+@models.command()
+def verify(
+    photos: list[Path] = typer.Argument(..., help="Photos of people to compare on."),
+    model: str = typer.Option("", help="A bundled model or an .onnx file."),
+    threads: int = typer.Option(0, min=0, help="Cores to use; 0 means all."),
+) -> None:
+    """Compare ONNX Runtime and OpenVINO: the same people, and how fast each is.
+
+    Exit code 1: the two disagree.
+    """
+    engines = {e: load(model, threads=threads, engine=e) for e in ("onnxruntime", "openvino")}
+    found = same_people(engines, [image.read(photo) for photo in photos])
+    for name, spent in found.milliseconds.items():
+        typer.echo(f"{name:<12} {spent:6.1f} ms a photo (median)")
+    typer.echo(f"{found.same} of {found.people} people the same, joints {found.away:.2f} px apart")
+    if not found.agrees:
+        typer.echo("posegram: the two engines do not find the same people", err=True)
+        raise typer.Exit(1)
 
 
 def _pixels(card: Card) -> str:

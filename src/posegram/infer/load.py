@@ -9,11 +9,21 @@ from pathlib import Path
 from posegram.infer.topdown import Detect, TopDown
 from posegram.pose import BODY19, Card, Network
 
-__all__ = ["BUNDLED", "DEFAULT", "DETECTOR", "bundled", "load", "load_detector", "load_network"]
+__all__ = [
+    "BUNDLED",
+    "DEFAULT",
+    "DETECTOR",
+    "ENGINES",
+    "bundled",
+    "load",
+    "load_detector",
+    "load_network",
+]
 
 BUNDLED = {"small": "small.onnx", "cnn": "cnn.onnx"}  # name -> file in the package's weights/
 DEFAULT = "small"
 DETECTOR = "detector.onnx"  # in weights/, too: finds the people for every model
+ENGINES = ("onnxruntime", "openvino", "auto")
 _BODY = set(BODY19.joints)
 _ENOUGH = 6  # joints of a body that a skeleton has when it is a person's
 
@@ -24,6 +34,7 @@ def load(
     threads: int = 0,
     detector: str | Path = "",
     adapter: str | Path = "",
+    engine: str = "onnxruntime",
 ) -> TopDown:
     """A model as an `Estimate`: call it with an image (H, W, 3) uint8 RGB and get `People`.
 
@@ -33,6 +44,8 @@ def load(
         detector: finds the people: an .onnx or .ckpt file, or "none", which takes the whole image
             as one person. Without it, the bundled one, but "none" for a skeleton of no people.
         adapter: of somebody else's .onnx file: a name or .toml file, see `infer.foreign`.
+        engine: what runs .onnx files of ours: "onnxruntime"; "openvino", slower to load; or "auto",
+            OpenVINO where it is installed.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -44,25 +57,36 @@ def load(
 
         estimate: TopDown = load_foreign(Path(model), adapter, threads=threads)
     else:
-        estimate = TopDown(*load_network(model, threads=threads))
+        estimate = TopDown(*load_network(model, threads=threads, engine=engine))
     if not detector and len(_BODY & set(estimate.card.skeleton.joints)) < _ENOUGH:
         return estimate
-    return replace(estimate, detect=load_detector(detector, threads=threads))
+    return replace(estimate, detect=load_detector(detector, threads=threads, engine=engine))
 
 
-def load_detector(detector: str | Path = "", *, threads: int = 0) -> Detect | None:
+def load_detector(
+    detector: str | Path = "", *, threads: int = 0, engine: str = "onnxruntime"
+) -> Detect | None:
     """What finds people's boxes, or None for "none"; arguments and errors as `load`."""
     if str(detector) == "none":
         return None
     from posegram.infer.detect import Detector
 
-    own = str(detector) in ("", ".")
-    return Detector(*load_network(_inside(DETECTOR) if own else Path(detector), threads=threads))
+    path = _inside(DETECTOR) if str(detector) in ("", ".") else Path(detector)
+    return Detector(*load_network(path, threads=threads, engine=engine))
 
 
-def load_network(model: str | Path = "", *, threads: int = 0) -> tuple[Card, Network]:
+def load_network(
+    model: str | Path = "", *, threads: int = 0, engine: str = "onnxruntime"
+) -> tuple[Card, Network]:
     """A model's card and bare network; arguments and errors as `load`."""
+    if engine not in ENGINES:
+        raise ValueError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
     path = _path(model)
+    if path.suffix.lower() == ".onnx" and engine != "onnxruntime":
+        from posegram.infer.openvino import has_openvino, load_openvino
+
+        if engine == "openvino" or has_openvino():
+            return load_openvino(path, threads=threads)
     if path.suffix.lower() == ".onnx":
         from posegram.infer.onnx import load_onnx  # the runtime takes a while to load
 

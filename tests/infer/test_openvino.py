@@ -1,0 +1,49 @@
+import sys
+
+import numpy as np
+import pytest
+
+import tiny
+from posegram.infer import openvino as module
+from posegram.infer.onnx import load_onnx
+from posegram.infer.openvino import load_openvino
+
+installed = pytest.mark.skipif(not module.has_openvino(), reason="OpenVINO is not installed")
+
+
+@installed
+def test_both_engines_give_the_same(tmp_path):
+    path = tiny.colours(tmp_path / "m.onnx")
+    crops = tiny.spots(np.array([[10, 10], [30, 20], [50, 50]]), (64, 64))[None]
+    _, ours = load_openvino(path, threads=1)
+    _, theirs = load_onnx(path, threads=1)
+    # bfloat16 keeps three digits of values up to 30
+    np.testing.assert_allclose(ours(crops)[0], theirs(crops)[0], atol=0.3)
+
+
+@installed
+def test_one_call_does_not_change_what_another_gave(tmp_path):
+    _, network = load_openvino(tiny.colours(tmp_path / "m.onnx"), threads=1)
+    first = network(np.zeros((1, 64, 64, 3), np.uint8))[0]
+    kept = first.copy()
+    network(np.full((1, 64, 64, 3), 255, np.uint8))
+    np.testing.assert_array_equal(first, kept)
+
+
+@installed
+def test_any_number_of_crops_may_come(tmp_path):
+    _, network = load_openvino(tiny.constant(tmp_path / "m.onnx"), threads=1)
+    assert [len(network(np.zeros((n, 64, 48, 3), np.uint8))[0]) for n in (1, 3)] == [1, 3]
+
+
+def test_without_openvino_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"needs OpenVINO: pip install 'posegram\[openvino\]'"):
+        load_openvino(tiny.constant(tmp_path / "m.onnx"))
+
+
+@installed
+def test_a_file_without_a_card_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="without a posegram card"):
+        load_openvino(tiny.bare(tmp_path / "bare.onnx", {}))
