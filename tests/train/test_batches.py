@@ -280,7 +280,13 @@ def test_the_next_epoch_draws_other_people():
     assert set(order) != first
 
 
-@pytest.mark.parametrize("drawn", [0, 10, 99])
+def test_few_people_are_drawn_again_under_higher_numbers():
+    rows = list(Shuffle(4, seed=0, drawn=10))
+    assert [sorted(r % 4 for r in rows[n : n + 4]) for n in (0, 4)] == [[0, 1, 2, 3]] * 2
+    assert len(set(rows)) == 10
+
+
+@pytest.mark.parametrize("drawn", [0, 10])
 def test_everybody_is_drawn_without_a_smaller_number(drawn):
     assert sorted(Shuffle(10, seed=0, drawn=drawn)) == list(range(10))
 

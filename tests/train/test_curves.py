@@ -25,7 +25,7 @@ class Trainer:
 
 def recorded(folder, epochs, losses=(1.0, 2.0)):
     """The lines of metrics.csv after these epochs."""
-    record, network = Record(folder), SimpleNamespace(train_loss=[])
+    record, network = Record(folder), SimpleNamespace(train_loss=[], extras=dict)
     for epoch in epochs:
         record.on_train_epoch_start(Trainer(epoch), network)
         network.train_loss += losses
@@ -59,7 +59,7 @@ def test_a_line_holds_the_numbers_of_its_epoch(tmp_path, undrawn):
 
 
 def test_the_training_loss_is_the_mean_of_one_epoch_alone(tmp_path, undrawn):
-    record, network = Record(tmp_path), SimpleNamespace(train_loss=[])
+    record, network = Record(tmp_path), SimpleNamespace(train_loss=[], extras=dict)
     for epoch, losses in enumerate([[9.0, 8.0], [2.0, 1.0]]):
         record.on_train_epoch_start(Trainer(epoch), network)
         network.train_loss += losses

@@ -1,12 +1,10 @@
 import csv
-import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,10 +18,7 @@ from posegram.infer.load import load
 from posegram.models import load_weights
 from posegram.pose import COCO17, LSP14
 from posegram.train import Config, curves, fit
-from posegram.train.batches import Crops, loader
 from posegram.train.fit import card_for, sets
-
-module = importlib.import_module("posegram.train.fit")
 
 
 def lines(config, *, but=("seconds",)):
@@ -222,22 +217,6 @@ def test_a_mistake_leaves_the_name_free(tmp_path, labels, change):
 
 
 # going on
-
-
-@pytest.fixture
-def batches(tmp_path):
-    people = figures.samples(tmp_path, 2)
-    return loader(Crops(people, LSP14, runs.settings(tmp_path), training=True), Config())
-
-
-def test_every_epoch_tells_the_data_its_number(batches):
-    module._Epochs(batches).on_train_epoch_start(SimpleNamespace(current_epoch=3), None)
-    assert (batches.dataset.epoch, batches.sampler.epoch) == (3, 3)
-
-
-def test_a_resumed_run_tells_the_data_its_epoch_before_any_worker_starts(batches):
-    module._Epochs(batches).on_load_checkpoint(None, None, {"epoch": 4})
-    assert (batches.dataset.epoch, batches.sampler.epoch) == (5, 5)
 
 
 def test_a_finished_run_is_only_evaluated_and_exported_again(tmp_path, labels, undrawn):

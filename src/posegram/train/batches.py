@@ -42,7 +42,8 @@ class Crops(Dataset[dict[str, Any]]):
     """Crops of annotated people: `crops[i]` is a dict of arrays, see `__getitem__`.
 
     With `training` every epoch sees another random change, fixed by (seed, epoch, i), so that a
-    resumed run goes on exactly as it would have.
+    resumed run goes on exactly as it would have; i may go on counting beyond the last person, who
+    then comes again with another change (see `Shuffle`).
     """
 
     def __init__(
@@ -75,13 +76,9 @@ class Crops(Dataset[dict[str, Any]]):
         """
         config = self.config
         rng = np.random.default_rng((config.seed, self.epoch, i))
+        i %= len(self)
         change = augment.random_change(config, rng) if self.training else Change()
-        region, place = self.region(i)
-        matrix = coords.to_crop(
-            self.samples[i].box, config.size, margin=config.margin, change=change
-        )
-        inner = _after(place, matrix)
-        crop = coords.warp(region, inner, config.size)
+        crop, matrix = self.cut(i, change)
         xy, _, weight = self.labels[i]
         xy = coords.move(xy, matrix)
         if change.flip:
@@ -97,6 +94,15 @@ class Crops(Dataset[dict[str, Any]]):
             "back": coords.inverse(matrix),
             "row": i,
         }
+
+    def cut(self, i: int, change: Change) -> tuple[Image, Floats]:
+        """The crop (H, W, 3) of person i under a change, and the matrix from the photo to it."""
+        config = self.config
+        region, place = self.region(i)
+        matrix = coords.to_crop(
+            self.samples[i].box, config.size, margin=config.margin, change=change
+        )
+        return coords.warp(region, _after(place, matrix), config.size), matrix
 
     def region(self, i: int) -> tuple[Image, Floats]:
         """The part of photo i around its person, and the matrix from the part to the photo."""
@@ -155,18 +161,23 @@ def _inside(xy: Floats, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
 
 
 class Shuffle(Sampler[int]):
-    """Another order every epoch, fixed by (seed, epoch); at most `drawn` rows of it, 0 for all."""
+    """Another order every epoch, fixed by (seed, epoch); `drawn` rows of it, 0 for all.
+
+    Where fewer rows are there than drawn, further orders follow, counted on: row + n x count.
+    """
 
     def __init__(self, count: int, seed: int, *, drawn: int = 0) -> None:
         self.count, self.seed, self.epoch = count, seed, 0
-        self.drawn = min(drawn, count) or count
+        self.drawn = drawn or count
 
     def __len__(self) -> int:
         return self.drawn
 
     def __iter__(self) -> Iterator[int]:
-        order = np.random.default_rng((self.seed, self.epoch, 7)).permutation(self.count)
-        return iter(order[: self.drawn].tolist())
+        rng = np.random.default_rng((self.seed, self.epoch, 7))
+        rounds = -(-self.drawn // max(self.count, 1))
+        orders = [rng.permutation(self.count) + n * self.count for n in range(rounds)]
+        return iter(np.concatenate(orders)[: self.drawn].tolist())
 
 
 def loader(crops: Crops, config: Config) -> DataLoader[dict[str, Any]]:

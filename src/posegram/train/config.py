@@ -15,7 +15,13 @@ _CHOICES = {
     "cache": ("ram", "disk", "off"),
     "precision": ("auto", "bf16", "fp32"),
     "optimizer": ("adam", "adamw"),
+    "semi": ("off", "consistency", "teacher", "pseudo"),
 }
+_POSITIVE = ("batch", "epochs", "channels", "step_epochs", "unlabelled_times")
+_COUNTS = (
+    *("warmup", "epoch_people", "patience", "threads", "workers"),
+    *("people", "release", "semi_warmup", "semi_weight", "strength"),
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,10 @@ class Config:
     valid: tuple[str, ...] = ()  # data sets to validate on; empty: `split` of `train` is kept apart
     split: float = 0.1  # share of the photos kept apart for validation
     seed: int = 0
-    skeleton: str = "lsp14"  # the joints to learn; a joint that a data set lacks is masked
+    people: int = 0  # people to train on, drawn by `seed` from all; 0: everybody
+    # the joints to learn: a built-in name, a .toml file, or "data" for those of the first data set;
+    # a joint that a data set lacks is masked
+    skeleton: str = "lsp14"
 
     network: str = "cnn"  # see posegram.models.MODELS
     channels: int = 24  # width of the network: `width` of cnn, `head` of lite
@@ -40,8 +49,9 @@ class Config:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # on 0..255 RGB; with std 255: [0, 1]
     std: tuple[float, float, float] = (255.0, 255.0, 255.0)
     margin: float = 1.25  # crop side / box side
-    start: str = ""  # "": random weights; "imagenet"; or a .ckpt of the same network
+    start: str = ""  # "": random weights; "imagenet"; a bundled model; .ckpt or our .onnx
     freeze: bool = False  # keep the first blocks of a started network as they are
+    release: int = 0  # epochs during which the whole started body is kept as it is
 
     turn: float = 30.0  # standard deviation of the random rotation
     turn_share: float = 0.6  # share of the crops that are turned
@@ -54,15 +64,17 @@ class Config:
     colour: float = 0.0  # largest relative change of one colour channel
     blur: float = 0.0  # share of the crops that are blurred or made grey
     cutout: float = 0.0  # share of the crops with patches painted over
+    strength: float = 0.0  # of everything else: patches, half bodies, light, noise, compression
 
     guide: float = 0.1  # regression: weight of a cross-entropy on the maps behind it; 0: MSE alone
     optimizer: str = "adam"
     rate: float = 1e-3  # learning rate at its highest
     start_rate: float = 1.0  # factor on it for weights that came from `start`
+    depth_rate: float = 1.0  # and once more for each block of the body away from the head
     decay: float = 0.0  # weight decay
     batch: int = 32
     epochs: int = 30
-    epoch_people: int = 0  # people drawn an epoch, others in the next one; 0: everybody
+    epoch_people: int = 0  # people drawn an epoch, some twice if there are fewer; 0: everybody
     schedule: str = "cosine"
     warmup: int = 200  # steps from zero to `rate`
     step_epochs: int = 10  # "step": every so many epochs ...
@@ -71,6 +83,13 @@ class Config:
     patience: int = 10  # epochs without gain before training stops early; 0: never
     clip: float = 5.0  # largest gradient norm
     ema: float = 0.0  # decay a step of the averaged weights; 0: off
+
+    unlabelled: tuple[str, ...] = ()  # folders or data sets whose people help without labels
+    semi: str = "off"  # how: "consistency", "teacher" (averaged) or "pseudo" (averaged, points)
+    semi_weight: float = 1.0  # weight of what is learnt without labels
+    semi_warmup: int = 200  # steps on labels alone; the weight rises over as many more
+    unlabelled_times: int = 1  # people without labels in a step / people with labels
+    teacher_decay: float = 0.99  # a step, of the averaged teacher
 
     precision: str = "auto"  # "auto" times bf16 and fp32 and takes the faster
     threads: int = 0  # CPU threads of torch; 0: its own choice
@@ -81,14 +100,22 @@ class Config:
         for key, known in _CHOICES.items():
             if getattr(self, key) not in known:
                 raise ValueError(f"{key} = {getattr(self, key)!r}; it can be {', '.join(known)}")
-        for key in ("batch", "epochs", "channels", "step_epochs"):
+        for key in _POSITIVE:
             if getattr(self, key) < 1:
                 raise ValueError(f"{key} = {getattr(self, key)}; it must be positive")
-        for key in ("warmup", "epoch_people", "patience", "threads", "workers"):
+        for key in _COUNTS:
             if getattr(self, key) < 0:
                 raise ValueError(f"{key} = {getattr(self, key)}; it must not be negative")
         if not 0 < self.split < 1:
             raise ValueError(f"split = {self.split}; it is a share between 0 and 1")
+        self._check_semi()
+
+    def _check_semi(self) -> None:
+        if (self.semi != "off") != bool(self.unlabelled):
+            raise ValueError(
+                f"semi = {self.semi!r} and unlabelled = {list(self.unlabelled)}; learning without "
+                "labels needs both: how, and from whom"
+            )
 
     @classmethod
     def read(cls, path: str | Path) -> Config:

@@ -17,6 +17,8 @@ _PANELS = {  # number of a validation -> its panel, its words in the caption
     "valid_pck": ("PCK@0.2 torso, %", "PCK {:.1f} %"),
     "valid_recall": ("recall at IoU 0.5, %", "recall {:.1f} %"),
     "valid_ap50": ("AP at IoU 0.5, %", "AP {:.1f} %"),
+    "valid_ap": ("OKS AP, %", "AP {:.1f} %"),
+    "valid_joints": ("joints right of all people, %", "joints {:.1f} %"),
 }
 
 
@@ -62,6 +64,7 @@ class Record(callbacks.Callback):
             "epoch": trainer.current_epoch,
             "loss": loss,
             **{key: float(now[key]) for key in now if key.startswith("valid_")},
+            **pl_module.extras(),
             "rate": trainer.optimizers[0].param_groups[0]["lr"],
             "seconds": time.perf_counter() - self.begun,
         }
@@ -93,7 +96,8 @@ def _write_metrics(path: Path, lines: list[dict[str, float]]) -> None:
 
 def _badness(line: dict[str, float]) -> float:
     """What the best epoch has the least of: a detector is judged by AP, others by their loss."""
-    return -line["valid_ap50"] if "valid_ap50" in line else line["valid_loss"]
+    judged = [key for key in ("valid_ap50", "valid_ap") if key in line]
+    return -line[judged[0]] if judged else line["valid_loss"]
 
 
 def draw_curves(lines: list[dict[str, float]], out: Path) -> None:

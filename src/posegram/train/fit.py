@@ -6,7 +6,7 @@ import json
 import platform
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,20 +15,36 @@ from typing import Any, Literal, cast
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch import callbacks
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from posegram import data
 from posegram.data import coco
 from posegram.data.split import split
 from posegram.models import KINDS
-from posegram.pose import Card, Sample, skeleton_named
-from posegram.train import curves, detect, found, report, scenes, start
-from posegram.train.batches import Crops, Shuffle, loader
+from posegram.pose import Card, Sample
+from posegram.train import (
+    compare,
+    curves,
+    detect,
+    found,
+    rcnn,
+    rcnn_export,
+    rcnn_photos,
+    rcnn_start,
+    report,
+    scenes,
+    semi,
+    skeletons,
+    start,
+)
+from posegram.train.batches import Crops, loader
 from posegram.train.calibrate import calibrate
 from posegram.train.config import Config
 from posegram.train.export import export
+from posegram.train.keepers import Epochs, keepers
 from posegram.train.module import PoseModule, measurable, right_joints, summary
+from posegram.train.pairs import Pairs
+from posegram.train.pairs import people as unlabelled
 
 _FREE = {"threads", "workers", "cache"}  # settings that a resumed run may change
 
@@ -49,10 +65,12 @@ def card_for(config: Config) -> Card:
     """
     if config.network not in KINDS:
         raise ValueError(f"no network {config.network!r}; there are {', '.join(sorted(KINDS))}")
+    if KINDS[config.network] == "rcnn":
+        return rcnn.card_for(config)
     return Card(
         name=config.name,
         kind=cast(Literal["heatmap", "regression"], KINDS[config.network]),
-        skeleton=skeleton_named(config.skeleton),
+        skeleton=skeletons.named(config),
         size=config.size,
         mean=config.mean,
         std=config.std,
@@ -77,6 +95,10 @@ def sets(config: Config) -> tuple[list[Sample], list[Sample]]:
         train, valid = split(people, share=config.split, seed=config.seed)
     if not train or not valid:
         raise ValueError(f"{len(train)} people to train on and {len(valid)} to validate on")
+    if config.people:
+        chosen = np.random.default_rng(config.seed).permutation(len(train))[: config.people]
+        train = [train[n] for n in sorted(chosen.tolist())]
+    skeletons.check(config, skeletons.named(config), train)
     return train, valid
 
 
@@ -92,17 +114,19 @@ def fit(config: Config, *, progress: bool = True) -> Path:
     lightning.seed_everything(config.seed, verbose=False)
     run = config.run
     _refuse_others(run, config)
-    task = _DETECTOR if KINDS.get(config.network) == "detector" else _POSE
+    task = _task(config)
     train, valid = task.sets(config)
-    parts = ((train, True), (valid, False))
-    batches = [loader(task.pictures(p, config, training=t), config) for p, t in parts]
+    batches = [loader(pictures, config) for pictures in _pictures(task, config, train, valid)]
     if config.threads:
         torch.set_num_threads(config.threads)
     module = task.module(task.card(config), config, len(batches[0]))
-    start.load(module.network, config)
+    task.start(module.network, config, module.card, lambda: _some(batches[0].dataset))
+    start.hold(module.network, config, 0)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     precision = start.precision(module, config)
-    watch = [_Epochs(batches[0]), curves.Record(run), *_keepers(config, task.watched)]
+    watch = [Epochs(batches[0]), curves.Record(run), *keepers(config, task.watched)]
+    if config.semi != "off":
+        watch.insert(2, semi.Guard(run))  # judges what the recorder wrote
     if progress:
         watch.append(curves.Progress(config.batch))
     last = run / "last.ckpt"
@@ -128,6 +152,30 @@ def fit(config: Config, *, progress: bool = True) -> Path:
     return task.finish(config, module, train, batches[1])
 
 
+def _task(config: Config) -> _Task:
+    special = {"detector": _DETECTOR, "rcnn": _RCNN}
+    if KINDS.get(config.network) in special:
+        return special[KINDS[config.network]]
+    return _POSE if config.semi == "off" else replace(_POSE, module=semi.SemiModule)
+
+
+def _pictures(
+    task: _Task, config: Config, train: Sequence[Any], valid: Sequence[Any]
+) -> tuple[Any, Any]:
+    """What training and validation look at."""
+    if task.module is not semi.SemiModule:
+        first = task.pictures(train, config, training=True)
+    else:
+        first = _crops(train, config, training=True, held={s.image for s in valid})
+    return first, task.pictures(valid, config, training=False)
+
+
+def _some(pictures: Any) -> Any:
+    """Crops of up to 64 people as they will be trained on, (B, H, W, 3)."""
+    rows = np.linspace(0, len(pictures) - 1, min(64, len(pictures))).astype(int)
+    return np.stack([pictures[int(n)]["crop"] for n in rows])
+
+
 def _refuse_others(run: Path, config: Config) -> None:
     """See that the run's folder is free or belongs to these settings."""
     kept = run / "config.toml"
@@ -148,56 +196,15 @@ def _keep_people(run: Path, people: Sequence[Sample]) -> None:
         coco.write(run / "valid.json", resolved, run.resolve())
 
 
-def _crops(people: Sequence[Sample], config: Config, *, training: bool) -> Crops:
+def _crops(
+    people: Sequence[Sample], config: Config, *, training: bool, held: Collection[Path] = ()
+) -> Crops:
+    """The set's crops; in learning without labels those of others beside, never of held photos."""
     disk = config.run / "cache" / ("train" if training else "valid")
-    return Crops(people, skeleton_named(config.skeleton), config, training=training, disk=disk)
-
-
-class _Epochs(callbacks.Callback):
-    """Tell data and sampler which epoch it is: chance depends on it and on nothing earlier."""
-
-    def __init__(self, batches: Any) -> None:
-        self.batches = batches
-
-    def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        # a resumed run starts its workers before the hook of its first epoch
-        self._tell(checkpoint["epoch"] + 1)
-
-    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        self._tell(trainer.current_epoch)
-
-    def _tell(self, epoch: int) -> None:
-        self.batches.dataset.epoch = epoch
-        if isinstance(self.batches.sampler, Shuffle):
-            self.batches.sampler.epoch = epoch
-
-
-class _Ended(callbacks.Callback):
-    """Ends a resumed run at once when early stopping had ended it before."""
-
-    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        stopping = trainer.early_stopping_callback
-        if stopping is not None and stopping.wait_count >= stopping.patience:
-            trainer.should_stop = True
-
-
-def _keepers(config: Config, watched: str) -> list[Any]:
-    """What keeps the best and the last weights, stops early and averages."""
-    folder: dict[str, Any] = {"dirpath": config.run, "enable_version_counter": False}
-    mode = "min" if watched == "valid_loss" else "max"
-    best = callbacks.ModelCheckpoint(filename="best", monitor=watched, mode=mode, **folder)
-    # `save_last` of the best one's keeper would write only in epochs that are the best so far
-    keepers: list[Any] = [best, callbacks.ModelCheckpoint(filename="last", **folder)]
-    if config.patience:
-        stopping = callbacks.EarlyStopping(watched, mode=mode, patience=config.patience)
-        keepers += [stopping, _Ended()]
-    if config.ema:
-        # from the end of the warm-up on: untrained weights would stay in the mean for long
-        average = callbacks.EMAWeightAveraging(
-            decay=config.ema, update_starting_at_step=config.warmup
-        )
-        keepers.append(average)
-    return keepers
+    skeleton = skeletons.named(config)
+    if training and config.semi != "off":
+        return Pairs(people, unlabelled(config, held), skeleton, config, disk=disk)
+    return Crops(people, skeleton, config, training=training, disk=disk)
 
 
 def _trainer(
@@ -259,6 +266,9 @@ def _finish(config: Config, module: Any, train: Sequence[Sample], valid: Any) ->
     """Draw results, write the model card and export; returns the ONNX file."""
     seen = module.predictions()
     samples = valid.dataset.samples
+    judged = compare.judge(seen, samples, module.card.skeleton)
+    compare.save(config.run / "judged.npz", judged)
+    compare.with_start(config, seen, samples, judged)
     report.results(config.run / "results", seen, samples, module.card)
     mean = report.baseline(train, samples, seen, module.card)
     joints = report.table(seen, mean, module.card.skeleton)
@@ -288,6 +298,7 @@ class _Task:
     finish: Callable[..., Path]  # pictures, card.md, the exported file
     keep: Callable[[Path, Sequence[Any]], None] | None = None  # writes down what it validates on
     watched: str = "valid_loss"  # the number that says which epoch is best
+    start: Callable[..., None] = start.load  # fills the network with its first weights
 
 
 _POSE = _Task(card_for, sets, _crops, PoseModule, _calibrated, _finish, keep=_keep_people)
@@ -299,4 +310,15 @@ _DETECTOR = _Task(
     detect.calibrated,
     found.finish,
     watched="valid_ap50",  # what to score depends on the boxes said, so the loss tells less
+)
+_RCNN = _Task(
+    rcnn.card_for,
+    rcnn_photos.sets,
+    rcnn_photos.pictures,
+    rcnn.RcnnModule,
+    rcnn.calibrated,
+    rcnn_export.finish,
+    keep=rcnn_export.keep,
+    watched="valid_ap",
+    start=rcnn_start.load,
 )

@@ -18,11 +18,13 @@ from posegram.train.config import Config
 
 __all__ = [
     "PoseModule",
+    "has_torso",
     "heatmap_loss",
     "measurable",
     "regression_loss",
     "right_joints",
     "summary",
+    "torsos",
 ]
 
 Batch = dict[str, torch.Tensor]
@@ -87,10 +89,10 @@ def summary(seen: dict[str, Floats], skeleton: Skeleton) -> dict[str, float]:
 def right_joints(seen: dict[str, Floats], skeleton: Skeleton) -> npt.NDArray[np.bool_]:
     """Which labelled joints lie within 0.2 torso lengths of the truth, (joints,).
 
-    Only people with a labelled torso count.
+    Only people with a labelled torso count; see `torsos` for skeletons without one.
     """
     labelled, known = measurable(seen, skeleton)
-    size = pck.torso(seen["truth"][known], skeleton, labelled[known])
+    size = torsos(seen, skeleton)[known]
     away = pck.distance(seen["xy"][known], seen["truth"][known], size)
     return np.asarray(away[labelled[known]] <= 0.2)
 
@@ -98,12 +100,41 @@ def right_joints(seen: dict[str, Floats], skeleton: Skeleton) -> npt.NDArray[np.
 def measurable(
     seen: dict[str, Floats], skeleton: Skeleton
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Which joints are labelled (N, K) and which people have a labelled torso (N,)."""
+    """Which joints are labelled (N, K) and which people have a size to measure by (N,)."""
     labelled = seen["weight"] > 0
-    if not {"left_shoulder", "right_hip"} <= set(skeleton.joints):
-        return labelled, np.zeros(len(labelled), dtype=np.bool_)
     with np.errstate(invalid="ignore"):
-        return labelled, np.asarray(pck.torso(seen["truth"], skeleton, labelled) > 1)
+        return labelled, np.asarray(torsos(seen, skeleton) > 1)
+
+
+def torsos(seen: dict[str, Floats], skeleton: Skeleton) -> npt.NDArray[np.float64]:
+    """Left shoulder to right hip of each person, (N,) photo pixels; NaN where one is not labelled.
+
+    In a skeleton that lacks them, a torso is a quarter of the box's longer side, or NaN where the
+    validation did not keep that.
+    """
+    if has_torso(skeleton):
+        return pck.torso(seen["truth"], skeleton, seen["weight"] > 0)
+    side = seen.get("side", np.full(len(seen["truth"]), np.nan))
+    return side.astype(np.float64) / 4  # people of LSP: 0.28
+
+
+def has_torso(skeleton: Skeleton) -> bool:
+    """Whether a skeleton has the two joints that the torso is measured by."""
+    return {"left_shoulder", "right_hip"} <= set(skeleton.joints)
+
+
+def _by_depth(started: list[tuple[str, nn.Parameter]], config: Config) -> list[dict[str, Any]]:
+    """Groups of the body's weights with their learning rates, one for all if they are equal."""
+    depth = [int(n.split(".")[1]) + 1 if n.startswith("blocks") else 0 for n, _ in started]
+    away = [max(depth) - d if config.depth_rate != 1 else 0 for d in depth]
+    rate = config.rate * config.start_rate
+    return [
+        {
+            "params": [p for (_, p), there in zip(started, away, strict=True) if there == n],
+            "lr": rate * config.depth_rate**n,
+        }
+        for n in sorted(set(away))
+    ]
 
 
 class PoseModule(lightning.LightningModule):
@@ -167,7 +198,8 @@ class PoseModule(lightning.LightningModule):
                 "logit": logit,
                 "truth": coords.move(batch["xy"].cpu().numpy(), back),
                 "weight": batch["weight"].cpu().numpy(),
-                "scale": np.linalg.norm(back[:, :, 0], axis=1),
+                "scale": (scale := np.linalg.norm(back[:, :, 0], axis=1)),
+                "side": scale * (self.card.size[0] / self.card.margin),
                 "loss": np.full(count, float(loss), dtype=np.float32),
                 "row": batch["row"].cpu().numpy(),
             }
@@ -185,19 +217,18 @@ class PoseModule(lightning.LightningModule):
         for key in ("valid_loss", "valid_mae", "valid_pck"):
             self.log(key, numbers[key], prog_bar=key != "valid_mae")
 
+    def extras(self) -> dict[str, float]:
+        """More numbers for an epoch's line; none here."""
+        return {}
+
     def configure_optimizers(self) -> Any:
         """Adam or AdamW, and the schedule of the learning rate."""
         config = self.config
-        started = [
-            p for n, p in self.network.named_parameters() if n.startswith(("stem", "blocks"))
-        ]
-        if not config.start:
-            started = []
-        ids = {id(p) for p in started}
+        named = [(n, p) for n, p in self.network.named_parameters() if config.start]
+        started = [(n, p) for n, p in named if n.startswith(("stem", "blocks"))]
+        ids = {id(p) for _, p in started}
         fresh = [p for p in self.network.parameters() if id(p) not in ids]
-        groups = [{"params": fresh, "lr": config.rate}]
-        if started:
-            groups.append({"params": started, "lr": config.rate * config.start_rate})
+        groups = [{"params": fresh, "lr": config.rate}, *_by_depth(started, config)]
         kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
         optimizer = kind(groups, weight_decay=config.decay)
         return {"optimizer": optimizer, "lr_scheduler": self._schedule(optimizer)}

@@ -12,7 +12,7 @@ from posegram import coords, image
 from posegram.metrics import pck
 from posegram.pose import Card, Floats, Image, People, Sample, Skeleton
 from posegram.train.batches import relabel
-from posegram.train.module import measurable, summary
+from posegram.train.module import has_torso, measurable, summary, torsos
 
 __all__ = ["baseline", "results", "table", "write_card"]
 
@@ -51,7 +51,7 @@ def results(folder: Path, seen: dict[str, Floats], valid: Sequence[Sample], card
     """
     folder.mkdir(parents=True, exist_ok=True)
     labelled, known = measurable(seen, card.skeleton)
-    size = np.where(known, pck.torso(seen["truth"], card.skeleton, labelled), np.nan)
+    size = np.where(known, torsos(seen, card.skeleton), np.nan)
     away = np.linalg.norm(seen["xy"] - seen["truth"], axis=-1) / size[:, None]
     full = known & (labelled.sum(axis=1) >= labelled.shape[1] / 2)
     rows = np.flatnonzero(full)
@@ -91,7 +91,7 @@ def _tile(seen: dict[str, Floats], n: int, sample: Sample, card: Card, labelled:
 def table(seen: dict[str, Floats], mean: dict[str, Floats], skeleton: Skeleton) -> str:
     """MAE and PCK@0.2 of the torso per joint, the mean pose's beside them, as Markdown."""
     labelled, known = measurable(seen, skeleton)
-    size = pck.torso(seen["truth"], skeleton, labelled)
+    size = torsos(seen, skeleton)
     rows = ["| joint | labelled | MAE, px | PCK@0.2, % | mean pose, % |", "|---|---|---|---|---|"]
     ours, theirs = (
         pck.pck(s["xy"][known], s["truth"][known], labelled[known], size[known], 0.2) * 100
@@ -112,6 +112,8 @@ def table(seen: dict[str, Floats], mean: dict[str, Floats], skeleton: Skeleton) 
 
 def write_card(path: Path, card: Card, numbers: str, command: str) -> None:
     """Write the model card of a run as Markdown: what it is, how it was made, how good it is."""
+    whole = has_torso(card.skeleton)
+    torso = "left shoulder to right hip" if whole else "taken as a quarter of the box's longer side"
     lines = [
         f"# {card.name}",
         "",
@@ -121,7 +123,7 @@ def write_card(path: Path, card: Card, numbers: str, command: str) -> None:
         f"- data: {', '.join(card.data) or 'not recorded'}",
         f"- licence of the weights: {card.licence}; the photos keep their own terms",
         "- a joint's score is the probability that it lies within 0.2 torso lengths "
-        "(left shoulder to right hip) of its true place, calibrated on the validation people",
+        f"({torso}) of its true place, calibrated on the validation people",
         f"- made by `{command}`",
         "",
         "## On its validation people (box given, labelled joints only, photo pixels)",

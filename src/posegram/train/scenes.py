@@ -110,6 +110,7 @@ class Scenes(Dataset[dict[str, Any]]):
             zeros; `back` (2, 3) from the picture to the photo, meaningless in training; `row` i.
         """
         rng = np.random.default_rng((self.config.seed, self.epoch, i))
+        i %= len(self)  # see `batches.Shuffle`
         back = np.eye(2, 3, dtype=np.float32)
         if not self.training:
             crop, labels, back = self._plain(i)

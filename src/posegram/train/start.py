@@ -5,6 +5,9 @@ from __future__ import annotations
 import pickle
 import time
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +17,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from posegram import models
 from posegram.models.lite import Body, load_imagenet
-from posegram.pose import Card
+from posegram.pose import Card, Image, Skeleton
 from posegram.train.config import Config
+from posegram.train.unfold import settle, unfold
 
-__all__ = ["load", "precision", "summary"]
+__all__ = ["hold", "load", "path_of", "precision", "read", "summary"]
+
+Weights = dict[str, torch.Tensor]
 
 
 def summary(card: Card) -> str:
@@ -31,22 +37,65 @@ def summary(card: Card) -> str:
     return f"{card.name}: {weights:.2f} M weights, {work:.2f} GFLOP an input of {height}x{width}"
 
 
-def load(network: nn.Module, config: Config) -> None:
+def load(
+    network: nn.Module,
+    config: Config,
+    card: Card | None = None,
+    crops: Callable[[], Image] | None = None,
+) -> None:
     """Fill a network with the weights that `config.start` names; freeze what is to be frozen.
 
-    From a .ckpt every weight that has the same name and shape is taken; a head with other joints
-    stays fresh.
+    Every weight that has the same name and shape is taken. Where the card of the start names its
+    joints, each joint of the head gets the weights of the joint of that name; others stay fresh.
+
+    Args:
+        network: to be filled.
+        config: `start` and `freeze`.
+        card: the network's own; without it a head is taken only where its shape fits.
+        crops: (B, H, W, 3) uint8 of the training people; asked for when an .onnx is the start.
 
     Raises:
         ValueError: the start does not fit the network.
-        FileNotFoundError: there is no such checkpoint.
+        FileNotFoundError: there is no such file.
     """
     if config.start == "imagenet":
         load_imagenet(_body(network, "start = 'imagenet'", config))
     elif config.start:
-        _from_checkpoint(network, Path(config.start))
+        path = path_of(config.start)
+        theirs, weights = read(path, crops)
+        _take(network, weights, path, (theirs, card))
     if config.freeze:
         _body(network, "freeze = true", config).freeze(on=True)
+
+
+def path_of(start: str) -> Path:
+    """The file that a start names: a bundled model's, or the path itself."""
+    bundled = Path(str(files("posegram") / "weights" / f"{start}.onnx"))
+    return bundled if start.isidentifier() and bundled.is_file() else Path(start)
+
+
+def read(path: Path, crops: Callable[[], Image] | None = None) -> tuple[Card | None, Weights]:
+    """Card (None where the file has none) and weights of a .ckpt or of one of our .onnx files.
+
+    Raises:
+        ValueError: it is neither.
+        FileNotFoundError: there is no such file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint {path} to start from")
+    if path.suffix.lower() == ".onnx":
+        card, network = unfold(path)
+        if crops is not None:
+            settle(network, card, crops())
+        return card, network.state_dict()
+    if not zipfile.is_zipfile(path):  # torch's reader of older files falls over anything else
+        raise ValueError(f"{path} is no checkpoint to start from")
+    try:
+        whole = torch.load(path, map_location="cpu", weights_only=True)
+        weights = {k.removeprefix("network."): v for k, v in whole["state_dict"].items()}
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError) as fault:
+        raise ValueError(f"{path} is no checkpoint to start from") from fault
+    return Card.from_json(whole["card"]) if "card" in whole else None, weights
 
 
 def _body(network: nn.Module, setting: str, config: Config) -> Body:
@@ -56,21 +105,64 @@ def _body(network: nn.Module, setting: str, config: Config) -> Body:
     return network
 
 
-def _from_checkpoint(network: nn.Module, path: Path) -> None:
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint {path} to start from")
-    if not zipfile.is_zipfile(path):  # torch's reader of older files falls over anything else
-        raise ValueError(f"{path} is no checkpoint to start from")
-    try:
-        theirs = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError) as fault:
-        raise ValueError(f"{path} is no checkpoint to start from") from fault
-    theirs = {k.removeprefix("network."): v for k, v in theirs.items()}
+def _take(
+    network: nn.Module, theirs: Weights, path: Path, cards: tuple[Card | None, Card | None]
+) -> None:
     ours = network.state_dict()
     fitting = {k: v for k, v in theirs.items() if k in ours and v.shape == ours[k].shape}
     if len(fitting) < len(ours) / 2:
         raise ValueError(f"{path} fits {len(fitting)} of the network's {len(ours)} arrays")
+    their_card, card = cards
+    if their_card is not None and card is not None:
+        for name in _heads(card):
+            fitting.pop(name, None)
+            if name in theirs:
+                fitting[name] = _by_joint(ours[name], theirs[name], card, their_card)
     network.load_state_dict(ours | fitting)
+
+
+def _heads(card: Card) -> list[str]:
+    """Names of the arrays whose first axis runs over the joints."""
+    if not len(card.skeleton):  # a detector's
+        return []
+    one, two = (
+        models.build(replace(card, skeleton=Skeleton("count", tuple(f"j{n}" for n in range(k)))))
+        for k in (1, 2)
+    )
+    more = two.state_dict()
+    return [k for k, v in one.state_dict().items() if v.shape != more[k].shape]
+
+
+def _by_joint(
+    ours: torch.Tensor, theirs: torch.Tensor, card: Card, their_card: Card
+) -> torch.Tensor:
+    """Our array with the rows of every joint that both know taken from theirs."""
+    here, there = card.skeleton.joints, their_card.skeleton.joints
+    each, rest = len(theirs) // max(len(there), 1), len(theirs) % max(len(there), 1)
+    if rest or len(ours) != each * len(here) or ours.shape[1:] != theirs.shape[1:]:
+        return ours
+    mixed = ours.clone().view(len(here), each, *ours.shape[1:])
+    source = theirs.view(len(there), each, *theirs.shape[1:])
+    for row, joint in enumerate(here):
+        if joint in there:
+            mixed[row] = source[there.index(joint)]
+    return mixed.view_as(ours)
+
+
+def hold(network: nn.Module, config: Config, epoch: int) -> None:
+    """Keep the whole body as it is before epoch `config.release`, its statistics too; then let go.
+
+    What `freeze` keeps stays so.
+    """
+    if not config.release:
+        return
+    body = _body(network, f"release = {config.release}", config)
+    held = epoch < config.release
+    for part in (body.stem, *body.blocks):
+        part.requires_grad_(not held)
+        part.train(body.training and not held)
+    if not held:
+        body.freeze(on=body.frozen)
 
 
 def precision(module: Any, config: Config) -> str:

@@ -1,0 +1,210 @@
+"""Before and after a fine-tuning, on the same people: numbers with intervals, a page, a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from posegram import coords, image, models
+from posegram.metrics import pck
+from posegram.metrics.bootstrap import Interval, Mean, compare, interval, means, verdict
+from posegram.pose import Card, Floats, Ints, Sample, Skeleton
+from posegram.train import start
+from posegram.train.config import Config
+from posegram.train.module import measurable, torsos
+from posegram.train.skeletons import named
+
+__all__ = ["Judged", "judge", "load", "page", "predict", "save", "whole", "with_start", "write"]
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Which joints of which people were right: within 0.2 torso lengths of the truth."""
+
+    right: Mask  # (N, K)
+    counted: Mask  # (N, K) labelled, predicted, and of somebody who can be measured
+    image: Ints  # (N,) photo of each person, 0 to I - 1
+
+    @property
+    def images(self) -> int:
+        """How many photos, I."""
+        return int(self.image.max()) + 1 if len(self.image) else 0
+
+
+def judge(seen: dict[str, Floats], samples: Sequence[Sample], skeleton: Skeleton) -> Judged:
+    """What of a validation was right.
+
+    Args:
+        seen: see `PoseModule.predictions`; a joint that is not predicted is NaN.
+        samples: the people of `seen`, in its order.
+        skeleton: names the K joints.
+    """
+    labelled, known = measurable(seen, skeleton)
+    size = np.where(known, torsos(seen, skeleton), np.nan)
+    away = pck.distance(seen["xy"], seen["truth"], size)
+    numbers: dict[Path, int] = {}
+    photos = [numbers.setdefault(s.image, len(numbers)) for s in samples]
+    counted = labelled & known[:, None] & np.isfinite(seen["xy"]).all(axis=-1)
+    with np.errstate(invalid="ignore"):
+        return Judged(np.asarray(away <= 0.2), counted, np.array(photos, dtype=np.int64))
+
+
+def with_start(
+    config: Config, seen: dict[str, Floats], samples: Sequence[Sample], after: Judged
+) -> None:
+    """Write what the run's start, as it is, would have said; where it has joints in common.
+
+    Args:
+        config: of the finished run.
+        seen: its validation, see `PoseModule.predictions`.
+        samples: the people of `seen`, in its order.
+        after: what of it was right.
+    """
+    if config.start in ("", "imagenet"):
+        return
+    card, weights = start.read(start.path_of(config.start))
+    skeleton = named(config)
+    if card is None or not set(card.skeleton.joints) & set(skeleton.joints):
+        return
+    xy = predict(weights, card, samples, skeleton)
+    before = judge(seen | {"xy": xy}, samples, skeleton)
+    write(config.run / "results", before, after, skeleton, config.start)
+
+
+def save(path: Path, judged: Judged) -> None:
+    """Keep a judgement as an .npz file, whole or not at all."""
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez_compressed(file, right=judged.right, counted=judged.counted, image=judged.image)
+    part.replace(path)
+
+
+def load(path: Path) -> Judged:
+    """What `save` kept."""
+    with np.load(path) as kept:
+        return Judged(kept["right"], kept["counted"], kept["image"])
+
+
+def whole(judged: Judged) -> Interval:
+    """Percent of right joints, the mean over all and that of each joint (1 + K,), 95% intervals."""
+    return interval(_statistic(judged), judged.images)
+
+
+def _statistic(judged: Judged) -> Any:
+    amount = judged.right * 100.0
+    parts = [Mean(amount, judged.counted)]
+    for k in range(amount.shape[1]):
+        parts.append(Mean(amount[:, [k]], judged.counted[:, [k]]))
+    return means(parts, judged.image)
+
+
+def predict(
+    weights: dict[str, torch.Tensor], card: Card, samples: Sequence[Sample], skeleton: Skeleton
+) -> Floats:
+    """What a network says in the samples' boxes, (N, K, 2) photo pixels in a skeleton, by name.
+
+    A joint that the network does not have is NaN.
+    """
+    network = models.build(card)
+    network.load_state_dict(weights)
+    network.eval()
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (card.mean, card.std))
+    found = np.full((len(samples), len(skeleton), 2), np.nan, dtype=np.float32)
+    shared = [j for j in skeleton.joints if j in card.skeleton.joints]
+    here, there = ([s.index(j) for j in shared] for s in (skeleton, card.skeleton))
+    for row, sample in enumerate(samples):
+        box = sample.box[None]
+        crop, back = coords.crop(image.read(sample.image), box, card.size, margin=card.margin)
+        x = (torch.from_numpy(crop).permute(0, 3, 1, 2).float() - mean) / std
+        with torch.no_grad():
+            raw = network(x)
+        arrays = tuple(r.numpy() for r in (raw if isinstance(raw, tuple) else (raw,)))
+        xy, _ = coords.decode(arrays, card.kind, card.size)
+        found[row, here] = coords.move(xy, back)[0, there]
+    return found
+
+
+def write(folder: Path, before: Judged, after: Judged, skeleton: Skeleton, source: str) -> None:
+    """Write finetune.md and finetune.png: both networks on the validation people."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "finetune.md").write_text(page(before, after, skeleton, source), encoding="utf-8")
+    _draw(folder / "finetune.png", before, after, skeleton)
+
+
+def page(before: Judged, after: Judged, skeleton: Skeleton, source: str) -> str:
+    """The comparison as Markdown.
+
+    Args:
+        before: of the start, on the joints that it knows by name.
+        after: of the fine-tuned network.
+        skeleton: names the K joints.
+        source: what was started from.
+    """
+    both = Judged(after.right, after.counted & before.counted, after.image)
+    old = Judged(before.right, both.counted, after.image)
+    known: Mask = np.asarray(before.counted.any(axis=0))
+    then, now = whole(old), whole(after)
+    change = compare(_statistic(old), _statistic(both), after.images)
+    lines = [
+        "# Before and after",
+        "",
+        f"`{source}` as it is against the fine-tuned network: {len(after.right)} people in "
+        f"{after.images} photos, kept apart from training. Percent of joints within 0.2 torso "
+        "lengths; 95 % bootstrap intervals, whole photos drawn again. A joint that the start does "
+        "not have by name has no number before.",
+        "",
+        "| joint | labelled | before | after | after - before | |",
+        "|---|---|---|---|---|---|",
+    ]
+    names = ("**all**", *skeleton.joints)
+    for n, name in enumerate(names):
+        has = known.any() if n == 0 else bool(known[n - 1])
+        labelled = after.counted.sum() if n == 0 else after.counted[:, n - 1].sum()
+        was = _cell(then, n) if has else "-"
+        gain = _cell(change, n) if has else "-"
+        words = verdict(change.low[n], change.high[n]) if has else ""
+        lines.append(f"| {name} | {labelled} | {was} | {_cell(now, n)} | {gain} | {words} |")
+    if known.any() and not known.all():
+        lines += ["", "The last two columns of **all** are of the joints that both have."]
+    return "\n".join([*lines, ""])
+
+
+def _cell(found: Interval, n: int) -> str:
+    if np.isnan(found.value[n]):
+        return "-"
+    return f"{found.value[n]:.1f} [{found.low[n]:.1f}, {found.high[n]:.1f}]"
+
+
+def _draw(path: Path, before: Judged, after: Judged, skeleton: Skeleton) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    names = ["all", *skeleton.joints]
+    figure, axis = plt.subplots(figsize=(8, 0.42 * len(names) + 1.6), constrained_layout=True)
+    for shift, colour, label, judged in (
+        (-0.2, "tab:grey", "before", before),
+        (0.2, "tab:blue", "after", after),
+    ):
+        found = whole(judged)
+        value = np.nan_to_num(found.value)
+        ends = np.nan_to_num(np.stack([found.value - found.low, found.high - found.value]))
+        rows = np.arange(len(names)) + shift
+        axis.barh(rows, value, 0.38, color=colour, label=label, xerr=np.maximum(ends, 0))
+    axis.set_yticks(range(len(names)), names)
+    axis.invert_yaxis()
+    axis.set(xlim=(0, 100), xlabel="joints within 0.2 torso lengths, %; 95 % intervals")
+    axis.grid(axis="x", alpha=0.3)
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    figure.savefig(path.with_suffix(".part.png"), dpi=100)
+    plt.close(figure)
+    path.with_suffix(".part.png").replace(path)

@@ -1,0 +1,63 @@
+"""What goes with a run: who tells the data its epoch, who keeps weights and who stops early."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning.pytorch import callbacks
+
+from posegram.train import start
+from posegram.train.batches import Shuffle
+from posegram.train.config import Config
+
+__all__ = ["Epochs", "keepers"]
+
+
+class Epochs(callbacks.Callback):
+    """Tell data, sampler and body which epoch it is: chance depends on it and nothing earlier."""
+
+    def __init__(self, batches: Any) -> None:
+        self.batches = batches
+
+    def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Tell the epoch that a resumed run begins with."""
+        # a resumed run starts its workers before the hook of its first epoch
+        self._tell(checkpoint["epoch"] + 1)
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """Tell the epoch that begins."""
+        self._tell(trainer.current_epoch)
+        start.hold(pl_module.network, pl_module.config, trainer.current_epoch)
+
+    def _tell(self, epoch: int) -> None:
+        self.batches.dataset.epoch = epoch
+        if isinstance(self.batches.sampler, Shuffle):
+            self.batches.sampler.epoch = epoch
+
+
+class _Ended(callbacks.Callback):
+    """Ends a resumed run at once when early stopping had ended it before."""
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        stopping = trainer.early_stopping_callback
+        if stopping is not None and stopping.wait_count >= stopping.patience:
+            trainer.should_stop = True
+
+
+def keepers(config: Config, watched: str) -> list[Any]:
+    """What keeps the best and the last weights, stops early and averages."""
+    folder: dict[str, Any] = {"dirpath": config.run, "enable_version_counter": False}
+    mode = "min" if watched == "valid_loss" else "max"
+    best = callbacks.ModelCheckpoint(filename="best", monitor=watched, mode=mode, **folder)
+    # `save_last` of the best one's keeper would write only in epochs that are the best so far
+    found: list[Any] = [best, callbacks.ModelCheckpoint(filename="last", **folder)]
+    if config.patience:
+        stopping = callbacks.EarlyStopping(watched, mode=mode, patience=config.patience)
+        found += [stopping, _Ended()]
+    if config.ema:
+        # from the end of the warm-up on: untrained weights would stay in the mean for long
+        average = callbacks.EMAWeightAveraging(
+            decay=config.ema, update_starting_at_step=config.warmup
+        )
+        found.append(average)
+    return found

@@ -1,0 +1,160 @@
+"""Our own ONNX files as networks that can train again: weights back into the layers they came from.
+
+An export folds each batch normalisation into the convolution before it. Here the folded weights go
+into the convolution and the normalisation starts as the identity, so the answers are the exported
+ones; `settle` then gives it the statistics of real crops, without changing a single answer, so that
+training mode answers alike.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from torch import nn
+
+from posegram import models
+from posegram.pose import Card, Floats, Image
+
+__all__ = ["settle", "unfold"]
+
+_AWAY = 0.02  # of the largest answer, by which the rebuilt network may differ from the file
+
+
+def unfold(path: Path) -> tuple[Card, nn.Module]:
+    """The card and the network of one of our .onnx files, in evaluation mode.
+
+    Raises:
+        ValueError: the file is not one of ours, is quantised, or holds another network than its
+            card says.
+    """
+    try:
+        model = onnx.load(path)
+    except DecodeError as fault:
+        raise ValueError(f"{path} is no ONNX file") from fault
+    texts = {entry.key: entry.value for entry in model.metadata_props}
+    if "posegram" not in texts:
+        raise ValueError(f"{path} carries no posegram card, so it is no file to start from")
+    card = Card.from_json(texts["posegram"])
+    network = models.build(card).eval()
+    folded = _folded(model)
+    layers = _layers(network, card)
+    shapes = [tuple(conv.weight.shape) for conv, _ in layers]
+    if [weight.shape for weight, _ in folded] != shapes:
+        raise ValueError(
+            f"{path} holds other layers than {card.settings.get('network')!r} has: quantised files "
+            "and those of other tools cannot be trained on; start from the .ckpt"
+        )
+    with torch.no_grad():
+        for (conv, norm), (weight, bias) in zip(layers, folded, strict=True):
+            _fill(conv, norm, weight, bias)
+    _compare(path, card, network)
+    return card, network
+
+
+def _folded(model: onnx.ModelProto) -> list[tuple[Floats, Floats | None]]:
+    """Weight and bias of every convolution, in the order of the graph."""
+    values = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    found: list[tuple[Floats, Floats | None]] = []
+    for node in model.graph.node:
+        if node.op_type == "Cast" and node.input[0] in values:  # a weight kept as float16
+            values[node.output[0]] = values[node.input[0]].astype(np.float32)
+        if node.op_type == "Conv" and node.input[1] in values:
+            bias = values.get(node.input[2]) if len(node.input) > 2 else None
+            found.append((values[node.input[1]], bias))
+    return found
+
+
+def _layers(network: nn.Module, card: Card) -> list[tuple[nn.Conv2d, nn.BatchNorm2d | None]]:
+    """Every convolution with the normalisation behind it, in the order they are run."""
+    run: list[nn.Module] = []
+    kinds = (nn.Conv2d, nn.BatchNorm2d)
+    hooks = [
+        layer.register_forward_hook(lambda layer, *_: run.append(layer))
+        for layer in network.modules()
+        if isinstance(layer, kinds)
+    ]
+    with torch.no_grad():
+        network(torch.zeros(1, 3, *card.size))
+    for hook in hooks:
+        hook.remove()
+    after: list[Any] = [*run[1:], None]
+    pairs = zip(run, after, strict=True)
+    return [
+        (layer, nxt if isinstance(nxt, nn.BatchNorm2d) else None)
+        for layer, nxt in pairs
+        if isinstance(layer, nn.Conv2d)
+    ]
+
+
+def _fill(
+    conv: nn.Conv2d, norm: nn.BatchNorm2d | None, weight: Floats, bias: Floats | None
+) -> None:
+    conv.weight.copy_(torch.from_numpy(weight.astype(np.float32)))
+    shift = torch.zeros(len(weight)) if bias is None else torch.from_numpy(bias.astype(np.float32))
+    if conv.bias is not None:
+        conv.bias.copy_(shift)
+    elif norm is not None:
+        norm.reset_parameters()
+        norm.bias.copy_(shift)
+        if norm.running_var is not None:
+            norm.running_var.fill_(1 - norm.eps)  # so that the division is by exactly 1
+
+
+def _compare(path: Path, card: Card, network: nn.Module) -> None:
+    """See that the rebuilt network answers as the file does, on noise.
+
+    Raises:
+        ValueError: it does not.
+    """
+    noise = np.random.default_rng(0).integers(0, 256, (2, *card.size, 3), dtype=np.uint8)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    theirs = session.run(None, {session.get_inputs()[0].name: noise})[0]
+    with torch.no_grad():
+        raw = network(_normalised(noise, card))
+    ours = (raw[0] if isinstance(raw, tuple) else raw).numpy()
+    if ours.shape != theirs.shape or np.abs(ours - theirs).max() > _AWAY * np.abs(theirs).max():
+        raise ValueError(f"{path} answers otherwise than the network that its card names")
+
+
+def _normalised(crops: Image, card: Card) -> torch.Tensor:
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (card.mean, card.std))
+    return (torch.from_numpy(crops).permute(0, 3, 1, 2).float() - mean) / std
+
+
+def settle(network: nn.Module, card: Card, crops: Image) -> None:
+    """Give every normalisation the statistics of its inputs; what the network answers stays.
+
+    Mean m and variance v become the running statistics, and scale and shift undo them:
+    w' = w sqrt((v + eps) / (v0 + eps)), b' = b + w (m - m0) / sqrt(v0 + eps).
+
+    Args:
+        network: in evaluation mode.
+        card: says how crops are normalised.
+        crops: (B, H, W, 3) uint8, as they will be trained on.
+    """
+    seen: dict[nn.BatchNorm2d, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def look(layer: nn.BatchNorm2d, inputs: tuple[torch.Tensor, ...]) -> None:
+        x = inputs[0].float()
+        seen[layer] = x.mean(dim=(0, 2, 3)), x.var(dim=(0, 2, 3))
+
+    norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    hooks = [norm.register_forward_pre_hook(look) for norm in norms]
+    with torch.no_grad():
+        network(_normalised(crops, card))
+        for norm, (mean, variance) in seen.items():
+            old_mean, old = norm.running_mean, norm.running_var
+            if old_mean is None or old is None:
+                continue
+            norm.bias.add_(norm.weight * (mean - old_mean) / (old + norm.eps).sqrt())
+            norm.weight.mul_(((variance + norm.eps) / (old + norm.eps)).sqrt())
+            old_mean.copy_(mean)
+            old.copy_(variance)
+    for hook in hooks:
+        hook.remove()

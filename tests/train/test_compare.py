@@ -1,0 +1,155 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import figures
+import runs
+from posegram import models
+from posegram.pose import COCO17, LSP14, Card
+from posegram.train.compare import (
+    Judged,
+    judge,
+    load,
+    page,
+    predict,
+    save,
+    whole,
+    with_start,
+    write,
+)
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    return figures.samples(tmp_path_factory.mktemp("figures"), 6)
+
+
+def seen(people):
+    """A perfect validation."""
+    truth = np.stack([s.xy for s in people])
+    return {
+        "xy": truth.copy(),
+        "truth": truth,
+        "weight": np.ones(truth.shape[:2], np.float32),
+        "side": np.array([s.box[3] - s.box[1] for s in people]),
+    }
+
+
+# judging
+
+
+def test_the_truth_is_all_right(people):
+    found = judge(seen(people), people, LSP14)
+    assert found.right.all()
+    assert found.counted.all()
+
+
+def test_a_joint_far_away_is_wrong(people):
+    given = seen(people)
+    given["xy"][2, 5] += 50
+    assert np.argwhere(~judge(given, people, LSP14).right).tolist() == [[2, 5]]
+
+
+def test_a_joint_that_is_not_predicted_does_not_count(people):
+    given = seen(people)
+    given["xy"][:, 3] = np.nan
+    counted = judge(given, people, LSP14).counted
+    assert (~counted).sum(axis=0).tolist() == [0, 0, 0, 6] + [0] * 10
+
+
+def test_people_of_one_photo_are_one_cluster(people):
+    twice = [people[0], people[1], people[0]]
+    given = seen(twice)
+    assert judge(given, twice, LSP14).image.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize(("away", "right"), [(0.049, True), (0.051, False)])
+def test_without_a_torso_a_twentieth_of_the_box_is_right(people, away, right):
+    skeleton = replace(LSP14, name="mine", joints=tuple(f"j{n}" for n in range(14)),
+                       bones=(), mirror=())  # fmt: skip
+    given = seen(people)
+    given["xy"][..., 0] += away * given["side"][:, None]
+    assert judge(given, people, skeleton).right.all() == right
+
+
+def test_a_judgement_is_kept(people, tmp_path):
+    found = judge(seen(people), people, LSP14)
+    save(tmp_path / "judged.npz", found)
+    kept = load(tmp_path / "judged.npz")
+    for name in ("right", "counted", "image"):
+        np.testing.assert_array_equal(getattr(kept, name), getattr(found, name))
+    assert [p.name for p in tmp_path.iterdir()] == ["judged.npz"]
+
+
+def half(count=40):
+    """Two joints: the first always right, the second for every other person."""
+    right = np.ones((count, 2), dtype=bool)
+    right[::2, 1] = False
+    return Judged(right, np.ones_like(right), np.arange(count))
+
+
+def test_the_mean_comes_before_the_joints():
+    assert whole(half()).value.tolist() == [75.0, 100.0, 50.0]
+
+
+def test_the_interval_holds_the_mean():
+    found = whole(half())
+    assert 60 < found.low[0] < 75 < found.high[0] < 90
+
+
+# what a start says
+
+
+def test_a_network_answers_in_another_skeleton_by_name(people):
+    card = Card("a", "heatmap", COCO17, (64, 64), settings={"network": "lite", "head": 8})
+    weights = models.build(card).state_dict()
+    found = predict(weights, card, people, LSP14)
+    known = np.isfinite(found).all(axis=(0, 2))
+    assert [j for j, k in zip(LSP14.joints, known, strict=True) if not k] == ["neck", "head_top"]
+
+
+def started(tmp_path, people, **changes):
+    torch.manual_seed(0)
+    card = Card("a", "heatmap", COCO17, (64, 64), settings={"network": "lite", "head": 8})
+    weights = {f"network.{k}": v for k, v in models.build(card).state_dict().items()}
+    torch.save({"state_dict": weights, "card": card.to_json()}, tmp_path / "a.ckpt")
+    config = runs.settings(tmp_path, start=str(tmp_path / "a.ckpt")).override(changes)
+    given = seen(people)
+    with_start(config, given, people, judge(given, people, LSP14))
+    return config.run / "results" / "finetune.md"
+
+
+def test_a_start_with_joints_in_common_is_compared(people, tmp_path):
+    text = started(tmp_path, people).read_text()
+    assert "second is better" in text
+    assert "| neck | 6 | - | 100.0 [100.0, 100.0] | - |  |" in text
+
+
+def test_a_random_start_is_not_compared(people, tmp_path):
+    assert not started(tmp_path, people, start="").exists()
+
+
+# the page
+
+
+def test_equal_networks_show_no_difference():
+    skeleton = replace(LSP14, name="two", joints=("a", "b"), bones=(), mirror=())
+    text = page(half(), half(), skeleton, "small")
+    assert text.count("no difference shown") == 3
+
+
+def test_joints_that_the_start_lacks_have_no_number_before():
+    skeleton = replace(LSP14, name="two", joints=("a", "b"), bones=(), mirror=())
+    old = half()
+    old.counted[:, 1] = False
+    text = page(old, half(), skeleton, "small")
+    assert "| b | 40 | - | 50.0 [" in text
+    assert "of the joints that both have" in text
+
+
+def test_page_and_picture_are_written(tmp_path):
+    skeleton = replace(LSP14, name="two", joints=("a", "b"), bones=(), mirror=())
+    write(tmp_path, half(), half(), skeleton, "small")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["finetune.md", "finetune.png"]

@@ -1,0 +1,55 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import figures
+import runs
+from posegram.pose import LSP14
+from posegram.train import Config
+from posegram.train.batches import Crops, loader
+from posegram.train.keepers import Epochs, keepers
+
+
+@pytest.fixture
+def network():
+    return SimpleNamespace(network=torch.nn.Identity(), config=Config())
+
+
+@pytest.fixture
+def batches(tmp_path):
+    people = figures.samples(tmp_path, 2)
+    return loader(Crops(people, LSP14, runs.settings(tmp_path), training=True), Config())
+
+
+def test_every_epoch_tells_the_data_its_number(batches, network):
+    Epochs(batches).on_train_epoch_start(SimpleNamespace(current_epoch=3), network)
+    assert (batches.dataset.epoch, batches.sampler.epoch) == (3, 3)
+
+
+def test_a_resumed_run_tells_the_data_its_epoch_before_any_worker_starts(batches):
+    Epochs(batches).on_load_checkpoint(None, None, {"epoch": 4})
+    assert (batches.dataset.epoch, batches.sampler.epoch) == (5, 5)
+
+
+def names(config, watched="valid_loss"):
+    return [type(one).__name__ for one in keepers(config, watched)]
+
+
+def test_the_best_and_the_last_weights_are_kept(tmp_path):
+    best, last = keepers(runs.settings(tmp_path, patience=0), "valid_loss")
+    assert (best.filename, best.monitor, best.mode) == ("best", "valid_loss", "min")
+    assert (last.filename, last.monitor) == ("last", None)
+
+
+def test_the_best_of_a_score_is_the_highest(tmp_path):
+    assert keepers(runs.settings(tmp_path), "valid_ap50")[0].mode == "max"
+
+
+def test_patience_stops_early(tmp_path):
+    assert "EarlyStopping" in names(runs.settings(tmp_path, patience=3))
+
+
+def test_weights_are_averaged_on_request(tmp_path):
+    assert "EMAWeightAveraging" in names(runs.settings(tmp_path, ema=0.9))
+    assert "EMAWeightAveraging" not in names(runs.settings(tmp_path))

@@ -1,0 +1,195 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import figures
+import runs
+from posegram.pose import BODY19, COCO17, LSP14, Skeleton
+from posegram.train.skeletons import agreement, check, named, pairs_by_name, read
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    return figures.samples(tmp_path_factory.mktemp("figures"), 12)
+
+
+def written(folder, text):
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+# names
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("left_knee", "right_knee"),
+        ("knee_left", "knee_right"),
+        ("l_knee", "r_knee"),
+        ("knee.l", "knee.r"),
+        ("knee_l_2", "knee_r_2"),
+        ("lknee", "rknee"),
+        ("leftknee", "rightknee"),
+        ("kneel", "kneer"),
+    ],
+)
+def test_twins_are_told_by_their_names(left, right):
+    assert pairs_by_name(["nose", right, left]) == ((left, right),)
+
+
+@pytest.mark.parametrize(
+    "names", [["nose", "tail"], ["left_knee"], ["lip", "rear"], ["knee_1", "knee_2"]]
+)
+def test_other_names_make_no_pair(names):
+    assert pairs_by_name(names) == ()
+
+
+@pytest.mark.parametrize("skeleton", [COCO17, BODY19, LSP14], ids=lambda s: s.name)
+def test_the_pairs_of_the_built_in_skeletons_are_found(skeleton):
+    assert set(pairs_by_name(skeleton.joints)) == set(skeleton.mirror)
+
+
+# files
+
+
+def test_a_file_gives_joints_bones_and_pairs(tmp_path):
+    path = written(tmp_path, 'joints = ["Hand.L", "Hand.R", "Top"]\nbones = [["Top", "Hand.L"]]')
+    assert read(path) == Skeleton(
+        "mine", ("hand.l", "hand.r", "top"), (("top", "hand.l"),), (("hand.l", "hand.r"),)
+    )
+
+
+def test_stated_pairs_win_over_names(tmp_path):
+    assert read(written(tmp_path, 'joints = ["l_a", "r_a"]\nmirror = []')).mirror == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("joints = ", "is not TOML"),
+        ("bones = []", "a skeleton file has `joints`"),
+        ('joints = ["a"]\njoint = 3', "a skeleton file has `joints` and may have name, joints"),
+        ('joints = ["a", "a"]', "names a joint twice"),
+        ('joints = ["a"]\nbones = [["a", "b"]]', "has no joint 'b'"),
+        ('joints = ["a"]\nbones = ["a"]', "is no skeleton"),
+    ],
+)
+def test_a_wrong_file_is_one_sentence(tmp_path, text, sentence):
+    with pytest.raises(ValueError, match=rf"mine\.toml.*{sentence}"):
+        read(written(tmp_path, text))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no skeleton file .*gone\.toml"):
+        read(tmp_path / "gone.toml")
+
+
+# settings
+
+
+def test_a_built_in_name_is_taken(tmp_path):
+    assert named(runs.settings(tmp_path, skeleton="coco17")) == COCO17
+
+
+def test_a_file_is_read(tmp_path):
+    path = written(tmp_path, 'joints = ["a", "b"]')
+    assert named(runs.settings(tmp_path, skeleton=str(path))).joints == ("a", "b")
+
+
+def test_the_joints_of_the_data_are_taken(tmp_path):
+    config = runs.settings(tmp_path, runs.labels(tmp_path, 2, skeleton=COCO17), skeleton="data")
+    assert named(config) == COCO17
+
+
+def test_joints_of_the_data_need_data(tmp_path):
+    with pytest.raises(ValueError, match="takes the joints of the first data set; name one"):
+        named(runs.settings(tmp_path, skeleton="data"))
+
+
+# the check against people
+
+
+def mine(people, *names):
+    """The people with only some joints, under other names: (theirs, ours) pairs."""
+    joints = tuple(our for _, our in names)
+    rows = [LSP14.index(their) for their, _ in names]
+    skeleton = Skeleton("mine", joints, (), pairs_by_name(joints))
+    found = [replace(s, xy=s.xy[rows], visible=s.visible[rows], skeleton=skeleton) for s in people]
+    return skeleton, found
+
+
+HIPS = (("left_hip", "left_seat"), ("right_hip", "right_seat"))
+HANDS = (("left_wrist", "left_paw"), ("right_wrist", "right_paw"))
+CROSSED = (("right_wrist", "left_paw"), ("left_wrist", "right_paw"))
+
+
+def test_true_pairs_agree(people):
+    skeleton, found = mine(people, *HIPS, *HANDS)
+    assert min(agreement(found, skeleton).values()) > 0.9
+
+
+def test_a_pair_with_its_sides_mixed_up_disagrees(people):
+    skeleton, found = mine(people, *HIPS, *HANDS, ("left_knee", "l_k"), ("right_knee", "r_k"))
+    crossed, swapped = mine(people, *HIPS, *CROSSED, ("left_knee", "l_k"), ("right_knee", "r_k"))
+    pair = ("left_paw", "right_paw")
+    assert agreement(swapped, crossed)[pair] < 0.1 < agreement(found, skeleton)[pair]
+
+
+def test_few_people_judge_no_pair(people):
+    skeleton, found = mine(people[:9], *HIPS, *HANDS)
+    assert agreement(found, skeleton) == {}
+
+
+def asked(tmp_path, skeleton, found, **changes):
+    check(runs.settings(tmp_path, skeleton="data", **changes), skeleton, found)
+
+
+def test_pairs_that_names_and_people_tell_are_trusted(people, tmp_path):
+    asked(tmp_path, *mine(people, *HIPS, *HANDS))
+
+
+def test_a_doubtful_pair_is_asked_about_in_one_sentence(people, tmp_path):
+    knees = (("left_knee", "l_k"), ("right_knee", "r_k"))
+    skeleton, found = mine(people, *HIPS, *knees, *CROSSED)
+    with pytest.raises(ValueError, match=r"in doubt: left_paw/right_paw \(on the sides of .*0%"):
+        asked(tmp_path, skeleton, found)
+
+
+def test_a_joint_whose_twin_is_missing_is_asked_about(people, tmp_path):
+    skeleton, found = mine(people, *HIPS, HANDS[0])
+    with pytest.raises(ValueError, match=r"in doubt: left_paw \(without a twin\); write mirror"):
+        asked(tmp_path, skeleton, found)
+
+
+def test_a_skeleton_without_any_pair_is_asked_about(people, tmp_path):
+    skeleton, found = mine(people, ("left_hip", "a"), ("right_hip", "b"))
+    with pytest.raises(ValueError, match="in doubt: none is told by the names"):
+        asked(tmp_path, skeleton, found)
+
+
+def test_without_flips_nothing_is_asked(people, tmp_path):
+    asked(tmp_path, *mine(people, ("left_hip", "a"), ("right_hip", "b")), flip=0.0)
+
+
+def test_pairs_stated_in_a_file_are_not_asked_about(people, tmp_path):
+    skeleton, found = mine(people, ("left_hip", "a"), ("right_hip", "b"))
+    path = written(tmp_path, 'joints = ["a", "b"]\nmirror = []')
+    check(runs.settings(tmp_path, skeleton=str(path)), skeleton, found)
+
+
+def test_the_pairs_of_real_people_are_trusted(shared):
+    from posegram import data
+
+    people = data.read(f"lsp:{shared / 'data' / 'lsp'}#1-1000")
+    found = agreement(people, LSP14)
+    assert len(found) == 6
+    assert min(found.values()) > 0.6, found
+
+
+def test_arrays_of_a_pair_are_looked_at_by_name(people):
+    skeleton, found = mine(people, *HANDS, *HIPS)
+    np.testing.assert_array_equal(skeleton.flipped, [1, 0, 3, 2])
+    assert set(agreement(found, skeleton)) == set(skeleton.mirror)
