@@ -22,7 +22,7 @@ import tiny
 from posegram.video import Writer
 from posegram.web.settings import VARIABLE, Settings
 
-PATIENCE = 120.0  # seconds; a computer may be busy with other work
+PATIENCE = 180.0  # seconds; a computer may be busy with other work
 
 
 def settings_for(folder: Path, **changes: Any) -> Settings:

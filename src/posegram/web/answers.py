@@ -14,7 +14,7 @@ from posegram.infer import records
 from posegram.pose import BODY19, COCO17, Image, People, Skeleton, convert, skeleton_named
 from posegram.web.errors import Refused
 
-__all__ = ["FORMS", "OVERLAY", "Form", "chosen", "usual", "write"]
+__all__ = ["FORMS", "OVERLAY", "Form", "chosen", "usual", "usual_joints", "write"]
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,14 @@ def chosen(named: str) -> Form:
 
 
 def usual(people: People, skeleton: str = "") -> People:
-    """People in the skeleton asked for; else in the model's own, but COCO's for our 19 joints."""
+    """People in the skeleton asked for, or in the usual one of their own."""
     own = people.skeleton
-    wanted: Skeleton = COCO17 if own == BODY19 else own
-    return convert(people, skeleton_named(skeleton) if skeleton else wanted)
+    return convert(people, skeleton_named(skeleton) if skeleton else usual_joints(own))
+
+
+def usual_joints(own: Skeleton) -> Skeleton:
+    """The joints to give when nobody says which: the model's own, but COCO's for our 19."""
+    return COCO17 if own == BODY19 else own
 
 
 def write(

@@ -66,10 +66,9 @@ def add(query: dict[str, Any]) -> tuple[Response, int]:
         suffix = uploads.clip_kind(part)
         whole = part.with_suffix(suffix)
         part.rename(whole)
-        total = _admitted(whole, here)
-        args = {"file": whole.name, "model": model} | {
-            name: query[name] for name in ("skeleton", "smooth")
-        }
+        total, pixels = _admitted(whole, here)
+        args = {"file": whole.name, "model": model, "pixels": pixels}
+        args |= {name: query[name] for name in ("skeleton", "smooth")}
         if not here.queue.put(key, "film", args, total=total):
             raise Refused(503, "The queue of videos is full; come back in a minute.", retry=60)
     except BaseException:
@@ -111,8 +110,8 @@ def file(key: str, name: str) -> Response:
     )
 
 
-def _admitted(path: Path, here: Service) -> int:
-    """Frames of a clip that may be worked on, 0 where it does not say.
+def _admitted(path: Path, here: Service) -> tuple[int, int]:
+    """Frames of a clip that may be worked on, 0 where it does not say; and pixels of each.
 
     Raises:
         Busy: no core is free to look.
@@ -134,7 +133,7 @@ def _admitted(path: Path, here: Service) -> int:
         raise Refused(413, f"The video is longer than {settings.clip_seconds:g} seconds.")
     if pixels * count > settings.clip_pixels:
         raise Refused(413, "The video has too many pixels in all: make it shorter or smaller.")
-    return int(count)
+    return int(count), int(pixels)
 
 
 def _job(key: str) -> Job:

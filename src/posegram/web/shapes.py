@@ -97,7 +97,7 @@ _BODIES = {  # where a file goes in: the form's field, the types of a whole body
 }
 _JSON = "application/json"
 _FILE = {"text/csv": _TEXT, "image/jpeg": _BINARY, "application/vnd.coco+json": {"type": "object"}}
-_ANSWERS: dict[tuple[str, str], tuple[str, _Spec]] = {  # status, schema by content type
+_ANSWERS: dict[tuple[str, str], tuple[str, _Spec]] = {  # statuses, schema by content type
     ("/v1/pose/image", "post"): ("200", {_JSON: _named("Picture"), **_FILE}),
     ("/v1/results/{key}.{suffix}", "get"): ("200", {_JSON: _named("Picture"), **_FILE}),
     ("/v1/pose/frame", "post"): ("200", {_JSON: _named("Frame")}),
@@ -109,7 +109,7 @@ _ANSWERS: dict[tuple[str, str], tuple[str, _Spec]] = {  # status, schema by cont
         {"video/mp4": _BINARY, "text/csv": _TEXT, _JSON: {}},
     ),
     ("/healthz", "get"): ("200", {_JSON: _object(alive={"type": "boolean"})}),
-    ("/readyz", "get"): ("200", {_JSON: _named("Ready")}),
+    ("/readyz", "get"): ("200 503", {_JSON: _named("Ready")}),
     ("/metrics", "get"): ("200", {"text/plain": _TEXT}),
 }
 _KEYS: dict[str, _Spec] = {  # parts of an address
@@ -136,21 +136,22 @@ def _describe(operation: _Spec, where: tuple[str, str]) -> None:
         operation["requestBody"] = _body(*_BODIES[where])
     responses = operation.setdefault("responses", {})
     if where[0].startswith("/v1/"):
-        for status in (400, 429) if where[1] == "get" else (400, 403, 429):
-            responses.setdefault(str(status), {})
+        for often in ("400", "429") if where[1] == "get" else ("400", "403", "429"):
+            responses.setdefault(often, {})
+    _errors(responses)
     if where in _ANSWERS:
-        status, content = _ANSWERS[where]
-        responses.pop("200", None)
-        described = {kind: {"schema": schema} for kind, schema in content.items()}
-        responses[status] = {"description": "As asked for", "content": described}
-    for status, response in responses.items():
-        if int(status) >= 400:
-            _error(int(status), response)
-    if where[0] == "/readyz":
-        responses["503"] = responses["200"] | {"description": "Not ready; the body says why"}
+        _answer(responses, *_ANSWERS[where])
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path" and parameter["name"] in _KEYS:
             parameter["schema"] = _KEYS[parameter["name"]]
+
+
+def _answer(responses: _Spec, statuses: str, content: _Spec) -> None:
+    """Add what a route answers when all goes well; or as well, when not."""
+    responses.pop("200", None)
+    described = {kind: {"schema": schema} for kind, schema in content.items()}
+    for status in statuses.split():
+        responses[status] = {"description": "As asked for", "content": described}
 
 
 def _body(field: str, types: tuple[str, ...]) -> _Spec:
@@ -159,7 +160,9 @@ def _body(field: str, types: tuple[str, ...]) -> _Spec:
     return {"required": True, "content": {"multipart/form-data": {"schema": form}, **content}}
 
 
-def _error(status: int, response: _Spec) -> None:
-    code, meaning = CODES[status]
-    response["description"] = f"`{code}`: {meaning}"
-    response["content"] = {_JSON: {"schema": _named("Error")}}
+def _errors(responses: _Spec) -> None:
+    for status, response in responses.items():
+        if int(status) >= 400:
+            code, meaning = CODES[int(status)]
+            response["description"] = f"`{code}`: {meaning}"
+            response["content"] = {_JSON: {"schema": _named("Error")}}

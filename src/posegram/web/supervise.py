@@ -22,7 +22,7 @@ __all__ = ["Server", "listen"]
 GRACE = 5  # seconds that requests under way get on SIGTERM
 _LAST = 3.0  # seconds more before a process is killed
 _SILENCE = 30  # seconds after which a client that sends nothing more is dropped
-_START = 60.0  # seconds to come up, on a slow computer
+_START = 180.0  # seconds to come up, on a slow computer
 _REST = 1.0  # seconds before a dead worker is started again
 
 
@@ -86,7 +86,7 @@ class Server:
             "logger-class": "posegram.web.serving.Log",
             "workers": 1,  # the model, the locks and the live connections must agree
             "threads": self.settings.max_live + 16,
-            "timeout": 60,
+            "timeout": 120,  # seconds without a sign of life; also of loading
             "graceful-timeout": GRACE,
             "keep-alive": 5,
             "log-level": "warning",

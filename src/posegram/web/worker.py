@@ -81,31 +81,31 @@ class Worker:
         folder = self.store.clip(lease.id, lease.tries)
         limits.processor_time(self.settings.job_seconds)
         try:
-            said = self._render(lease, folder, pulse)
-            counts = {"done": pulse.done, "total": pulse.done}
-            ended = self.queue.end(lease, "done", error=said or None, **counts)
+            frames, said = self._render(lease, folder, pulse)
+            ended = self.queue.end(lease, "done", done=frames, total=frames, error=said or None)
         except _Stopped:
             ended = False
         except (ValueError, ImportError, OSError, MemoryError) as fault:
             ended = self._fail(lease, pulse, fault)
             render.remove(folder)
-        if not ended:
+        if not ended:  # cancelled, stopping, or another's by now
             render.remove(folder)
             if self.stopping.is_set():
                 self.queue.release(lease)
             return
         self._upload(lease).unlink(missing_ok=True)
 
-    def _render(self, lease: Lease, folder: Path, pulse: _Pulse) -> str:
-        """Fill a job's folder; what was wrong with the clip, or nothing."""
-        source, args = self._upload(lease), lease.args
-        if not source.is_file():
+    def _render(self, lease: Lease, folder: Path, pulse: _Pulse) -> tuple[int, str]:
+        """Fill a job's folder; how many frames it has, and what was wrong with the clip."""
+        upload, args = self._upload(lease), lease.args
+        if not upload.is_file():
             raise ValueError("the uploaded video is gone")
-        self.store.room(source.stat().st_size)
+        self.store.room(upload.stat().st_size)
         for old in range(1, lease.tries):  # what dead workers left
             render.remove(self.store.clip(lease.id, old))
         folder.mkdir(parents=True, exist_ok=True)
         wanted = render.Wanted(args["model"], args["skeleton"], args["smooth"])
+        source = Path(upload.name) if Path.cwd() == self.settings.uploads else upload
         return render.make(self.shelf.estimate(wanted.model), source, folder, wanted, pulse)
 
     def _fail(self, lease: Lease, pulse: _Pulse, fault: Exception) -> bool:
@@ -114,8 +114,9 @@ class Worker:
         if isinstance(fault, OSError):
             said = "the server could not read or write a file"
         _log.warning("failed: %s", fault)
-        error = said.replace(str(self._upload(lease)), "the video")
-        return self.queue.end(lease, "failed", done=pulse.done, total=pulse.total, error=error)
+        for name in (str(self._upload(lease)), lease.args["file"]):
+            said = said.replace(name, "the video")
+        return self.queue.end(lease, "failed", done=pulse.done, total=pulse.total, error=said)
 
     def _upload(self, lease: Lease) -> Path:
         return self.settings.uploads / str(lease.args["file"])
@@ -142,19 +143,17 @@ class _Pulse:
     lease: Lease
     done: int = 0
     total: int = 0
-    pixels: float = 0.0
     beaten: float = field(default_factory=time.monotonic)
 
-    def __call__(self, done: int, pixels: int) -> None:
-        """Note that `done` frames are finished, the last one of so many pixels.
+    def __call__(self, done: int, _: int | None) -> bool:
+        """Note that so many frames were looked at.
 
         Raises:
             ValueError: the clip turns out longer than the server allows.
         """
         worker, now = self.worker, time.monotonic()
         self.done, self.total, worker.moved = done, max(self.total, done), now
-        self.pixels += pixels
-        if self.pixels > worker.settings.clip_pixels:
+        if done * self.lease.args["pixels"] > worker.settings.clip_pixels:
             raise ValueError("the video has too many pixels in all")
         if worker.stopping.is_set():
             raise _Stopped
@@ -162,6 +161,7 @@ class _Pulse:
             self.beaten = now
             if not worker.queue.beat(self.lease, self.done, self.total):
                 raise _Stopped
+        return True
 
 
 def _age(path: Path) -> float:
@@ -188,6 +188,7 @@ def main() -> None:
     os.nice(_NICE)
     limits.memory(settings.worker_memory)
     worker = Worker.of(settings)
+    os.chdir(settings.uploads)  # results name the clip as we open it: without the server's folders
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stopping.set())
     threading.Thread(target=_watch, args=(worker, os.getppid()), daemon=True).start()
