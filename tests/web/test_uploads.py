@@ -1,13 +1,16 @@
 """What comes in."""
 
 import io
+import re
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
 
+import hostile
 import serving
 from posegram import image as pictures
 from posegram.web import uploads
@@ -202,3 +205,35 @@ def test_the_overlay_holds_nothing_of_the_photos_metadata(client):
     opened = PIL.Image.open(io.BytesIO(overlay))
     assert (dict(opened.getexif()), opened.size) == ({}, (60, 80))
     assert pictures.probe(overlay) == (answer.json["height"], answer.json["width"]) == (80, 60)
+
+
+HOSTILE = hostile.requests()
+
+
+def peak(server) -> int:
+    """The most memory that the web server ever took, bytes."""
+    tree = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
+    most = 0
+    for pid in tree.split():
+        inner = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for each in (pid, *inner):
+            status = Path(f"/proc/{each}/status").read_text()
+            most = max(most, int(re.search(r"VmHWM:\s+(\d+)", status)[1]) * 1024)
+    return most
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_request_is_refused(server, name):
+    assert 400 <= hostile.answer(server.address, HOSTILE[name]) < 500
+
+
+def test_hostile_requests_take_little_memory_and_leave_nothing(server):
+    for message in HOSTILE.values():
+        hostile.answer(server.address, message)
+    assert peak(server) < 500e6
+    folder = server.log.parent / "instance"
+    assert [p for name in ("uploads", "results") for p in (folder / name).iterdir()] == []
+
+
+def test_there_are_at_least_40_hostile_requests():
+    assert len(HOSTILE) >= 40
