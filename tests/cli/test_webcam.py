@@ -1,6 +1,5 @@
 import sys
 import threading
-import time
 import urllib.request
 from types import SimpleNamespace
 
@@ -38,16 +37,17 @@ def run(monkeypatch, capsys):
 
 @pytest.fixture
 def camera(monkeypatch):
-    """A camera whose clock does not begin at 0 and that never ends."""
+    """A camera whose clock does not begin at 0 and that ends when the event is set."""
+    off = threading.Event()
 
     def moving(source, **options):
-        number = 0
-        while True:
-            time.sleep(0.005)
+        for number in range(20_000):  # for a hundred seconds at most
+            if off.wait(0.005):
+                return
             yield Frame(clips.picture(number), 5000.0 + number / 50)
-            number += 1
 
     monkeypatch.setattr("posegram.video.frames", moving)
+    return off
 
 
 def test_a_clip_is_recorded_frame_by_frame(tmp_path, run):
@@ -83,13 +83,14 @@ def test_a_camera_is_shown_at_a_page_of_this_computer(run, camera, monkeypatch):
 
     def visit(address):
         def look():
-            with urllib.request.urlopen(f"{address}stream", timeout=10) as answer:
+            with urllib.request.urlopen(f"{address}stream", timeout=60) as answer:
                 seen.append(answer.read(2000))
+            camera.set()
 
         threading.Thread(target=look, daemon=True).start()
 
     monkeypatch.setattr("webbrowser.open", visit)
-    code, said, _ = run("0", "--seconds", "2")
+    code, said, _ = run("0")
     assert (code, b"image/jpeg" in seen[0]) == (0, True)
     assert "showing at http://127.0.0.1:" in said
     assert "frames/s at the end" in said
@@ -98,7 +99,7 @@ def test_a_camera_is_shown_at_a_page_of_this_computer(run, camera, monkeypatch):
 def test_no_browser_is_opened_when_none_is_wanted(run, camera, monkeypatch):
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
-    run("0", "--seconds", "0.2", "--no-browser")
+    run("0", "--seconds", "0.1", "--no-browser")
     assert opened == []
 
 

@@ -16,7 +16,7 @@ from posegram.pose import Image
 
 try:
     from flask import Flask, Response, abort, jsonify, request
-    from werkzeug.serving import make_server
+    from werkzeug.serving import WSGIRequestHandler, make_server
 except ModuleNotFoundError as fault:
     raise ImportError("showing a camera needs Flask: pip install 'posegram[web]'") from fault
 
@@ -150,6 +150,13 @@ def create_app(screen: Screen) -> Flask:
     return app
 
 
+class _Quiet(WSGIRequestHandler):
+    """Answers without telling the terminal of every request."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing."""
+
+
 @contextmanager
 def shown(port: int = 0) -> Iterator[tuple[Screen, str]]:
     """A screen and the address of its page, which lives as long as the block.
@@ -162,14 +169,18 @@ def shown(port: int = 0) -> Iterator[tuple[Screen, str]]:
     """
     screen = Screen()
     try:
-        server = make_server("127.0.0.1", port, create_app(screen), threaded=True)
+        server = make_server(
+            "127.0.0.1", port, create_app(screen), threaded=True, request_handler=_Quiet
+        )
     except (OSError, SystemExit) as fault:  # werkzeug leaves the process when a port is taken
         raise OSError(f"cannot show at port {port}: is it taken by another program?") from fault
     server.daemon_threads = True  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, daemon=True, name="posegram-screen").start()
+    serving = threading.Thread(target=server.serve_forever, daemon=True, name="posegram-screen")
+    serving.start()
     try:
         yield screen, f"http://127.0.0.1:{server.server_port}/"
     finally:
         screen.close()
         server.shutdown()
+        serving.join()
         server.server_close()
