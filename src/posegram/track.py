@@ -12,12 +12,17 @@ import numpy.typing as npt
 from posegram.pose import Floats, Ints, People, Skeleton, oks
 from posegram.sides import SEEN, seen, sizes
 
-try:
-    from scipy.optimize import linear_sum_assignment
-except ModuleNotFoundError as fault:
-    raise ImportError("tracking needs scipy: pip install 'posegram[video]'") from fault
-
-__all__ = ["Tracks", "bodies", "distinct", "foresee", "link", "overlaps", "similarity", "switches"]
+__all__ = [
+    "Tracks",
+    "bodies",
+    "distinct",
+    "distinct_rows",
+    "foresee",
+    "link",
+    "overlaps",
+    "similarity",
+    "switches",
+]
 
 _SIGMA = 0.08  # of every joint where a skeleton has no published falloffs
 _TRUNK = 0.15  # of the longer side: the least that a body's box measures across
@@ -125,7 +130,12 @@ def _mean_score(people: People) -> Floats:
 
 
 def distinct(people: People, *, alike: float = 0.7, shared: float = 0.35) -> People:
-    """The people without doubles; of two that are one, who shows more of a person stays.
+    """The people without doubles, see `distinct_rows`."""
+    return people[distinct_rows(people, alike=alike, shared=shared)]
+
+
+def distinct_rows(people: People, *, alike: float = 0.7, shared: float = 0.35) -> list[int]:
+    """Rows of the people without doubles; of two that are one, who shows more of a person stays.
 
     Two are one when their OKS is above `alike`, or when the share `shared` of the joints seen in
     one lies on the other's: a box around half a person, or two boxes that slid onto one.
@@ -142,7 +152,7 @@ def distinct(people: People, *, alike: float = 0.7, shared: float = 0.35) -> Peo
     for row in np.argsort(-np.where(usable, people.score, 0).sum(axis=1), kind="stable"):
         if not same[row, kept].any():
             kept.append(int(row))
-    return people[sorted(kept)]
+    return sorted(kept)
 
 
 def link(
@@ -190,6 +200,10 @@ def link(
 
 def _assigned(like: Floats, least: float) -> list[tuple[int, int]]:
     """Pairs (row, column) of the best assignment, those below `least` left out."""
+    try:
+        from scipy.optimize import linear_sum_assignment  # photos come here for `distinct` alone
+    except ModuleNotFoundError as fault:
+        raise ImportError("tracking needs scipy: pip install 'posegram[video]'") from fault
     allowed = np.where(like >= least, like, 0.0)
     pairs = zip(*linear_sum_assignment(-allowed), strict=True)
     return [(int(a), int(b)) for a, b in pairs if allowed[a, b] > 0]

@@ -85,6 +85,14 @@ def test_a_detectors_boxes_are_used_when_none_are_given():
     np.testing.assert_array_equal(people.box, Finder.box)
 
 
+def test_of_boxes_that_hold_the_same_person_one_stays():
+    class Twice(Finder):
+        def scored(self, image):
+            return np.repeat(self.box, 2, axis=0), np.array([0.5, 0.4], dtype=np.float32)
+
+    assert len(TopDown(CARD, middle, detect=Twice())(blank())) == 1
+
+
 def test_given_boxes_are_used_before_the_detectors():
     people = TopDown(CARD, middle, detect=Finder())(blank(), Finder.box + 9)
     np.testing.assert_array_equal(people.box, Finder.box + 9)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from posegram import coords
 from posegram.pose import Card, Floats, Image, Network, People
+from posegram.track import distinct_rows
 
 __all__ = ["BATCH", "Detect", "TopDown", "whole"]
 
@@ -39,6 +40,8 @@ class TopDown:
     def __call__(self, image: Image, boxes: Floats | None = None) -> People:
         """One person per box, in the boxes' order, in the model's own skeleton.
 
+        Of found boxes that turn out to hold the same person, one stays.
+
         A joint of a found person is right if the box holds a person and the joint is right in it:
         its score is the product of both probabilities.
 
@@ -64,8 +67,12 @@ class TopDown:
             self._some(image, box[n : n + BATCH], margin) for n in range(0, len(box), BATCH)
         ] or [People.none(self.card.skeleton)]
         xy = np.concatenate([part.xy for part in parts])
-        score = np.concatenate([part.score for part in parts]) * sure[:, None]
-        return People(xy, score, box, self.card.skeleton)
+        score = np.concatenate([part.score for part in parts])
+        people = People(xy, score, box, self.card.skeleton)
+        if boxes is not None or self.detect is None:
+            return people
+        # doubles show best before scores tell of the box, too
+        return replace(people, score=score * sure[:, None])[distinct_rows(people)]
 
     def _some(self, image: Image, box: Floats, margin: float) -> People:
         """The people in a few boxes (B, 4), with one call of the network."""
