@@ -93,6 +93,14 @@ def test_of_boxes_that_hold_the_same_person_one_stays():
     assert len(TopDown(CARD, middle, detect=Twice())(blank())) == 1
 
 
+def test_a_box_without_a_likely_joint_holds_nobody():
+    class Doubtful(Finder):
+        def scored(self, image):
+            return self.box, np.array([0.1], dtype=np.float32)
+
+    assert len(TopDown(CARD, middle, detect=Doubtful())(blank())) == 0
+
+
 def test_given_boxes_are_used_before_the_detectors():
     people = TopDown(CARD, middle, detect=Finder())(blank(), Finder.box + 9)
     np.testing.assert_array_equal(people.box, Finder.box + 9)

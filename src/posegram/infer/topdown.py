@@ -13,6 +13,7 @@ from posegram.track import distinct_rows
 
 __all__ = ["BATCH", "Detect", "TopDown", "whole"]
 
+_LEAST = 0.25  # somebody found, none of whose joints is that likely, is a false alarm
 BATCH = 16  # crops per call of the network: bounds the memory that a crowd takes
 
 
@@ -40,7 +41,8 @@ class TopDown:
     def __call__(self, image: Image, boxes: Floats | None = None) -> People:
         """One person per box, in the boxes' order, in the model's own skeleton.
 
-        Of found boxes that turn out to hold the same person, one stays.
+        Of found boxes that turn out to hold the same person, one stays; those that turn out to
+        hold nobody go.
 
         A joint of a found person is right if the box holds a person and the joint is right in it:
         its score is the product of both probabilities.
@@ -72,7 +74,8 @@ class TopDown:
         if boxes is not None or self.detect is None:
             return people
         # doubles show best before scores tell of the box, too
-        return replace(people, score=score * sure[:, None])[distinct_rows(people)]
+        people = replace(people, score=score * sure[:, None])[distinct_rows(people)]
+        return people[people.score.max(axis=1, initial=0) >= _LEAST]
 
     def _some(self, image: Image, box: Floats, margin: float) -> People:
         """The people in a few boxes (B, 4), with one call of the network."""
