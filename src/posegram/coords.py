@@ -21,8 +21,10 @@ __all__ = [
     "bounds",
     "crop",
     "decode",
+    "decode_maps",
     "encode_heatmap",
     "encode_regression",
+    "fit_sides",
     "inverse",
     "move",
     "probability",
@@ -232,3 +234,61 @@ def probability(logit: Floats, calibration: tuple[float, float]) -> Floats:
     slope, offset = calibration
     raised = np.clip(slope * logit + offset, -30, 30)
     return np.asarray(1 / (1 + np.exp(-raised)), dtype=np.float32)
+
+
+def fit_sides(photo: tuple[int, int], short: int, long: int) -> tuple[int, int]:
+    """Height and width of a photo resized to a shorter side, or to a longer one if that is less.
+
+    As torchvision's detectors do it: the photo's aspect is kept, parts of a pixel are dropped.
+
+    >>> fit_sides((480, 640), 800, 1333)
+    (800, 1066)
+    """
+    scale = min(short / min(photo), long / max(photo))
+    return max(1, math.floor(photo[0] * scale)), max(1, math.floor(photo[1] * scale))
+
+
+def decode_maps(maps: Floats, box: Floats, *, fine: bool = True) -> tuple[Floats, Floats]:
+    """Joints (N, K, 2) and their logits (N, K) from one map a joint, laid over each person's box.
+
+    The fine way is torchvision's: the map is resized to the box, bicubic, and its highest pixel
+    taken. The other way takes the map's highest cell and the top of the parabolas through it and
+    its neighbours: it costs next to nothing and moves joints by parts of a cell. Cells and
+    boxes count from their corners, as labels and answers of Keypoint R-CNN do.
+
+    Args:
+        maps: (N, K, s, s) logits.
+        box: (N, 4) x0, y0, x1, y1 pixels.
+        fine: resize the maps.
+    """
+    n, k = maps.shape[:2]
+    sides = np.maximum(box[:, 2:] - box[:, :2], 1.0).astype(np.float32)
+    share, logit = np.zeros((n, k, 2), np.float32), np.zeros((n, k), np.float32)
+    for row in range(n):
+        if not fine:
+            share[row], logit[row] = _tops(maps[row])
+            continue
+        wide, high = (math.ceil(side) for side in sides[row])
+        for joint in range(k):
+            large = cv2.resize(maps[row, joint], (wide, high), interpolation=cv2.INTER_CUBIC)
+            y, x = divmod(int(large.argmax()), wide)
+            share[row, joint] = (x + 0.5) / wide, (y + 0.5) / high
+            logit[row, joint] = large[y, x]
+    xy = share * sides[:, None] + box[:, None, :2]
+    return xy.astype(np.float32), logit
+
+
+def _tops(maps: Floats) -> tuple[Floats, Floats]:
+    """The highest place of each map (K, s, s) as shares of its sides, (K, 2), and its height."""
+    k, rows, columns = maps.shape
+    y, x = np.divmod(maps.reshape(k, -1).argmax(axis=1), columns)
+    every = np.arange(k)
+    peak = maps[every, y, x]
+    shift = []
+    for dy, dx in ((0, 1), (1, 0)):
+        ahead = maps[every, np.minimum(y + dy, rows - 1), np.minimum(x + dx, columns - 1)]
+        behind = maps[every, np.maximum(y - dy, 0), np.maximum(x - dx, 0)]
+        bend = np.maximum(2 * peak - ahead - behind, 1e-6)
+        shift.append(np.clip((ahead - behind) / (2 * bend), -0.5, 0.5))
+    at = np.stack([x + 0.5 + shift[0], y + 0.5 + shift[1]], axis=-1)
+    return (at / (columns, rows)).astype(np.float32), peak.astype(np.float32)

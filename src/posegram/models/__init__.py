@@ -1,7 +1,8 @@
 """Networks, one torch file each, and the way from a checkpoint back to one.
 
 A network is built from a card: `MODELS[card.settings["network"]](card)`. It takes normalised
-images (B, 3, H, W) and emits what the card's kind says (see `posegram.pose.Raw`), as tensors.
+images (B, 3, H, W) and emits what the card's kind says (see `posegram.pose.Raw`), as tensors; but
+Keypoint R-CNN has ways of its own, see `models.keypoint_rcnn`.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ KINDS = {  # what each network emits
     "lite": "heatmap",
     "detector": "detector",
     "dense_detector": "detector",
+    "keypoint_rcnn": "rcnn",
+    "keypoint_rcnn18": "rcnn",
 }
-MODELS: dict[str, Callable[..., Any]] = {name: _lazy(name) for name in KINDS}
+_FILES = {"keypoint_rcnn18": "keypoint_rcnn"}  # where a network shares another one's file
+MODELS: dict[str, Callable[..., Any]] = {name: _lazy(_FILES.get(name, name)) for name in KINDS}
 
 
 def build(card: Any) -> Any:

@@ -50,14 +50,18 @@ def torchvision_ready() -> ModuleType:
         raise ImportError(
             "Keypoint R-CNN needs torchvision: pip install 'posegram[rcnn]'"
         ) from fault
-    extension = importlib.import_module("torchvision.extension")
+    extension: Any = importlib.import_module("torchvision.extension")
     if not extension._has_ops():
         _define(*_SCHEMAS)
         # both modules asked once, before the operators were there, whether they are
-        extension._has_ops = lambda: True
+        extension._has_ops = _present
         importlib.import_module("torchvision.ops")
-        sys.modules["torchvision.ops.roi_align"].__dict__["_has_ops"] = lambda: True
+        sys.modules["torchvision.ops.roi_align"].__dict__["_has_ops"] = _present
     return vision
+
+
+def _present() -> bool:  # not a lambda: torch compiles it into graphs
+    return True
 
 
 def _imported() -> ModuleType:
@@ -83,7 +87,8 @@ def _define(*names: str) -> None:
     for name in names:
         if hasattr(torch.ops.torchvision, name):
             continue
-        library = torch.library.Library("torchvision", "FRAGMENT")
+        make: Any = torch.library.Library  # without types
+        library = make("torchvision", "FRAGMENT")
         library.define(_SCHEMAS[name])
         if name == "nms":
             library.impl(name, nms, "CompositeExplicitAutograd")
@@ -101,7 +106,7 @@ def nms(dets: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torch
         iou_threshold: intersection over union above which the worse of two boxes goes.
     """
     order = scores.argsort(descending=True, stable=True)
-    box = dets[order].float().cpu().numpy()
+    box = dets[order].detach().float().cpu().numpy()
     return order[torch.from_numpy(_kept(box, iou_threshold)).to(order.device)]
 
 
@@ -175,7 +180,7 @@ def roi_align(  # noqa: PLR0913  its arguments are the operator's
         nn.functional.embedding_bag(
             p.reshape(-1, taps), table, None, mode="sum", per_sample_weights=w.reshape(-1, taps)
         )
-        for p, w in zip(place.split(_ROWS), weight.split(_ROWS), strict=True)
+        for p, w in zip(torch.split(place, _ROWS), torch.split(weight, _ROWS), strict=True)
     ]
     pooled = torch.cat(parts).view(-1, pooled_height, pooled_width, channels)
     return pooled.permute(0, 3, 1, 2).to(input.dtype)

@@ -1,0 +1,186 @@
+"""What a finished run of Keypoint R-CNN shows: pictures, a model card, the exported file."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from posegram import coords, image
+from posegram.data import coco
+from posegram.models.keypoint_rcnn import Whole
+from posegram.pose import Card, Floats, Image
+from posegram.train import rcnn
+from posegram.train.config import Config
+from posegram.train.rcnn_photos import Photo, people_of
+
+__all__ = ["INPUTS", "export", "finish", "keep", "results", "write_card"]
+
+INPUTS = (
+    "picture",
+    "sure",
+    "most",
+    "proposals",
+)  # of the exported graph, see `models.keypoint_rcnn`
+OUTPUTS = ("box", "score", "maps")
+_BUDGET = 0.5  # pixels of the picture that a joint or a corner of a box may move
+_TIES = 0.01  # share of joints that may jump: two places of a map as high but for rounding
+_TILE = 320  # pixels, longest side of one picture in a results grid
+_SHOWN = 12  # photos in a results grid
+_GRAPH = 17  # version of ONNX's operators
+
+
+def keep(run: Path, photos: Sequence[Photo]) -> None:
+    """Write whom the run validates on as `posegram evaluate` takes them."""
+    by_skeleton = people_of(photos)
+    first = by_skeleton[0].skeleton
+    coco.write(run / "valid.json", [s for s in by_skeleton if s.skeleton == first], run.resolve())
+
+
+def finish(config: Config, module: Any, train: Sequence[Photo], valid: Any) -> Path:
+    """Draw results, write the model card and export; returns the ONNX file."""
+    seen, card = module.seen_in_order(), module.card
+    results(config.run / "results", seen, card)
+    command = f"posegram train {config.run / 'config.toml'}"
+    write_card(config.run / "card.md", card, (len(train), len(seen)), command)
+    pictures = []
+    for n in range(min(4, len(seen))):
+        one = valid.dataset[n]
+        pictures.append(one["crop"][: one["extent"][0], : one["extent"][1]])
+    return export(module.network, card, config.run / f"{config.name}.onnx", pictures=pictures)
+
+
+def results(folder: Path, seen: Sequence[rcnn.Seen], card: Card) -> None:
+    """Write a grid of photos with the people found in them as a PNG file; labels are white."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = np.linspace(0, len(seen) - 1, min(_SHOWN, len(seen))).astype(int)
+    image.write(folder / "any.png", image.grid([_tile(seen[n], card) for n in rows], 4))
+
+
+def _tile(one: rcnn.Seen, card: Card) -> Image:
+    photo = image.read(one.photo.image)
+    for sample in one.photo.people:
+        x0, y0, x1, y1 = (round(float(v)) for v in sample.box)
+        cv2.rectangle(photo, (x0, y0), (x1, y1), (255, 255, 255), 2)
+    drawn = image.draw(photo, rcnn.people(one, card)[one.sure >= 0.5])
+    zoom = _TILE / max(drawn.shape[:2])
+    size = max(1, round(drawn.shape[1] * zoom)), max(1, round(drawn.shape[0] * zoom))
+    return np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def write_card(path: Path, card: Card, photos: tuple[int, int], command: str) -> None:
+    """Write the model card of a run as Markdown: what it is, how it was made, how good it is.
+
+    Args:
+        path: the file.
+        card: with the scores of the last validation.
+        photos: how many were trained and validated on.
+        command: that made it.
+    """
+    falloffs = "" if card.skeleton.sigmas else f" (falloff {rcnn.PLAIN} for every joint)"
+    lines = [
+        f"# {card.name}",
+        "",
+        f"- kind: Keypoint R-CNN, {len(card.skeleton)} joints ({card.skeleton.name})",
+        f"- input: a whole photo, RGB, shorter side {min(card.size)} or longer side "
+        f"{max(card.size)} pixels, not smoothed; (value - {card.mean}) / {card.std}",
+        f"- data: {', '.join(card.data) or 'not recorded'}; {photos[0]} photos",
+        f"- licence of the weights: {card.licence}; the photos keep their own terms",
+        "- a joint's score is the probability of its person's box times the probability that the "
+        "joint lies within a tenth of the longer side of that box from its place, calibrated on "
+        "the validation people",
+        f"- made by `{command}`",
+        "",
+        f"## On its {photos[1]} validation photos",
+        "",
+        f"| OKS AP, %{falloffs} | joints of all people found right, % |",
+        "|---|---|",
+        f"| {card.scores['valid_ap']:.1f} | {card.scores['valid_joints']:.1f} |",
+        "",
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def export(network: Any, card: Card, out: Path, *, pictures: Sequence[Image]) -> Path:
+    """Write the network with its card as ONNX and compare both on pictures; returns `out`.
+
+    The graph takes a picture of any size and gives boxes, probabilities and maps; the joints are
+    read off the maps outside, so it needs neither torch nor a loop.
+
+    Args:
+        network: of `models.keypoint_rcnn`, in evaluation mode, on the CPU.
+        card: travels in the file's metadata under "posegram".
+        out: the .onnx file; it appears only when the comparison holds.
+        pictures: each (h, w, 3) uint8, of the size that the network sees.
+
+    Raises:
+        ValueError: other people were found, or a joint moved by more than half a pixel.
+    """
+    whole = Whole(network.eval(), card).eval()
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        draft = Path(folder) / "draft.onnx"
+        _trace(whole, pictures[0], draft)
+        model = onnx.load(draft)
+        entry = model.metadata_props.add()
+        entry.key, entry.value = "posegram", card.to_json()
+        onnx.save(model, draft)
+        session = onnxruntime.InferenceSession(str(draft), providers=["CPUExecutionProvider"])
+        for picture in pictures:
+            _compare(whole, session, picture, out)
+        draft.replace(out)
+    return out
+
+
+def _given(picture: Image) -> tuple[Any, ...]:
+    """What the graph takes: as many people and regions as it can give."""
+    numbers = np.float32(0.05), np.int64(100), np.int64(1000)
+    return (picture[None].astype(np.float32), *(np.asarray(number) for number in numbers))
+
+
+def _trace(whole: Whole, picture: Image, out: Path) -> None:
+    """Write the bare graph; a picture of any size may come in."""
+    with warnings.catch_warnings():
+        # tracing warns of every size that torchvision reads; they were checked one by one: padding
+        # and anchors follow the picture, the levels' scales are powers of two at any size
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            whole,
+            tuple(torch.from_numpy(part) for part in _given(picture)),
+            str(out),
+            input_names=list(INPUTS),
+            output_names=list(OUTPUTS),
+            dynamic_axes={
+                "picture": {1: "height", 2: "width"},
+                **{name: {0: "people"} for name in OUTPUTS},
+            },
+            opset_version=_GRAPH,
+            dynamo=False,
+        )
+
+
+def _compare(whole: Whole, session: Any, picture: Image, out: Path) -> None:
+    given = _given(picture)
+    with torch.no_grad():
+        here = [part.numpy() for part in whole(*(torch.from_numpy(part) for part in given))]
+    there = session.run(None, dict(zip(INPUTS, given, strict=True)))
+    if len(here[0]) != len(there[0]):
+        raise ValueError(f"{out}: {len(there[0])} people were found instead of {len(here[0])}")
+    away = [_joints(*here) - _joints(*there), (here[0] - there[0]).reshape(-1, 2, 2)]
+    for name, far in zip(("joints", "boxes"), away, strict=True):
+        moved = np.linalg.norm(far, axis=-1) > _BUDGET
+        if moved.size and moved.mean() > _TIES:
+            raise ValueError(
+                f"{out}: {moved.mean():.1%} of the {name} moved by over {_BUDGET} pixels"
+            )
+
+
+def _joints(box: Floats, _: Floats, maps: Floats) -> Floats:
+    return coords.decode_maps(maps, box, fine=False)[0]
