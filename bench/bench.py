@@ -1,11 +1,11 @@
 """Accuracy and speed of posegram's models and of others' networks, side by side on this machine.
 
     make bench
-    make bench ARGS="--teachers DIR --data lsp:PATH#801-1000 --data coco:LABELS.json"
+    make bench ARGS="--teachers DIR --backgrounds DIR --data lsp:PATH#801-1000 --data coco:FILE"
 
-Every network sees the same people in the same run, in turns, each on one thread; times are CPU
-milliseconds (time.process_time), medians. The folder build/bench gets report.md, report.json and
-report.png. `bench/README.md` says how to read them.
+Every network sees the same people and photos in the same run, in turns, each on one thread; times
+are CPU milliseconds (time.process_time), medians. The folder build/bench gets report.md,
+report.json and report.png. `bench/README.md` says how to read them.
 """
 
 from __future__ import annotations
@@ -15,64 +15,88 @@ import json
 import math
 import os
 import platform
-import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
+import detection
 import drawing
+import found
+import given
 import graph
-import numpy as np
 import onnxruntime
+import peers
+from given import CROWDS, Rival
 
 import posegram
-from posegram import coords, data
+from posegram import data
 from posegram import image as pictures
-from posegram.infer.evaluate import Predicted, evaluate
 from posegram.infer.foreign import ADAPTERS, fits
-from posegram.infer.load import BUNDLED, DEFAULT, bundled, load
-from posegram.infer.topdown import TopDown, whole
-from posegram.metrics.report import Number
-from posegram.pose import LSP14, Floats, Image, Sample, Skeleton, convert
+from posegram.infer.load import BUNDLED, DEFAULT, DETECTOR, bundled, load
+from posegram.infer.topdown import whole
 
 PHOTO = Path(__file__).parent.parent / "docs" / "astronaut.jpg"
-CROWDS = (1, 2, 4, 8, 16)  # people in a photo
-LIMBS = Skeleton("limbs12", LSP14.joints[:12], mirror=LSP14.mirror)  # joints that all sets know
+VENV = Path(__file__).parent.parent / "build" / "mediapipe"
 
 
-@dataclass(frozen=True, eq=False)
-class Rival:
-    """One network that takes part."""
+@dataclass(eq=False)
+class Field:
+    """Everybody who takes part."""
 
-    name: str
-    path: Path
-    estimate: TopDown
+    group: list[Rival] = field(default_factory=list)  # on given boxes; posegram's default first
+    boxes: dict[str, Any] = field(default_factory=dict)  # who finds boxes, by name
+    single: peers.MediaPipe | None = None
+    notes: list[str] = field(default_factory=list)
 
 
-def rivals(args: argparse.Namespace, notes: list[str]) -> list[Rival]:
-    """The bundled models, the default one first, then --model, then --teachers; one thread each."""
-    found = []
+def everybody(args: argparse.Namespace) -> Field:
+    """The bundled models, the default one first, then --model, --teachers and MediaPipe."""
+    all_in = Field()
     for name in sorted(BUNDLED, key=lambda name: name != DEFAULT):
         try:
-            found.append(Rival(name, bundled(name), load(name, threads=1)))
+            all_in.group.append(_rival(name, bundled(name), "", own=True))
         except (ValueError, OSError) as fault:
-            notes.append(f"left out: {fault}")
+            all_in.notes.append(f"left out: {fault}")
     for path in args.model:
-        found.append(Rival(path.stem, path, load(path, threads=1)))
-    if args.teachers is not None and not args.teachers.is_dir():
-        raise FileNotFoundError(f"there is no folder {args.teachers}")
-    for path in sorted(args.teachers.glob("*.onnx")) if args.teachers else []:
-        adapter = _adapter(path)
+        all_in.group.append(replace(_rival(path.stem, path, "", own=True), asked=True))
+    if not all_in.group:
+        raise ValueError("; ".join([*all_in.notes, "there is no network: give --model FILE"]))
+    if args.teachers is not None:
+        _teachers(all_in, args.teachers)
+    if args.mediapipe:
+        _mediapipe(all_in)
+    return all_in
+
+
+def _rival(name: str, path: Path, adapter: str, *, own: bool) -> Rival:
+    estimate = load(path, threads=1, adapter=adapter)
+    return Rival(name, estimate, path, path.stat().st_size / 1e6, own)
+
+
+def _teachers(all_in: Field, folder: Path) -> None:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
+    for path in sorted(folder.glob("*.onnx")):
+        kind = peers.kind_of(path)
+        if kind != "joints":
+            made = peers.NanoDet if kind == "boxes" else peers.MultiPose
+            all_in.boxes[path.stem] = made(path)
+            continue
         try:
-            found.append(Rival(path.stem, path, load(path, threads=1, adapter=adapter)))
+            all_in.group.append(_rival(path.stem, path, _adapter(path), own=False))
         except ValueError as fault:
-            notes.append(f"left out: {fault} (no adapter fits, no {path.stem}.toml)")
-    if not found:
-        raise ValueError("; ".join([*notes, "there is no network: give --model FILE"]))
-    return found
+            all_in.notes.append(f"left out: {fault} (no adapter fits, no {path.stem}.toml)")
+
+
+def _mediapipe(all_in: Field) -> None:
+    try:
+        all_in.single = single = peers.mediapipe(VENV)
+    except ValueError as fault:
+        all_in.notes.append(f"left out: {fault}")
+        return
+    rival = Rival("mediapipe", single.topdown(), None, single.megabytes)
+    all_in.group.append(replace(rival, elsewhere=lambda: single.spent))
 
 
 def _adapter(path: Path) -> str:
@@ -82,180 +106,85 @@ def _adapter(path: Path) -> str:
     return next((name for name, adapter in ADAPTERS.items() if fits(path, adapter)), "")
 
 
-def clock(work: Callable[..., Any], *given_to: Any) -> tuple[float, Any]:
-    """CPU milliseconds of one call, over all threads, and what it gave."""
-    start = time.process_time()
-    given = work(*given_to)
-    return 1000 * (time.process_time() - start), given
-
-
-def in_turns(count: int, round_number: int) -> list[int]:
-    """Everybody's turn in one round; another one begins each time."""
-    return [(n + round_number) % count for n in range(count)]
-
-
-# accuracy, and the time for one person
-
-
-def people_of(spec: str, most: int) -> list[Sample]:
-    """At most that many labelled people of a data set, evenly spread."""
-    samples = data.read(spec)
-    rows = np.linspace(0, len(samples) - 1, min(most, len(samples))).round().astype(int)
-    return [samples[row] for row in rows]
-
-
-def look(group: Sequence[Rival], samples: Sequence[Sample]) -> tuple[list[Predicted], np.ndarray]:
-    """Each rival's predictions, and CPU milliseconds (R, N) for one person in a given box."""
-    shape = (len(group), len(samples), len(samples[0].skeleton))
-    xy, score = np.full((*shape, 2), np.nan, np.float32), np.zeros(shape, np.float32)
-    spent = np.zeros(shape[:2])
-    last: tuple[Path, Image] | None = None
-    for row, sample in enumerate(samples):
-        if last is None or last[0] != sample.image:
-            last = sample.image, pictures.read(sample.image)
-        photo, box = last[1], sample.box[None]
-        for n in in_turns(len(group), row):
-            if row == 0:
-                group[n].estimate(photo, box)  # the first call of all prepares memory
-            spent[n, row], people = clock(group[n].estimate, photo, box)
-            people = convert(people, sample.skeleton)
-            xy[n, row], score[n, row] = people.xy[0], people.score[0]
-        _progress("people", row + 1, len(samples))
-    return [Predicted(a, b) for a, b in zip(xy, score, strict=True)], spent
-
-
-def accuracy(found: Predicted, samples: Sequence[Sample]) -> dict[str, Number | None]:
-    """PCK@0.2 over the limbs and over all the joints it gives, and AP with given boxes."""
-    rows = [samples[0].skeleton.index(joint) for joint in LIMBS.joints]
-    limbs = [
-        replace(s, xy=s.xy[rows], visible=s.visible[rows], skeleton=LIMBS, weight=None)
-        for s in samples
-    ]
-    twelve = Predicted(found.xy[:, rows])
-    return {
-        "limbs": _number(twelve, limbs, "pck", "PCK@0.2"),
-        "all": _number(Predicted(found.xy), samples, "pck", "PCK@0.2"),
-        "ap": _number(found, samples, "ap", "AP"),
-    }
-
-
-def _number(found: Predicted, samples: Sequence[Sample], metric: str, name: str) -> Number | None:
-    try:
-        number = evaluate(found, samples, metrics=(metric,), resamples=1000)[name]
-    except ValueError:  # these labels lack what the metric needs, such as areas
-        return None
-    if metric != "ap":
-        return number
-    return replace(number, value=100 * number.value, low=100 * number.low, high=100 * number.high)
-
-
-# where the time goes
-
-
-def stages(group: Sequence[Rival], photo: Image, box: Floats, repeats: int) -> list[dict[str, Any]]:
-    """CPU milliseconds of each rival's stages for one person, medians."""
-    spent: list[dict[str, list[float]]] = [{} for _ in group]
-    for turn in range(repeats + 1):
-        for n in in_turns(len(group), turn):
-            for stage, ms in _one_look(group[n].estimate, photo, box).items():
-                spent[n].setdefault(stage, []).append(ms)
-    return [{s: float(np.median(ms[1:])) for s, ms in one.items()} for one in spent]
-
-
-def _one_look(estimate: TopDown, photo: Image, box: Floats) -> dict[str, float]:
-    """CPU milliseconds of each stage, the main path taken apart."""
-    card = estimate.card
-    found = {}
-    if estimate.detect is not None:
-        found["detect"], _ = clock(estimate.detect, photo)
-    margin = card.margin
-    found["crop"], (crops, back) = clock(lambda: coords.crop(photo, box, card.size, margin=margin))
-    found["network"], raw = clock(estimate.network, crops)
-
-    def decode() -> Floats:
-        xy, logit = coords.decode(raw, card.kind, card.size)
-        coords.probability(logit, card.calibration)
-        return coords.move(xy, back)
-
-    found["decode"], _ = clock(decode)
-    return found
-
-
-def crowds(group: Sequence[Rival], photo: Image, box: Floats, repeats: int) -> np.ndarray:
-    """CPU milliseconds (R, len(CROWDS)) for one photo with so many given boxes, medians."""
-    spent = np.zeros((len(group), len(CROWDS), repeats + 1))
-    for column, count in enumerate(CROWDS):
-        shift = np.random.default_rng(0).uniform(-9, 9, (count, 1, 2)).repeat(2, axis=1)
-        boxes = (box[:1] + shift.reshape(count, 4)).astype(np.float32)
-        for turn in range(repeats + 1):
-            for n in in_turns(len(group), turn):
-                spent[n, column, turn], _ = clock(group[n].estimate, photo, boxes)
-        _progress("crowds", column + 1, len(CROWDS))
-    return np.median(spent[..., 1:], axis=-1)
-
-
-# the report
-
-
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Everything measured, as plain values."""
-    notes: list[str] = []
-    group = rivals(args, notes)
-    sets = []
-    for spec in args.data:
-        samples = people_of(spec, args.people)
-        found, spent = look(group, samples)
-        sets.append(_set(spec, group, samples, found, spent))
+    all_in = everybody(args)
+    group = all_in.group
+    try:
+        before = {kind: graph.peak(kind) for kind in graph.KINDS}
+        sets = [given.data_set(group, spec, args.people) for spec in args.data]
+        photos = [_found(all_in, spec, args) for spec in args.data if _has_photos(spec)]
+        models = _models(group, args.repeats)
+        # the best of two moments: others' work on the machine can only lower it
+        peaks = {kind: max(before[kind], graph.peak(kind)) for kind in graph.KINDS}
+    finally:
+        if all_in.single is not None:
+            all_in.single.close()
+    for model in models:
+        rate = model["gflop_per_s"]
+        model["share_of_peak"] = None if rate is None else rate / peaks[model["kind"]]
+    return {"machine": _machine(), "peaks": peaks, "sets": sets, "photos": photos, "models": models,
+            "notes": all_in.notes, "repeats": args.repeats}  # fmt: skip
+
+
+def _has_photos(spec: str) -> bool:
+    """Whether a data set lists whole photos: a COCO file, no range of its people."""
+    return data.reader_of(spec)[0] == "coco" and "#" not in spec
+
+
+def _found(all_in: Field, spec: str, args: argparse.Namespace) -> dict[str, Any]:
+    own = all_in.group[0]
+    limits = {
+        "photos": args.photos,
+        "backgrounds": detection.backgrounds(args.backgrounds, args.photos),
+        "repeats": max(args.repeats // 5, 1),
+    }
+    group = found.seekers(all_in.group, all_in.boxes, all_in.single)
+    look_for = detection.finders(own, all_in.boxes, all_in.single)
+    return found.data_set(group, look_for, own, spec, limits)
+
+
+def _models(group: list[Rival], repeats: int) -> list[dict[str, Any]]:
+    """Stages, crowds and operations of everybody, on one photo."""
     photo = pictures.read(PHOTO)
     box = whole(photo)
-    before = graph.peak()
-    parts = stages(group, photo, box, args.repeats)
-    crowd = crowds(group, photo, box, args.repeats)
-    # the best of two moments: others' work on the machine can only lower it
-    peak = max(before, graph.peak())
+    stages = given.stages(group, photo, box, repeats)
+    crowds = given.crowds(group, photo, box, max(repeats // 5, 1))
     models = []
-    for rival, spent_in, by_count in zip(group, parts, crowd, strict=True):
-        work = graph.flops(rival.path, rival.estimate.card.size)
-        rate = None if work is None else work / spent_in["network"] / 1e6
+    for rival, spent_in, by_count in zip(group, stages, crowds, strict=True):
+        work = rival.path and graph.flops(rival.path, rival.estimate.card.size)
         models.append(
             {
                 "name": rival.name,
-                "megabytes": rival.path.stat().st_size / 1e6,
+                "megabytes": rival.megabytes,
                 "input": list(rival.estimate.card.size),
+                "kind": rival.path and graph.kind_of(rival.path),
                 "gflop": None if work is None else work / 1e9,
                 "stages": spent_in,
                 "crowds": dict(zip(map(str, CROWDS), by_count.tolist(), strict=True)),
-                "gflop_per_s": rate,
-                "share_of_peak": None if rate is None else rate / peak,
+                "gflop_per_s": None if work is None else work / spent_in["network"] / 1e6,
             }
         )
-    return {"machine": _machine(), "peak": peak, "sets": sets, "models": models, "notes": notes,
-            "repeats": args.repeats}  # fmt: skip
+    return [*models, _detector(group[0], repeats)]
 
 
-def _set(
-    spec: str,
-    group: Sequence[Rival],
-    samples: Sequence[Sample],
-    found: Sequence[Predicted],
-    spent: np.ndarray,
-) -> dict[str, Any]:
-    rows = []
-    for n, rival in enumerate(group):
-        low, middle, high = np.percentile(spent[n], [25, 50, 75]).tolist()
-        scores = {name: _plain(number) for name, number in accuracy(found[n], samples).items()}
-        ratio = float(np.median(spent[n] / spent[0]))  # of the same person, so noise cancels
-        times = {"ms": middle, "ms_quartiles": [low, high], "ratio": ratio}
-        rows.append({"name": rival.name, **times, **scores})
-    images = len({sample.image for sample in samples})
-    return {"spec": spec, "people": len(samples), "images": images, "rows": rows}
-
-
-def _plain(number: Number | None) -> dict[str, Any] | None:
-    if number is None or math.isnan(number.value):
-        return None
-    ends = [None if math.isnan(v) else v for v in (number.low, number.high)]
-    return {"value": number.value, "low": ends[0], "high": ends[1], "joints": len(number.joints)}
+def _detector(own: Rival, repeats: int) -> dict[str, Any]:
+    """The same of posegram's detector: one photo, no crowds."""
+    path = bundled(DEFAULT).with_name(DETECTOR)
+    finder = own.estimate.detect
+    size = detection.input_size(pictures.read(PHOTO).shape[:2], finder.card.size)
+    stages = detection.stages(finder, pictures.read(PHOTO), repeats)
+    work = graph.flops(path, size)
+    return {
+        "name": "detector, a photo",
+        "megabytes": path.stat().st_size / 1e6,
+        "input": list(size),
+        "kind": graph.kind_of(path),
+        "gflop": work / 1e9,
+        "stages": stages,
+        "crowds": {},
+        "gflop_per_s": work / stages["network"] / 1e6,
+    }
 
 
 def _machine() -> dict[str, Any]:
@@ -274,24 +203,23 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _progress(what: str, done: int, of: int) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{what} {done}/{of} ", end="\n" if done == of else "", file=sys.stderr, flush=True)
-
-
 def main() -> None:
     """Measure, print the tables, and write them with the picture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     say = parser.add_argument
     say("--data", action="append", default=[], metavar="SPEC", help="labels, as reader:path#1-99")
     say("--teachers", type=Path, metavar="DIR", help="folder of others' .onnx files")
+    say("--backgrounds", type=Path, metavar="DIR", help="folder of photos without people")
     say("--model", type=Path, action="append", default=[], help="one more posegram .onnx file")
+    say("--mediapipe", action=argparse.BooleanOptionalAction, default=True,
+        help="install MediaPipe in build/mediapipe and take it in")  # fmt: skip
     say("--people", type=int, default=200, help="at most so many people of each data set")
-    say("--repeats", type=int, default=30, help="how often stages and crowds are timed")
+    say("--photos", type=int, default=200, help="at most so many photos to find people in")
+    say("--repeats", type=int, default=30, help="how often stages are timed; crowds a fifth of it")
     say("--out", type=Path, default=Path("build/bench"), help="folder for the report")
     args = parser.parse_args()
-    if args.people < 1 or args.repeats < 1:
-        parser.error("--people and --repeats must be 1 or more")
+    if min(args.people, args.photos, args.repeats) < 1:
+        parser.error("--people, --photos and --repeats must be 1 or more")
     cv2.setNumThreads(1)
     try:
         report = measure(args)

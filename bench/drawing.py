@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import summary
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 _NAMES = {"limbs": "PCK@0.2, 12 limb joints", "ap": "AP, given boxes"}
+_FOUND = {"ap": "AP, people found"}
 
 
 def tables(report: dict[str, Any]) -> str:
@@ -27,8 +29,11 @@ def tables(report: dict[str, Any]) -> str:
         "the same run. Ratios hold on other days, single milliseconds do not.",
         "",
     ]
+    lines += summary.lines(report)
     for one in report["sets"]:
         lines += _set(one)
+    for one in report["photos"]:
+        lines += [*_photos(one), *_finders(one), *_parts(one)]
     return "\n".join([*lines, *_stages(report), *_crowds(report), *_notes(report)])
 
 
@@ -51,6 +56,62 @@ def _set(one: dict[str, Any]) -> list[str]:
     return [title, "", *_markdown(head, rows), "", brackets, ""]
 
 
+def _photos(one: dict[str, Any]) -> list[str]:
+    first = one["rows"][0]["name"]
+    head = ["network", "CPU ms / photo", "25-75%", f"times {first}", "people / photo", "AP, found",
+            f"AP, {one['complete']} photos", "CPU ms, five people", f"times {first}"]  # fmt: skip
+    rows = []
+    for row in one["rows"]:
+        low, high = row["ms_quartiles"]
+        five = ["-", "-"]
+        if row["five"]:
+            five = [f"{row['five']['ms']:.1f}", f"{row['five']['ratio']:.2f}"]
+        rows.append(
+            [
+                *(row["name"], f"{row['ms']:.1f}", f"{low:.1f}-{high:.1f}", f"{row['ratio']:.2f}"),
+                *(f"{row['found']:.1f}", _score(row["ap"]), _score(row["ap_complete"]), *five),
+            ]
+        )
+    title = f"## {one['spec']}: people found in {one['photos']} photos, {one['people']} labelled"
+    text = (
+        f"AP in per cent over all photos, and over the {one['complete']} whose labels list "
+        f"everybody: elsewhere a found person may count as wrong only for lack of a label. Five "
+        f"people: {one['shots']} photos; who works on crops finds, then poses five labelled boxes."
+    )
+    return [title, "", *_markdown(head, rows), "", text, ""]
+
+
+def _finders(one: dict[str, Any]) -> list[str]:
+    first = one["finders"][0]["name"]
+    head = ["finds people", "CPU ms / photo", f"times {first}", "recall, not small", "recall, all",
+            "precision", "false alarms / background", "backgrounds with one"]  # fmt: skip
+    rows = []
+    for row in one["finders"]:
+        alarms = ["-", "-"]
+        if row["alarms"] is not None:
+            alarms = [f"{row['alarms']:.2f}", f"{100 * row['alarmed']:.0f}%"]
+        scores = [_score(row[key]) for key in ("recall_large", "recall", "precision")]
+        rows.append([row["name"], f"{row['ms']:.1f}", f"{row['ratio']:.2f}", *scores, *alarms])
+    text = (
+        f"At IoU 0.5, per cent, of {one['large']} people with an area of 32^2 or more and of all "
+        f"{one['people']}; precision in the photos whose labels list everybody; "
+        f"{one['empty']} background photos. Thresholds are those of `bench/README.md`."
+    )
+    return ["### Finding people", "", *_markdown(head, rows), "", text, ""]
+
+
+def _parts(one: dict[str, Any]) -> list[str]:
+    if not one["stages"]:
+        return []
+    total = sum(one["stages"].values())
+    head = ["", *one["stages"], "all"]
+    row = ["CPU ms", *(f"{ms:.1f}" for ms in one["stages"].values()), f"{total:.1f}"]
+    share = ["share", *(f"{100 * ms / total:.0f}%" for ms in one["stages"].values()), "100%"]
+    first = one["rows"][0]["name"]
+    return [f"### {first}: from the file to the joints of five people", "",
+            *_markdown(head, [row, share]), ""]  # fmt: skip
+
+
 def _score(found: dict[str, Any] | None) -> str:
     if found is None:
         return "-"
@@ -60,37 +121,37 @@ def _score(found: dict[str, Any] | None) -> str:
 
 
 def _stages(report: dict[str, Any]) -> list[str]:
-    known = ("detect", "crop", "network", "decode")
-    names = [s for s in known if any(s in model["stages"] for model in report["models"])]
-    head = ["network", "file MB", "input", *names, "GFLOP", "GFLOP/s", "share of peak"]
+    names = ("crop", "network", "decode")
+    head = ["network", "file MB", "input", *names, "arithmetic", "GFLOP", "GFLOP/s",
+            "share of peak"]  # fmt: skip
     rows = []
     for model in report["models"]:
         spent, total = model["stages"], sum(model["stages"].values())
-        shares = [
-            f"{spent[s]:.2f} ms ({100 * spent[s] / max(total, 1e-9):.0f}%)" if s in spent else "-"
-            for s in names
-        ]
+        shares = [f"{spent[s]:.2f} ms ({100 * spent[s] / max(total, 1e-9):.0f}%)" for s in names]
         high, wide = model["input"]
         work = ["-"] * 3
         if model["gflop"] is not None:
             share = f"{100 * model['share_of_peak']:.0f}%"
             work = [f"{model['gflop']:.2f}", f"{model['gflop_per_s']:.0f}", share]
-        row = [model["name"], f"{model['megabytes']:.1f}", f"{wide}x{high}", *shares, *work]
-        rows.append(row)
-    peak = f"Peak: {report['peak']:.0f} GFLOP/s, the best float32 matrix product on one thread."
+        kind = model["kind"] or "-"
+        size = f"{wide}x{high}"
+        rows.append([model["name"], f"{model['megabytes']:.1f}", size, *shares, kind, *work])
+    peaks = ", ".join(f"{peak:.0f} in {kind}" for kind, peak in report["peaks"].items())
+    text = f"Peak: {peaks} GFLOP/s, the best matrix product of the same runtime on one thread."
     if any((model["share_of_peak"] or 0) > 1 for model in report["models"]):
-        peak += " A share above 100% is no truth: the machine was busy while the peak was taken."
-    return ["## Where the time goes, one person", "", *_markdown(head, rows), "", peak,
+        text += " A share above 100% is no truth: the machine was busy while the peak was taken."
+    return ["## Where the time goes, one person", "", *_markdown(head, rows), "", text,
             ""]  # fmt: skip
 
 
 def _crowds(report: dict[str, Any]) -> list[str]:
-    counts = list(report["models"][0]["crowds"])
+    models = [model for model in report["models"] if model["crowds"]]
+    counts = list(models[0]["crowds"])
     head = ["network", *(f"{n} people" if n != "1" else "1 person" for n in counts)]
     rows = [
         [m["name"], *(f"{m['crowds'][n]:.1f} ms ({1000 * int(n) / max(m['crowds'][n], 1e-9):.0f}/s)"
                       for n in counts)]
-        for m in report["models"]
+        for m in models
     ]  # fmt: skip
     text = "CPU milliseconds for one photo with given boxes; in brackets people per second."
     return ["## Number of people", "", *_markdown(head, rows), "", text, ""]
@@ -106,11 +167,11 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def picture(report: dict[str, Any], path: Path) -> None:
-    """Accuracy against CPU milliseconds for each data set, and time against people."""
+    """Accuracy against CPU milliseconds, given and found boxes, and time against people."""
     panels = [
         (one, key)
-        for one in report["sets"]
-        for key in _NAMES
+        for one in [*report["sets"], *report["photos"]]
+        for key in (_FOUND if "photos" in one else _NAMES)
         if any(row[key] for row in one["rows"])
     ]
     columns = 2 if len(panels) in (1, 3) else min(len(panels) + 1, 3)
@@ -119,10 +180,12 @@ def picture(report: dict[str, Any], path: Path) -> None:
         rows, columns, figsize=(5.2 * columns, 4.2 * rows), squeeze=False, layout="constrained"
     )
     flat = axes.ravel()
-    colours = {m["name"]: f"C{n % 10}" for n, m in enumerate(report["models"])}
+    names = [m["name"] for m in report["models"] if m["crowds"]]
+    names += [row["name"] for one in report["photos"] for row in one["rows"]]
+    colours = {name: f"C{n % 10}" for n, name in enumerate(dict.fromkeys(names))}
     for axis, (one, key) in zip(flat, panels, strict=False):
         _scatter(axis, one, key, colours)
-    _curves(flat[len(panels)], report["models"], colours)
+    _curves(flat[len(panels)], [m for m in report["models"] if m["crowds"]], colours)
     for axis in flat[len(panels) + 1 :]:
         axis.set_visible(False)
     figure.savefig(path, dpi=130)
@@ -146,9 +209,12 @@ def _scatter(axis: Any, one: dict[str, Any], key: str, colours: dict[str, str]) 
             capsize=3,
             label=row["name"],
         )
-    axis.set(xscale="log", xlabel="CPU milliseconds per person, one thread", ylabel=_NAMES[key])
+    found = "photos" in one
+    each, label = ("photo", _FOUND[key]) if found else ("person", _NAMES[key])
+    axis.set(xscale="log", xlabel=f"CPU milliseconds per {each}, one thread", ylabel=label)
     spec = one["spec"] if len(one["spec"]) < 46 else f"...{one['spec'][-43:]}"
-    axis.set_title(f"{spec}\n{one['people']} people", fontsize=9)
+    size = f"{one['photos']} photos" if found else f"{one['people']} people"
+    axis.set_title(f"{spec}\n{size}", fontsize=9)
     _plain_ticks(axis.xaxis)
     axis.grid(alpha=0.3, which="both")
     axis.legend(fontsize=8)

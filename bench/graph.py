@@ -12,6 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 _CONVOLUTIONS = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3}  # which input is the weight
 _PRODUCTS = ("MatMul", "MatMulInteger", "QLinearMatMul", "Gemm")
+KINDS = ("float32", "int8")  # of arithmetic, each with its own peak
+_BYTES = {"QuantizeLinear", "DynamicQuantizeLinear"}
 _COUNTED = {*_CONVOLUTIONS, "ConvTranspose", *_PRODUCTS}
 _DTYPES = {"tensor(uint8)": "uint8", "tensor(int32)": "int32", "tensor(float)": "float32"}
 
@@ -69,21 +71,38 @@ def _of(node: onnx.NodeProto, shapes: dict[str, list[int]]) -> float:
     return 0.0
 
 
-def peak(tries: int = 25, sides: tuple[int, ...] = (512, 1024)) -> float:
-    """GFLOP/s of the best of some float32 matrix products on one thread of the same runtime."""
-    return max(_product(side, tries) for side in sides)
+def kind_of(path: Path) -> str:
+    """The arithmetic that an .onnx file asks for, one of `KINDS`."""
+    eight = any(node.op_type in _BYTES for node in onnx.load(path).graph.node)
+    return "int8" if eight else "float32"
 
 
-def _product(side: int, tries: int) -> float:
-    kind = TensorProto.FLOAT
+def peak(kind: str = "float32", *, tries: int = 25, sides: tuple[int, ...] = (512, 1024)) -> float:
+    """GFLOP/s of the best of some matrix products on one thread of the same runtime.
+
+    Args:
+        kind: of arithmetic, one of `KINDS`.
+        tries: how often each product is taken.
+        sides: of the square matrices.
+    """
+    return max(_product(side, tries, kind) for side in sides)
+
+
+def _product(side: int, tries: int, kind: str) -> float:
     rng = np.random.default_rng(0)
-    weight = rng.standard_normal((side, side), dtype=np.float32)
+    if kind == "int8":
+        name, taken, given = "MatMulInteger", TensorProto.UINT8, TensorProto.INT32
+        left = rng.integers(0, 255, (side, side), dtype=np.uint8)
+        right = rng.integers(-127, 127, (side, side), dtype=np.int8)
+    else:
+        name, taken, given = "MatMul", TensorProto.FLOAT, TensorProto.FLOAT
+        left = right = rng.standard_normal((side, side), dtype=np.float32)
     graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        [helper.make_node(name, ["x", "w"], ["y"])],
         "peak",
-        [helper.make_tensor_value_info("x", kind, [side, side])],
-        [helper.make_tensor_value_info("y", kind, [side, side])],
-        [numpy_helper.from_array(weight, "w")],
+        [helper.make_tensor_value_info("x", taken, [side, side])],
+        [helper.make_tensor_value_info("y", given, [side, side])],
+        [numpy_helper.from_array(right, "w")],
     )
     opset = [helper.make_opsetid("", 17)]
     model = helper.make_model(graph, opset_imports=opset, ir_version=8)
@@ -95,6 +114,6 @@ def _product(side: int, tries: int) -> float:
     best = np.inf
     for _ in range(tries):
         start = time.process_time()
-        session.run(None, {"x": weight})
+        session.run(None, {"x": left})
         best = min(best, time.process_time() - start)
     return 2 * side**3 / max(best, 1e-9) / 1e9
