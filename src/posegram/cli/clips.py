@@ -29,7 +29,10 @@ from posegram.pose import Estimate, Skeleton
 
 __all__ = ["CLIPS", "Cut", "Filmed", "film_clip", "results_of", "stoppable"]
 
-CLIPS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
+CLIPS = (  # ".ts" is rather a program
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"),
+    *(".mpg", ".mpeg", ".mts", ".3gp", ".wmv"),
+)
 
 
 @dataclass(frozen=True)
