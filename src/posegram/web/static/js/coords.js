@@ -34,12 +34,12 @@ export function move([x, y], [a, b, c, d, e, f]) {
 }
 
 /**
- * Cuts the crop that a matrix describes into `out` (height x width x 3 from `offset` on), black
- * outside the picture. Strong shrinking is done by area first, as bilinear sampling would skip
- * pixels.
+ * Cuts the crop that an upright matrix (no turn) describes into `out` (height x width x 3 from
+ * `offset` on), black outside the picture. Strong shrinking is done by area first, as bilinear
+ * sampling would skip pixels.
  */
 export function warp(picture, matrix, size, out, offset = 0) {
-  const zoom = Math.sqrt(Math.abs(matrix[0] * matrix[4] - matrix[1] * matrix[3]));
+  const zoom = Math.sqrt(Math.abs(matrix[0] * matrix[4]));
   if (zoom < 0.5) {
     const [small, smaller] = shrink(picture, 2 * zoom, matrix, size);
     sample(small, smaller, size, out, offset);
@@ -48,38 +48,41 @@ export function warp(picture, matrix, size, out, offset = 0) {
   }
 }
 
+/** Bilinear samples: a matrix without a turn lets rows and columns be looked up once each. */
 function sample(picture, matrix, [height, width], out, offset) {
-  const { data, width: w, height: h, channels } = picture;
-  const [a, b, c, d, e, f] = inverse(matrix);
+  const { data, channels } = picture;
+  const back = inverse(matrix);
+  const columns = ends(back[0], back[2], width, picture.width, channels);
+  const rows = ends(back[4], back[5], height, picture.height, channels * picture.width);
   let at = offset;
   for (let row = 0; row < height; row++) {
+    const [above, below] = [rows.first[row], rows.second[row]];
+    const [north, south] = [rows.near[row], rows.far[row]];
     for (let column = 0; column < width; column++, at += 3) {
-      const x = a * column + b * row + c;
-      const y = d * column + e * row + f;
-      const [left, top] = [Math.floor(x), Math.floor(y)];
-      if (left < -1 || top < -1 || left >= w || top >= h) {
-        out[at] = out[at + 1] = out[at + 2] = 0;
-        continue;
-      }
-      const [u, v] = [x - left, y - top];
-      const [west, east] = [left >= 0 ? 1 - u : 0, left + 1 < w ? u : 0];
-      const [north, south] = [top >= 0 ? 1 - v : 0, top + 1 < h ? v : 0];
-      const from = (top * w + left) * channels;
-      const below = from + w * channels;
+      const [left, right] = [columns.first[column], columns.second[column]];
+      const [west, east] = [columns.near[column], columns.far[column]];
       for (let n = 0; n < 3; n++) {
-        let sum = 0;
-        if (north) {
-          if (west) sum += north * west * data[from + n];
-          if (east) sum += north * east * data[from + channels + n];
-        }
-        if (south) {
-          if (west) sum += south * west * data[below + n];
-          if (east) sum += south * east * data[below + channels + n];
-        }
-        out[at + n] = Math.round(sum);
+        out[at + n] = 0.5 + // which rounds, as whole numbers are kept by cutting off
+          north * (west * data[above + left + n] + east * data[above + right + n]) +
+          south * (west * data[below + left + n] + east * data[below + right + n]);
       }
     }
   }
+}
+
+/** For each of `count` places: offsets of its two neighbours and their weights, 0 outside. */
+function ends(step, start, count, length, stride) {
+  const [first, second] = [new Int32Array(count), new Int32Array(count)];
+  const [near, far] = [new Float32Array(count), new Float32Array(count)];
+  for (let n = 0; n < count; n++) {
+    const place = step * n + start;
+    const low = Math.floor(place);
+    near[n] = low >= 0 && low < length ? low + 1 - place : 0;
+    far[n] = low + 1 >= 0 && low + 1 < length ? place - low : 0;
+    first[n] = clamp(low, 0, length - 1) * stride;
+    second[n] = clamp(low + 1, 0, length - 1) * stride;
+  }
+  return { first, second, near, far };
 }
 
 /** The part that the crop sees, shrunk by area, and the matrix that fits it. */
@@ -108,28 +111,30 @@ function average(picture, [x0, y0, x1, y1], across, down) {
   const line = across * 3;
   const wide = new Float32Array((y1 - y0) * line);
   for (let row = y0, at = 0; row < y1; row++) {
-    for (const { start, weights } of columns) {
-      let place = (row * width + start) * channels;
-      let [red, green, blue] = [0, 0, 0];
-      for (const weight of weights) {
-        red += weight * from[place];
-        green += weight * from[place + 1];
-        blue += weight * from[place + 2];
-        place += channels;
+    for (let column = 0; column < across; column++, at += 3) {
+      const weights = columns[column].weights;
+      let place = (row * width + columns[column].start) * channels;
+      let red = 0, green = 0, blue = 0;
+      for (let n = 0; n < weights.length; n++, place += channels) {
+        red += weights[n] * from[place];
+        green += weights[n] * from[place + 1];
+        blue += weights[n] * from[place + 2];
       }
-      wide[at++] = red;
-      wide[at++] = green;
-      wide[at++] = blue;
+      wide[at] = red;
+      wide[at + 1] = green;
+      wide[at + 2] = blue;
     }
   }
   const data = new Uint8Array(down * line);
+  const sums = new Float32Array(line);
   for (let row = 0; row < down; row++) {
     const { start, weights } = rows[row];
-    for (let n = 0; n < line; n++) {
-      let sum = 0;
-      for (let m = 0; m < weights.length; m++) sum += weights[m] * wide[(start - y0 + m) * line + n];
-      data[row * line + n] = Math.round(sum);
+    sums.fill(0.5); // which rounds
+    for (let m = 0; m < weights.length; m++) {
+      const [weight, begin] = [weights[m], (start - y0 + m) * line];
+      for (let n = 0; n < line; n++) sums[n] += weight * wide[begin + n];
     }
+    data.set(sums, row * line);
   }
   return { data, width: across, height: down, channels: 3 };
 }

@@ -6,11 +6,13 @@ import { whole } from "./coords.js";
 import { smoother } from "./smooth.js";
 
 const EVERY = 10; // frames from one look of the detector to the next, while all goes well
-const JOINT = 0.2; // score from which a joint may widen a box
+const SEEN = 0.3; // score from which a joint counts
+const TRUNK = 0.15; // of the longer side: the least that a body's box measures across
 const GROWTH = 0.08; // of the longer side: head, hands and feet reach beyond their joints
 const [FAITH, SURE] = [0.3, 0.35]; // mean scores: below it a person is given up; from it may be new
 const [COVERED, DOUBLE] = [0.4, 0.7]; // overlaps: a box is somebody followed; two people are one
 const PATIENCE = 1; // seconds for which somebody is looked for where they were; browsers can be slow
+const [STEADY, FADE] = [0.15, 0.5]; // seconds: a speed's average; until an unseen person stands
 const MOST = 4; // people followed at once: each costs a run of the network
 
 /**
@@ -20,12 +22,13 @@ const MOST = 4; // people followed at once: each costs a run of the network
  * box. `detect(picture)` finds boxes; without it the whole frame is the first box.
  */
 export function follower({ pose, detect = null }) {
-  let tracks = []; // {id, body, score, seen, steady}
+  let tracks = []; // {id, person, body, seen, steady, speed, sights, next}
   let [next, since, doubt] = [1, EVERY, false];
 
   /** Where to look: {boxes, owners (track or null), bare}. */
   async function places(picture, time) {
     const known = tracks.filter((track) => time - track.seen <= PATIENCE);
+    for (const track of known) track.next = around(foresee(track, time), picture);
     const followed = { boxes: known.map((track) => track.next), owners: known, bare: false };
     if (!detect) {
       if (known.length) return followed;
@@ -48,15 +51,16 @@ export function follower({ pose, detect = null }) {
     const { boxes, owners, bare } = await places(picture, time);
     const found = boxes.length ? await pose(picture, boxes, bare) : [];
     const rows = found.map((person, n) => ({ person, owner: owners[n], body: bodyOf(person) }))
-      .filter(({ person, owner, body }) => body && person.score >= (owner ? FAITH : SURE))
+      .filter(({ person, owner }) => person.score >= (owner ? FAITH : SURE))
       .sort((a, b) => Boolean(b.owner) - Boolean(a.owner) || b.person.score - a.person.score);
     const kept = [];
     for (const row of rows) if (kept.every((other) => iou(other.body, row.body) <= DOUBLE)) kept.push(row);
     doubt = kept.length < tracks.filter((track) => time - track.seen <= PATIENCE).length;
     return kept.map(({ person, owner, body }) => {
-      const track = owner ?? { id: next++, steady: smoother() };
-      if (!owner) tracks.push(track);
-      Object.assign(track, { body, seen: time, next: around(person, picture) });
+      const track = owner ?? { id: next++, steady: smoother(), speed: [0, 0], sights: 0 };
+      if (owner) track.speed = speedOf(track, person, time);
+      else tracks.push(track);
+      Object.assign(track, { person, body, seen: time, sights: track.sights + 1 });
       const size = Math.max(body[2] - body[0], body[3] - body[1], 1);
       tracks = tracks.filter((other) => time - other.seen <= 1);
       return { ...person, track: track.id, xy: track.steady(person.xy, person.scores, size, time) };
@@ -64,20 +68,39 @@ export function follower({ pose, detect = null }) {
   };
 }
 
-/** The smallest box around points; null around fewer than two. */
-function bounds(points) {
-  if (points.length < 2) return null;
-  const [xs, ys] = [points.map((point) => point[0]), points.map((point) => point[1])];
-  return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
-}
-
+/** The box around the joints that are seen; a person's own where there are not two. */
 function bodyOf(person) {
-  return bounds(person.xy.filter((_, n) => person.scores[n] >= JOINT));
+  const points = person.xy.filter((_, n) => person.scores[n] >= SEEN);
+  const [xs, ys] = [points.map((point) => point[0]), points.map((point) => point[1])];
+  const [x0, y0, x1, y1] = points.length < 2
+    ? person.box
+    : [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
+  // arms along a body seen from the side leave hardly any width
+  const least = (TRUNK * Math.max(x1 - x0, y1 - y0)) / 2;
+  const [across, down] = [Math.max((x1 - x0) / 2, least), Math.max((y1 - y0) / 2, least)];
+  const [x, y] = [(x0 + x1) / 2, (y0 + y1) / 2];
+  return [x - across, y - down, x + across, y + down];
 }
 
-/** The box to look at next: around the joints that are likely, grown, within the picture. */
-function around(person, { width, height }) {
-  const [x0, y0, x1, y1] = bodyOf(person);
+/** Pixels a second of a person seen again, averaged with what was known. */
+function speedOf({ person: old, seen, speed, sights }, person, time) {
+  const step = Math.max(time - seen, 1e-3);
+  const both = person.xy.map((_, n) => n).filter((n) => old.scores[n] >= SEEN && person.scores[n] >= SEEN);
+  const gain = sights < 2 ? 1 : -Math.expm1(-step / STEADY);
+  return speed.map((was, axis) => {
+    const moved = both.reduce((sum, n) => sum + person.xy[n][axis] - old.xy[n][axis], 0);
+    return was + gain * (moved / Math.max(both.length, 1) / step - was);
+  });
+}
+
+/** The box of a body where it should be by now; its speed fades while it is not seen. */
+function foresee({ body, speed, seen }, time) {
+  const [x, y] = speed.map((one) => one * FADE * -Math.expm1(-Math.max(time - seen, 0) / FADE));
+  return [body[0] + x, body[1] + y, body[2] + x, body[3] + y];
+}
+
+/** The box to look at next: around the body, grown, within the picture. */
+function around([x0, y0, x1, y1], { width, height }) {
   const reach = GROWTH * Math.max(x1 - x0, y1 - y0);
   return [
     Math.max(x0 - reach, -0.5), Math.max(y0 - reach, -0.5),

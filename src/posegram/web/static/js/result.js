@@ -15,11 +15,12 @@ let shown = null; // {record, name, picture, bare, people, skeleton, chosen, lit
 export async function show(record, name, original) {
   forgetPicture();
   const found = await picture(record, original);
-  shown = { record, name, ...found, ...unpack(record), chosen: 0, lit: null };
+  const unpacked = unpack(record);
+  const best = unpacked.people.reduce((a, person, n, all) => (person.score > all[a].score ? n : a), 0);
+  shown = { record, name, ...found, ...unpacked, chosen: best, lit: null };
   part("result").hidden = false;
   document.body.classList.add("looking");
   part("result-name").textContent = name;
-  part("result-facts").textContent = facts(record, found.bare);
   const wide = record.width > record.height * 1.25;
   document.querySelector(".panes").classList.toggle("flat", wide);
   part("original").src = found.url ?? "";
@@ -55,8 +56,16 @@ async function picture({ links }, original) {
   return { picture: bitmap, bare: true, url: null };
 }
 
-function facts({ people, width, height, model }, bare) {
-  const who = people.length ? plural(people.length, "person", "people") : "Nobody found";
+/** The people of whom a joint is drawn, as a set of places. */
+function visible(threshold) {
+  const places = shown.people.map((person, place) => (Math.max(...person.scores) >= threshold ? place : -1));
+  return new Set(places.filter((place) => place >= 0));
+}
+
+function facts({ people, width, height, model }, bare, seen) {
+  const left = people.length - seen;
+  const below = left ? `, and ${left} of whom nothing is sure enough to be drawn` : "";
+  const who = people.length ? plural(seen, "person", "people") + below : "Nobody found";
   const note = bare ? " · drawn by the server; the original is no longer in this browser" : "";
   return `${who} · ${width} × ${height} pixels · ${model}${note}`;
 }
@@ -93,8 +102,12 @@ function redraw() {
   context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   const settings = look();
   if (!bare) drawPeople(context, shown, { scale, width: record.width }, { ...settings, lit: shown.lit });
-  const people = plural(shown.people.length, "person", "people");
-  canvas.setAttribute("aria-label", `${shown.name} with the joints of ${people} drawn in`);
+  const seen = visible(settings.threshold);
+  part("result-facts").textContent = facts(record, bare, seen.size);
+  canvas.setAttribute("aria-label", `${shown.name} with the joints of ${plural(seen.size, "person", "people")} drawn in`);
+  for (const [place, tab] of [...part("people").children].entries()) {
+    tab.hidden = !seen.has(place) && place !== shown.chosen;
+  }
   part("threshold-value").textContent = `${Math.round(settings.threshold * 100)} %`;
   document.querySelector(".panes").classList.toggle("alone", bare || !form.elements.original.checked);
   for (const row of part("joints").rows) {
@@ -196,7 +209,8 @@ part("people").addEventListener("keydown", (event) => {
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
   if (!step || !shown) return;
   event.preventDefault();
-  choose((shown.chosen + step + shown.people.length) % shown.people.length);
+  const places = [...part("people").children].flatMap((tab, place) => (tab.hidden ? [] : [place]));
+  choose(places.at((places.indexOf(shown.chosen) + step) % places.length));
   part("people").children[shown.chosen].focus();
 });
 form.addEventListener("submit", (event) => event.preventDefault());
