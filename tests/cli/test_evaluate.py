@@ -134,7 +134,9 @@ def test_a_model_gets_the_labelled_boxes(run, truth, people, monkeypatch):
         return People(xy, np.ones(xy.shape[:2], np.float32), boxes, COCO17)
 
     # as an attribute of posegram.cli, the name is the verb and not its module
-    monkeypatch.setattr(sys.modules["posegram.cli.evaluate"], "load", lambda name, **options: estimate)
+    monkeypatch.setattr(
+        sys.modules["posegram.cli.evaluate"], "load", lambda name, **options: estimate
+    )
     _, out, _ = run(truth, "--model", "small", "--metric", "error")
     assert row(out, "MAE").split()[1] == "2.00"
 
@@ -422,3 +424,28 @@ def test_predictions_of_lsp_are_read_in_its_order(run, tmp_path):
     npy(tmp_path / "p.npy", data.read(f"coco:{path}"))
     _, out, _ = run(f"coco:{path}", "--predictions", tmp_path / "p.npy", "--metric", "error")
     assert row(out, "EPE").split()[1] == "0.00"
+
+
+# spoilt photos
+
+
+def test_a_models_accuracy_on_spoilt_photos_is_a_table(run, truth, tmp_path):
+    out = tmp_path / "robust.json"
+    code, told, _ = run(truth, "--model", "small", "--corrupt", "dark", "--out", out)
+    assert code == 0
+    assert "| severity | 0.2 | 0.4 | 0.6 | 0.8 | 1 | mean |" in told
+    assert "| dark |" in told
+    assert [line["kind"] for line in json.loads(out.read_text())] == ["none"] + ["dark"] * 5
+    assert out.with_suffix(".png").exists()
+
+
+def test_an_unknown_corruption_is_misuse(run, truth):
+    code, _, err = run(truth, "--corrupt", "fog")
+    assert code == 2
+    assert "no corruption 'fog'; there are all, dark" in err
+
+
+def test_spoilt_photos_need_a_model(run, truth, people, tmp_path):
+    code, _, err = run(truth, "--predictions", npy(tmp_path / "a.npy", people), "--corrupt", "all")
+    assert code == 2
+    assert "--corrupt spoils photos for a model" in err

@@ -6,6 +6,7 @@ from posegram.data import coco
 from posegram.infer.load import load
 from posegram.pose import LSP14
 from posegram.train import Config, curves, quickstart
+from posegram.train.semi import Collapsed
 
 # a run of a second; the settings file says the rest
 SMALL = ("size=[64,64]", "channels=4", "epochs=1", "batch=4", "threads=1", "precision=fp32")
@@ -59,6 +60,23 @@ def test_quickstart_needs_no_data(tmp_path, undrawn, monkeypatch):
     monkeypatch.setattr(quickstart, "COUNT", 8)
     assert run("quickstart", f"folder={tmp_path}", *SMALL) == 0
     assert load(tmp_path / "quickstart" / "quickstart.onnx").card.size == (64, 64)
+
+
+def test_labels_draws_a_curve(settings, tmp_path, undrawn, capsys):
+    assert run(settings, "epochs=1", "batch=2", "--labels", "3,all") == 0
+    told = capsys.readouterr().out
+    assert "| 3 |" in told
+    assert "| 6 |" in told
+    assert (tmp_path / "tiny" / "labels.png").exists()
+
+
+def test_a_collapse_is_failed_work(settings, capsys, monkeypatch):
+    def stopped(config):
+        raise Collapsed("runs/a: stopped after epoch 3")
+
+    monkeypatch.setattr("posegram.train.fit", stopped)
+    assert run(settings) == 1
+    assert capsys.readouterr().err == "posegram: runs/a: stopped after epoch 3\n"
 
 
 # mistakes

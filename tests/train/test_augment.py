@@ -5,7 +5,7 @@ import pytest
 
 from posegram.coords import Change
 from posegram.train import Config
-from posegram.train.augment import colours, cut_out, random_change
+from posegram.train.augment import beside, colours, cut_out, half_body, random_change, spoil
 
 STILL = Config(
     turn=0.0,
@@ -171,3 +171,84 @@ def test_a_joint_at_the_edge_may_be_covered(crop):
     for n in range(20):
         out = cut_out(crop, xy, replace(STILL, cutout=1.0), chance(n))
         assert out.shape == crop.shape
+
+
+# strength
+
+
+def strong(**changes):
+    return replace(STILL, strength=1.0, **changes)
+
+
+def line(count=14):
+    """Joints of somebody upright in a photo, and his box."""
+    xy = np.stack([np.full(count, 50.0), np.linspace(10, 190, count)], axis=-1)
+    return xy.astype(np.float32), np.array([20, 0, 80, 200], np.float32)
+
+
+def test_without_strength_nothing_is_spoilt(crop):
+    assert spoil(crop, np.zeros((0, 2), np.float32), STILL, chance()) is crop
+    xy, box = line()
+    assert half_body(box, xy, STILL, chance()) is box
+    assert beside(crop, crop, STILL, chance()) is crop
+
+
+def test_strength_spoils_some_crops_and_leaves_others(crop):
+    rng = chance()
+    same = [
+        (
+            spoil(crop, np.array([[15.0, 20.0], [9.0, 30.0]], np.float32), strong(), rng) == crop
+        ).all()
+        for _ in range(60)
+    ]
+    assert 0 < sum(same) < 40
+
+
+def test_less_strength_spoils_less(crop):
+    def off(strength):
+        rng, config = chance(), replace(STILL, strength=strength)
+        spoilt = [spoil(crop, np.zeros((0, 2), np.float32), config, rng) for _ in range(80)]
+        return np.mean([np.abs(one.astype(float) - crop).mean() for one in spoilt])
+
+    assert off(0.2) < 0.5 * off(1.0)
+
+
+def test_the_same_chance_spoils_alike(crop):
+    xy = np.array([[15.0, 20.0]], np.float32)
+    one, two = (spoil(crop, xy, strong(), chance(5)) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+
+
+def test_half_a_body_is_a_part_of_it():
+    xy, box = line()
+    rng = chance()
+    found = [half_body(box, xy, strong(), rng) for _ in range(100)]
+    halves = np.array([one for one in found if one is not box])
+    assert 15 < len(halves) < 45
+    heights = halves[:, 3] - halves[:, 1]
+    assert heights.min() >= 99
+    assert heights.max() < 160
+
+
+def test_halves_are_upper_and_lower_ones():
+    xy, box = line()
+    rng = chance()
+    found = [half_body(box, xy, strong(), rng) for _ in range(100)]
+    middles = [(one[1] + one[3]) / 2 for one in found if one is not box]
+    assert min(middles) < 75
+    assert max(middles) > 125
+
+
+def test_few_joints_have_no_half():
+    xy, box = line(7)
+    rng = chance()
+    assert all(half_body(box, xy, strong(), rng) is box for _ in range(50))
+
+
+def test_somebody_else_stands_at_a_side_of_the_crop():
+    crop, other = np.zeros((80, 60, 3), np.uint8), np.full((80, 60, 3), 255, np.uint8)
+    rng = chance()
+    made = [beside(crop, other, strong(), rng) for _ in range(100)]
+    shares = np.array([(one > 0).mean() for one in made])
+    assert 15 < (shares > 0).sum() < 45
+    assert shares.max() < 0.35

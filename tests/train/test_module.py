@@ -3,7 +3,7 @@ import pytest
 import torch
 
 import runs
-from posegram.pose import LSP14
+from posegram.pose import LSP14, Skeleton
 from posegram.train.fit import card_for
 from posegram.train.module import (
     PoseModule,
@@ -12,6 +12,7 @@ from posegram.train.module import (
     regression_loss,
     right_joints,
     summary,
+    torsos,
 )
 
 SIZE = (64, 48)
@@ -323,6 +324,39 @@ def test_a_started_body_learns_at_its_own_rate(tmp_path):
     mine = module(tmp_path, network="lite", start="imagenet", rate=0.1, start_rate=0.2, warmup=0)
     head, body = mine.configure_optimizers()["optimizer"].param_groups
     assert (head["lr"], body["lr"]) == (pytest.approx(0.1), pytest.approx(0.02))
+
+
+def test_blocks_further_from_the_head_learn_more_slowly(tmp_path):
+    mine = module(
+        tmp_path,
+        network="lite",
+        start="imagenet",
+        rate=0.1,
+        start_rate=0.5,
+        depth_rate=0.9,
+        warmup=0,
+    )
+    head, *body = mine.configure_optimizers()["optimizer"].param_groups
+    assert head["lr"] == pytest.approx(0.1)
+    assert [g["lr"] for g in body] == pytest.approx([0.05 * 0.9**n for n in range(len(body))])
+    first = mine.network.blocks[-1].body[0].weight
+    assert any(p is first for p in body[0]["params"])
+    assert any(p is mine.network.stem[0].weight for p in body[-1]["params"])
+
+
+def test_without_a_torso_a_quarter_of_the_box_stands_for_it(tmp_path):
+    seen = standing() | {"side": np.full(4, 120.0)}
+    skeleton = Skeleton("mine", tuple(f"j{n}" for n in range(14)))
+    np.testing.assert_allclose(torsos(seen, skeleton), 30)
+    np.testing.assert_allclose(torsos(seen, LSP14), 30)
+
+
+def test_a_validation_keeps_the_side_of_every_box(tmp_path):
+    mine = module(tmp_path, margin=1.6).eval()
+    mine.on_validation_epoch_start()
+    with torch.no_grad():
+        mine.validation_step(batch(), 0)
+    np.testing.assert_allclose(mine.predictions()["side"], 2 * 64 / 1.6)
 
 
 def test_the_loss_fits_what_the_network_emits(tmp_path):

@@ -5,10 +5,10 @@ import torch
 
 import runs
 from posegram import models
-from posegram.pose import LSP14, Card
+from posegram.pose import COCO17, LSP14, Card
 from posegram.train.fit import card_for
 from posegram.train.module import PoseModule
-from posegram.train.start import load, precision, summary
+from posegram.train.start import hold, load, path_of, precision, summary
 
 
 def module(folder, seed=0, **changes):
@@ -166,3 +166,106 @@ def test_the_work_of_convolutions_grows_with_the_input():
     texts = [summary(Card("a", "regression", LSP14, s, settings=settings)) for s in sizes]
     small, large = (float(text.split(",")[1].split()[0]) for text in texts)
     assert large == pytest.approx(4 * small, rel=0.1)
+
+
+# joints by name
+
+LITE = {"network": "lite", "channels": 8}
+
+
+def with_card(mine, path):
+    torch.save({"state_dict": mine.state_dict(), "card": mine.card.to_json()}, path)
+    return str(path)
+
+
+def head(network, skeleton, joint):
+    rows = network.maps[0].weight.view(len(skeleton), 4, -1)
+    return rows[skeleton.index(joint)]
+
+
+def test_joints_of_the_same_name_take_the_heads_weights(tmp_path):
+    theirs = module(tmp_path, seed=1, skeleton="coco17", **LITE)
+    mine = module(tmp_path, start=with_card(theirs, tmp_path / "a.ckpt"), **LITE)
+    load(mine.network, mine.config, mine.card)
+    for joint in ("left_wrist", "right_ankle"):
+        ours = head(mine.network, LSP14, joint)
+        assert torch.equal(ours, head(theirs.network, COCO17, joint))
+
+
+def test_new_joints_stay_fresh(tmp_path):
+    theirs = module(tmp_path, seed=1, skeleton="coco17", **LITE)
+    fresh = module(tmp_path, **LITE).network
+    mine = module(tmp_path, start=with_card(theirs, tmp_path / "a.ckpt"), **LITE)
+    load(mine.network, mine.config, mine.card)
+    assert torch.equal(head(mine.network, LSP14, "neck"), head(fresh, LSP14, "neck"))
+
+
+def test_as_many_joints_of_other_names_take_nothing(tmp_path):
+    theirs = module(tmp_path, seed=1, **LITE)
+    path = with_card(theirs, tmp_path / "a.ckpt")
+    names = ", ".join(f'"j{n}"' for n in range(14))
+    (tmp_path / "mine.toml").write_text(f"joints = [{names}]\nmirror = []")
+    changes = {"skeleton": str(tmp_path / "mine.toml"), **LITE}
+    fresh = module(tmp_path, **changes).network
+    mine = module(tmp_path, start=path, **changes)
+    load(mine.network, mine.config, mine.card)
+    assert torch.equal(mine.network.maps[0].weight, fresh.maps[0].weight)
+    assert torch.equal(mine.network.stem[0].weight, theirs.network.stem[0].weight)
+
+
+# our own files
+
+
+def test_a_bundled_model_is_a_start():
+    assert path_of("small").name == "small.onnx"
+    assert path_of("small").is_file()
+
+
+@pytest.mark.parametrize("name", ["small.ckpt", "runs/small", "unknown"])
+def test_other_names_are_paths(name):
+    assert str(path_of(name)) == name
+
+
+def test_the_bundled_model_fills_a_network(tmp_path):
+    mine = module(tmp_path, network="lite", channels=96, start="small", skeleton="body19")
+    fresh = module(tmp_path, network="lite", channels=96, skeleton="body19")
+    load(mine.network, mine.config, mine.card)
+    assert not any(same(mine.network, fresh.network)[k] for k in ("stem.0.weight", "maps.0.weight"))
+
+
+# holding the body
+
+
+def frozen(network):
+    """Whether stem, a late block and the head keep still."""
+    parts = (network.stem, network.blocks[-1], network.maps)
+    return [not next(part.parameters()).requires_grad for part in parts]
+
+
+@pytest.mark.parametrize(("epoch", "held"), [(0, True), (2, True), (3, False), (9, False)])
+def test_the_body_is_held_until_its_epoch(tmp_path, epoch, held):
+    mine = module(tmp_path, release=3, **LITE)
+    hold(mine.network, mine.config, epoch)
+    assert frozen(mine.network) == [held, held, False]
+    assert mine.network.blocks[-1].training != held
+
+
+def test_a_release_leaves_the_frozen_blocks_frozen(tmp_path):
+    mine = module(tmp_path, release=3, freeze=True, **LITE)
+    started(mine)
+    hold(mine.network, mine.config, 0)
+    hold(mine.network, mine.config, 3)
+    assert frozen(mine.network) == [True, False, False]
+    assert not mine.network.stem.training
+
+
+def test_without_a_release_nothing_is_held(tmp_path):
+    mine = module(tmp_path, **LITE)
+    hold(mine.network, mine.config, 0)
+    assert frozen(mine.network) == [False, False, False]
+
+
+def test_a_release_needs_the_network_lite(tmp_path):
+    mine = module(tmp_path, release=3)
+    with pytest.raises(ValueError, match="release = 3 needs network = 'lite' or 'detector'"):
+        hold(mine.network, mine.config, 0)

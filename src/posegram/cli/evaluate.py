@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from rich.console import Console
 from rich.progress import track
 
 from posegram import data
+from posegram import image as pictures
 from posegram.data import door
 from posegram.infer import evaluate as measure
+from posegram.infer import robust
 from posegram.infer.evaluate import Predicted, Report
 from posegram.infer.load import load
 from posegram.metrics import METRICS
@@ -64,24 +66,27 @@ def evaluate(
     ),
     metric: str = typer.Option("all", help=f"One of {', '.join(METRICS)}, all."),
     resamples: int = typer.Option(2000, min=100, help="Bootstrap resamples of whole images."),
+    corrupt: str = typer.Option(
+        "", help=f"Spoil the photos at five severities: all, or of {', '.join(robust.KINDS)}."
+    ),
     out: Path | None = typer.Option(None, "--out", "-o", help="Write the report as JSON."),
 ) -> None:
     """Measure a model, or a file of predictions, on labelled people.
 
     A model gets the labelled people's boxes. Every number has its protocol and a 95% interval.
-    With --compare, so has each difference of two files, and a verdict.
+    With --compare, so has each difference of two files, and a verdict. With --corrupt the first
+    number of --metric (default pck) is measured on spoilt photos; --out adds pictures beside.
     """
     names = tuple(METRICS) if metric == "all" else (metric,)
-    if metric not in {*METRICS, "all"}:
-        raise ValueError(f"no metric {metric!r}; there are {', '.join([*METRICS, 'all'])}")
-    if model and predictions:
-        raise ValueError("give --model or --predictions, not both")
-    if compare and not predictions:
-        raise ValueError("--compare tests two files: give the first one with --predictions")
+    _refuse(metric, model, (predictions, compare), corrupt)
     for path in (predictions, compare):
         if path is not None:
             door.require(path, "file of predictions")
+    spoilt = robust.kinds(corrupt) if corrupt else ()
     known = _truth(truth, images, heads)
+    if spoilt:
+        _spoil(model, known.samples, spoilt, "pck" if metric == "all" else metric, out)
+        return
     if predictions is None:
         estimate = load(model, detector="none")
         found = measure.predict(estimate, known.samples, watch=_watched)
@@ -92,6 +97,31 @@ def evaluate(
     _show(reports)
     if out is not None:
         door.save_json(out, [r.to_dict() for r in reports] if compare else reports[0].to_dict())
+
+
+def _refuse(metric: str, model: str, files: tuple[Path | None, Path | None], corrupt: str) -> None:
+    """See that the options go together."""
+    predictions, compare = files
+    if metric not in {*METRICS, "all"}:
+        raise ValueError(f"no metric {metric!r}; there are {', '.join([*METRICS, 'all'])}")
+    if model and predictions:
+        raise ValueError("give --model or --predictions, not both")
+    if compare and not predictions:
+        raise ValueError("--compare tests two files: give the first one with --predictions")
+    if corrupt and predictions:
+        raise ValueError("--corrupt spoils photos for a model; give --model, not --predictions")
+
+
+def _spoil(
+    model: str, samples: Sequence[Sample], kinds: Sequence[str], metric: str, out: Path | None
+) -> None:
+    """The report of --corrupt."""
+    estimate = load(model, detector="none")
+    lines = robust.robustness(estimate, samples, kinds, metric=metric, watch=_watched)
+    typer.echo(robust.table(lines))
+    if out is not None:
+        door.save_json(out, [asdict(line) for line in lines])
+        pictures.write(out.with_suffix(".png"), robust.sheet(estimate, samples, kinds))
 
 
 def _watched(paths: list[Path]) -> Iterable[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -14,6 +15,10 @@ def train(
         ..., help="A settings file (.toml), or 'quickstart': stick figures, under two minutes."
     ),
     changes: list[str] = typer.Argument(None, help="Settings to change: key=value ..."),
+    labels: str = typer.Option(
+        "",
+        help="Train once on each of so many people and draw accuracy against labels: 25,50,100,all",
+    ),
 ) -> None:
     """Train a network; everything it makes lands in the run's folder (default runs/NAME).
 
@@ -22,13 +27,30 @@ def train(
     from posegram.models import KINDS
     from posegram.train import Config, fit, quickstart, start
     from posegram.train.fit import card_for
+    from posegram.train.semi import Collapsed
 
     base = quickstart.settings() if config == "quickstart" else Config.read(Path(config))
     settings = base.override(*(changes or []))
     if config == "quickstart":
         settings = quickstart.prepare(settings)
     typer.echo(start.summary(card_for(settings)))
-    out = fit(settings)
+    if labels:
+        _curve(settings, labels)
+        return
+    try:
+        out = fit(settings)
+    except Collapsed as fault:
+        typer.echo(f"posegram: {fault}", err=True)
+        raise typer.Exit(1) from fault
     typer.echo(f"\ntrained: {out}\npictures, curves, card: {out.parent}")
     if KINDS[settings.network] != "detector":
         typer.echo(f"try it: posegram predict PHOTO --model {out} --out poses")
+
+
+def _curve(settings: Any, text: str) -> None:
+    from posegram.train import labels
+
+    points = labels.curve(settings, labels.counts(text))
+    picture = labels.write(settings.run, points, title=settings.name)
+    typer.echo((settings.run / "labels.md").read_text(encoding="utf-8"))
+    typer.echo(f"picture: {picture}")

@@ -5,11 +5,17 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from posegram import coords
 from posegram.coords import Change
+from posegram.data.corrupt import CORRUPTIONS, patches
 from posegram.pose import Floats, Image
 from posegram.train.config import Config
 
-__all__ = ["colours", "cut_out", "random_change"]
+__all__ = ["beside", "colours", "cut_out", "half_body", "random_change", "spoil"]
+
+_HALF = 0.3  # times `strength`: share of the crops that show half of a body
+_BESIDE = 0.3  # times `strength`: share of the crops into which somebody else is pasted
+_FEWEST = 4  # joints that half a body has
 
 
 def random_change(config: Config, rng: np.random.Generator) -> Change:
@@ -75,3 +81,73 @@ def cut_out(crop: Image, xy: Floats, config: Config, rng: np.random.Generator) -
             patch = rng.integers(0, 256, (y1 - y0, x1 - x0, 3))
         crop[y0:y1, x0:x1] = patch
     return crop
+
+
+def spoil(crop: Image, xy: Floats, config: Config, rng: np.random.Generator) -> Image:
+    """The crop in bad light, blurred, compressed or partly covered, (H, W, 3), by `strength`.
+
+    Up to two kinds of `data.corrupt`, their severities anywhere up to `strength`; and on a third of
+    the crops patches, half of them over joints.
+
+    Args:
+        crop: (H, W, 3).
+        xy: (K, 2) crop pixels of the labelled joints; K = 0 is valid.
+        config: `strength` is 0 for nothing to 1.
+        rng: where chance comes from.
+    """
+    if not config.strength:
+        return crop
+    height = crop.shape[0] / config.margin
+    kinds = rng.choice(list(CORRUPTIONS), 2, replace=False).tolist()
+    for kind in kinds:
+        if rng.random() < 0.5 * config.strength:
+            crop = CORRUPTIONS[kind](crop, rng.uniform(0.05, config.strength), height, rng)
+    if rng.random() < config.strength / 3:
+        body = coords.bounds(xy, np.ones(len(xy), dtype=np.bool_)) if len(xy) else None
+        if body is not None:
+            crop = patches(crop, rng.uniform(0.05, config.strength), body[None], rng)
+    return crop
+
+
+def half_body(box: Floats, xy: Floats, config: Config, rng: np.random.Generator) -> Floats:
+    """A box around one half of a person's joints, now and then; else the box itself, (4,).
+
+    The half lies on one side of the middle across the direction in which the joints spread most.
+
+    Args:
+        box: (4,) photo pixels.
+        xy: (K, 2) photo pixels of the labelled joints.
+        config: `strength` says how often.
+        rng: where chance comes from.
+    """
+    if rng.random() >= _HALF * config.strength or len(xy) < 2 * _FEWEST:
+        return box
+    off = xy - xy.mean(axis=0)
+    along = np.linalg.svd(off, full_matrices=False)[2][0]
+    order = np.argsort((off @ along) * rng.choice([-1.0, 1.0]))
+    half = xy[order[: rng.integers(_FEWEST, len(xy) // 2 + 1)]]
+    low, high = half.min(axis=0), half.max(axis=0)
+    # a row of joints has no height: keep at least half of the person
+    grow = np.maximum(0.12 * (high - low).max(), ((box[2:] - box[:2]).max() / 2 - (high - low)) / 2)
+    return np.concatenate([low - grow, high + grow]).astype(np.float32)
+
+
+def beside(crop: Image, other: Image, config: Config, rng: np.random.Generator) -> Image:
+    """The crop with somebody else from another crop pasted over one of its sides, now and then.
+
+    Args:
+        crop: (H, W, 3).
+        other: (H, W, 3), a crop of another person, who stands in its middle.
+        config: `strength` says how often.
+        rng: where chance comes from.
+    """
+    if rng.random() >= _BESIDE * config.strength:
+        return crop
+    height, width = crop.shape[:2]
+    oval = np.zeros((height, width), dtype=np.uint8)
+    axes = int(width * rng.uniform(0.18, 0.3)), int(height * rng.uniform(0.3, 0.45))
+    cv2.ellipse(oval, (width // 2, height // 2), axes, 0, 0, 360, 255, -1)
+    x, y = rng.choice([-1, 1]) * width * rng.uniform(0.3, 0.55), height * rng.uniform(-0.2, 0.2)
+    matrix = np.array([[1, 0, x], [0, 1, y]], dtype=np.float32)
+    person, shape = (coords.warp(part, matrix, (height, width)) for part in (other, oval))
+    return np.asarray(np.where(shape[..., None] > 127, person, crop), dtype=np.uint8)

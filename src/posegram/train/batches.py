@@ -78,7 +78,11 @@ class Crops(Dataset[dict[str, Any]]):
         rng = np.random.default_rng((config.seed, self.epoch, i))
         i %= len(self)
         change = augment.random_change(config, rng) if self.training else Change()
-        crop, matrix = self.cut(i, change)
+        box = self.samples[i].box
+        if self.training and config.strength:
+            xy, labelled, _ = self.labels[i]
+            box = augment.half_body(box, xy[labelled], config, rng)
+        crop, matrix = self.cut(i, change, box)
         xy, _, weight = self.labels[i]
         xy = coords.move(xy, matrix)
         if change.flip:
@@ -87,6 +91,8 @@ class Crops(Dataset[dict[str, Any]]):
         if self.training:
             crop = augment.colours(crop, config, rng)
             crop = augment.cut_out(crop, xy[weight > 0], config, rng)
+            if config.strength:
+                crop = self._spoilt(crop, xy[weight > 0], rng)
         return {
             "crop": crop,
             "xy": xy,
@@ -95,13 +101,22 @@ class Crops(Dataset[dict[str, Any]]):
             "row": i,
         }
 
-    def cut(self, i: int, change: Change) -> tuple[Image, Floats]:
-        """The crop (H, W, 3) of person i under a change, and the matrix from the photo to it."""
+    def _spoilt(self, crop: Image, xy: Floats, rng: np.random.Generator) -> Image:
+        other = self.cut(int(rng.integers(len(self))), Change())[0]
+        return augment.spoil(augment.beside(crop, other, self.config, rng), xy, self.config, rng)
+
+    def cut(self, i: int, change: Change, box: Floats | None = None) -> tuple[Image, Floats]:
+        """The crop (H, W, 3) of person i, and the matrix from the photo to it.
+
+        Args:
+            i: row of the person.
+            change: to do to the crop.
+            box: (4,) photo pixels to crop instead of the person's own.
+        """
         config = self.config
         region, place = self.region(i)
-        matrix = coords.to_crop(
-            self.samples[i].box, config.size, margin=config.margin, change=change
-        )
+        box = self.samples[i].box if box is None else box
+        matrix = coords.to_crop(box, config.size, margin=config.margin, change=change)
         return coords.warp(region, _after(place, matrix), config.size), matrix
 
     def region(self, i: int) -> tuple[Image, Floats]:

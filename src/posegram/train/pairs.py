@@ -83,6 +83,7 @@ class Pairs(Crops):
         changes = [augment.random_change(c, rng) for c in (self.mild, self.config)]
         (easy, matrix), (hard, harder) = (self.others.cut(row, c) for c in changes)
         hard = augment.colours(hard, self.config, rng)
+        hard = augment.spoil(hard, np.zeros((0, 2), dtype=np.float32), self.config, rng)
         whole = np.vstack([coords.inverse(harder), [0, 0, 1]])
         return {
             "easy": easy,

@@ -36,11 +36,13 @@ __all__ = [
     "carried",
     "collapse",
     "ramp",
+    "sharpness",
 ]
 
 _SURE = 0.3  # mass around its peak that a pseudo-label needs
-_FLAT = 3.0  # times background (1 / cells): a mean peak below is no answer; a sure one has 50
-_SUNK = 0.35  # of the best epoch's mean peak
+_FLAT = 0.15  # sharpness below which a mean map is no answer
+_SUNK = 0.5  # of the best epoch's sharpness
+_BELL = 0.0707  # highest cell of a label's bell: 1 / (2 pi 1.5^2)
 _STILL = 0.02  # crop sides: people's joints spread over 0.1 and more
 
 
@@ -81,7 +83,7 @@ def collapse(lines: Sequence[dict[str, float]]) -> str:
     peaks = [line.get("semi_peak", math.nan) for line in lines]
     peak, best = peaks[-1], max([p for p in peaks if not math.isnan(p)], default=math.nan)
     if peak < max(_FLAT, _SUNK * best):
-        return f"its mean peak sank to {peak:.1f} times background (best {best:.1f})"
+        return f"its maps' sharpness sank to {peak:.2f} (best {best:.2f}; 0 is background)"
     if lines[-1].get("semi_spread", math.nan) < _STILL:
         return "its maps are the same for everybody"
     return ""
@@ -110,6 +112,16 @@ class Guard(callbacks.Callback):
                 f"collapses on the people without labels, {why}; start from trained weights, lower "
                 "semi_weight or rate, raise semi_warmup, or take semi=teacher"
             )
+
+
+def sharpness(peak: float, cells: int) -> float:
+    """How a mean highest cell lies between background, 0, and that of a label's bell, 1; in logs.
+
+    Args:
+        peak: share of the whole map in its highest cell.
+        cells: how many cells a map has.
+    """
+    return math.log(max(peak, 1e-9) * cells) / math.log(_BELL * cells)
 
 
 def ramp(step: int, warmup: int) -> float:
@@ -223,7 +235,7 @@ class SemiModule(PoseModule):
             {
                 "semi_loss": loss,
                 "semi_trust": trust,
-                "semi_peak": float(peak.mean()) * height * width,
+                "semi_peak": sharpness(float(peak.mean()), height * width),
                 "semi_spread": float(spot.std(dim=0).mean()),
             }
         )
