@@ -36,7 +36,74 @@ def test_faults_in_the_data_end_with_1(capsys, people, tmp_path):
     people[0].image.unlink()
     code, out, _ = _run(capsys, "check", coco.write(tmp_path / "a.json", people))
     assert code == 1
-    assert "fault: 1 images are missing (figure0000.png)" in out
+    assert "fault: missing-image: 1 times the picture's file is not there (figure0000.png)" in out
+
+
+def test_what_is_worth_a_look_ends_with_0(capsys, people, tmp_path):
+    for person in people:
+        person.image.unlink()
+    code, out, _ = _run(capsys, "check", coco.write(tmp_path / "a.json", people))
+    assert code == 0
+    assert "note: missing-image: no picture is at hand" in out
+
+
+def test_parts_of_a_set_are_compared(capsys, people, tmp_path):
+    one, two = (coco.write(tmp_path / f"{n}.json", people[n:]) for n in (0, 2))
+    images = tmp_path / "images"
+    code, out, _ = _run(capsys, "check", one, two, "--images", images)
+    assert code == 1
+    assert "fault: same-photo: 1 times" in out
+
+
+def test_a_split_key_parts_one_file(capsys, people, tmp_path):
+    path = coco.write(tmp_path / "a.json", people)
+    code, _, err = _run(capsys, "check", path, "--split", "use")
+    assert code == 2
+    assert "has no key 'use'" in err
+
+
+def test_a_report_is_written(capsys, people, tmp_path):
+    people[0].xy[3] = 900, 5
+    path = coco.write(tmp_path / "a.json", people)
+    _, out, _ = _run(capsys, "check", path, "-o", tmp_path / "report", "--no-copies")
+    assert f"report: {tmp_path / 'report' / 'index.html'}" in out
+    assert {"index.html", "report.json", "sheet.jpg"} <= {
+        entry.name for entry in (tmp_path / "report").iterdir()
+    }
+
+
+def test_a_mended_file_is_found_without_that_fault(capsys, people, tmp_path):
+    people[0].xy[3] = 900, 5
+    path, fixed = coco.write(tmp_path / "a.json", people), tmp_path / "b.json"
+    before = path.read_bytes()
+    code, out, _ = _run(capsys, "check", path, "--fix", fixed)
+    assert code == 1
+    assert f"mended: {fixed} (outside-picture 1)" in out
+    assert path.read_bytes() == before
+    _, again, _ = _run(capsys, "check", fixed)
+    assert "outside-picture" not in again
+
+
+def test_the_source_is_not_overwritten(capsys, people, tmp_path):
+    path = coco.write(tmp_path / "a.json", people)
+    code, _, err = _run(capsys, "check", path, "--fix", path)
+    assert code == 2
+    assert "which is never changed" in err
+
+
+def test_a_model_is_asked_about_every_picture_that_can_be_read(capsys, people, tmp_path):
+    people[0].image.write_bytes(people[0].image.read_bytes()[:900])
+    path = coco.write(tmp_path / "a.json", people)
+    code, out, _ = _run(capsys, "check", path, "--model", "small", "--threads", 1)
+    assert code == 1
+    assert "3 people in 3 images" in out
+
+
+def test_an_unknown_model_is_misuse(capsys, people, tmp_path):
+    path = coco.write(tmp_path / "a.json", people)
+    code, _, err = _run(capsys, "check", path, "--model", "huge")
+    assert code == 2
+    assert "no model 'huge'" in err
 
 
 def test_the_joints_are_listed_with_their_counts(capsys, people, tmp_path):
@@ -52,10 +119,9 @@ def test_a_release_in_the_official_layout_is_checked(capsys, tmp_path):
 
 
 def test_the_mpii_list_is_checked_without_pictures(capsys, shared):
-    code, out, _ = _run(capsys, "check", shared / "references" / "mpii" / "valid.json")
-    assert code == 0
+    _, out, _ = _run(capsys, "check", shared / "references" / "mpii" / "valid.json")
     assert "2,958 people in 2,729 images, 0 of them at hand" in out
-    assert "note: no image is at hand" in out
+    assert "note: missing-image: no picture is at hand" in out
 
 
 def _truncated(folder):

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import typer
 from rich.console import Console
+from rich.progress import track
 from rich.table import Column, Table
 
+from posegram import image as pictures
 from posegram.cli.convert import convert as convert_labels
-from posegram.data import READERS, read
+from posegram.data import READERS, door, read
 from posegram.data.check import Report
 from posegram.data.check import check as examine
+from posegram.data.doctor import page
+from posegram.data.doctor.annotations import Annotations, load
+from posegram.data.doctor.cure import cure
+from posegram.data.doctor.findings import KINDS, Finding
+from posegram.data.doctor.opinion import Opinion
+from posegram.pose import convert
 
 __all__ = ["check", "data", "preview"]
 
@@ -19,12 +30,13 @@ data = typer.Typer(
     help="Check annotated people, or look at them as training sees them.", no_args_is_help=True
 )
 
-_SPEC = typer.Argument(
-    ...,
-    help=f"A file or folder, or READER:PATH ({', '.join(sorted(READERS))}); #FIRST-LAST keeps a "
-    "range.",
+_FORM = (
+    f"A file or folder, or READER:PATH ({', '.join(sorted(READERS))}); #FIRST-LAST keeps a range."
 )
+_SPEC = typer.Argument(..., help=_FORM)
+_SPECS = typer.Argument(..., metavar="SOURCE...", help=f"{_FORM} Several are parts of one set.")
 _IMAGES = typer.Option(None, "--images", help="The pictures' folder; default: beside the file.")
+_EXAMPLES = 3  # that a line on the screen names
 
 
 data.command("convert")(convert_labels)
@@ -32,18 +44,77 @@ data.command("convert")(convert_labels)
 
 @data.command()
 def check(
-    spec: str = _SPEC,
+    sources: list[str] = _SPECS,
     images: Path = _IMAGES,
-    copies: bool = typer.Option(True, help="Look for near-duplicate photos too (slower)."),
+    model: str = typer.Option(
+        "", "--model", help="A bundled model or an .onnx or .ckpt file to compare the labels with."
+    ),
+    split: str = typer.Option(
+        "",
+        "--split",
+        help="What parts (training, validation) an image belongs to, beside its source: 'folder' "
+        "for its folder's name, or a key of the image's entry in a COCO file.",
+    ),
+    out: Path | None = typer.Option(
+        None, "--out", "-o", help="Folder for a page with pictures of the worst, and report.json."
+    ),
+    fix: Path | None = typer.Option(
+        None, "--fix", help="COCO file to write: the first source, mended in what is certain."
+    ),
+    worst: int = typer.Option(50, "--worst", min=0, help="How many the page shows."),
+    copies: bool = typer.Option(True, help="Look for copied and damaged photos too (slower)."),
+    threads: int = typer.Option(0, min=0, help="Cores that the model may use; 0 means all."),
 ) -> None:
-    """Count what a set holds and name what is wrong with it.
+    """Count what a set holds and find what is wrong with it.
 
-    Exit code 0: fine; 1: there are faults in the data; 2: the file cannot be read.
+    Exit code 0: no fault; 1: there are faults, or some were mended; 2: a
+    source cannot be read. What is only worth a look is no fault.
     """
-    report = examine(read(spec, images), copies=copies)
+    sets = [one for spec in sources for one in load(spec, images, split=split)]
+    _refuse_overwriting(fix, sources)
+    opinions = [_opinion(one, model, threads) for one in sets] if model else []
+    report = examine(sets, copies=copies, opinions=opinions)
     _print(report, Console())
+    if out is not None:
+        shown = page.write(out, report.sources, report.findings, worst=worst, opinions=opinions)
+        typer.echo(f"report: {shown}")
+    if fix is not None:
+        mended = cure(report.sources, report.findings)
+        door.save_json(fix, mended.whole)
+        counts = ", ".join(f"{kind} {n:,}" for kind, n in mended.done.items())
+        typer.echo(f"mended: {fix} ({counts or 'nothing to mend'})")
     if report.faults:
         raise typer.Exit(1)
+
+
+def _refuse_overwriting(fix: Path | None, sources: Sequence[str]) -> None:
+    for source in sources if fix is not None else ():
+        path = Path(source.partition(":")[2] or source)
+        if fix is not None and fix.exists() and path.exists() and fix.samefile(path):
+            raise ValueError(f"--fix {fix} is the source itself, which is never changed")
+
+
+def _opinion(people: Annotations, model: str, threads: int) -> Opinion:
+    """What a model sees in everybody's box; NaN where the picture cannot be read."""
+    from posegram.infer.load import load as load_model  # brings the runtime
+
+    estimate = load_model(model, threads=threads)
+    n, k = people.flag.shape
+    xy, score = np.full((n, k, 2), np.nan), np.zeros((n, k))
+    samples = people.samples()
+    rows: dict[Path, list[int]] = defaultdict(list)
+    for row, sample in enumerate(samples):
+        if (sample.visible > 0).any() or sample.box.any():
+            rows[sample.image].append(row)
+    for photo, some in track(rows.items(), "model", console=Console(stderr=True), transient=True):
+        try:
+            image = pictures.read(photo)
+        except (OSError, ValueError):
+            continue  # a finding of its own
+        found = estimate(image, np.stack([samples[row].box for row in some]))
+        found = convert(found, people.skeleton)
+        xy[some], score[some] = found.xy, found.score
+    return Opinion(xy, score)
 
 
 @data.command()
@@ -78,8 +149,33 @@ def _print(report: Report, console: Console) -> None:
     for pair in report.pairs:
         pairs.add_row(pair.pair[0], f"{pair.both:,}", f"{pair.facing:.1%}")
     console.print(pairs)
-    for title, sentences in (("note", report.notes), ("fault", report.faults)):
-        for sentence in sentences:
-            console.print(f"{title}: {sentence}", highlight=False, soft_wrap=True, markup=False)
-    if not report.faults:
-        console.print("no faults found")
+    for line in _lines(report):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    flagged = len(report.flagged())
+    console.print(
+        f"{flagged:,} people with faults ({flagged / max(report.people, 1):.1%})"
+        if report.faults
+        else "no faults found"
+    )
+
+
+def _lines(report: Report) -> list[str]:
+    """One line for each kind and level: how many, what it means, and the first few."""
+    grouped: dict[tuple[bool, str], list[Finding]] = defaultdict(list)
+    for one in report.findings:
+        grouped[one.fault, one.kind].append(one)
+    lines = []
+    for fault, kind in sorted(grouped):
+        some, title = grouped[fault, kind], "fault" if fault else "note"
+        whole = [one.sentence for one in some if one.image is None]
+        lines += [f"{title}: {kind}: {sentence}" for sentence in whole]
+        names = [
+            report.sources[one.source].images[one.image].name
+            for one in some
+            if one.image is not None
+        ]
+        if names:
+            more = ", ..." if len(names) > _EXAMPLES else ""
+            first = ", ".join(names[:_EXAMPLES])
+            lines.append(f"{title}: {kind}: {len(names):,} times {KINDS[kind]} ({first}{more})")
+    return lines

@@ -1,22 +1,28 @@
-"""The dataset doctor: what a set of annotated people holds, and what is wrong with it."""
+"""The dataset doctor: what sets of annotated people hold, and what is wrong with them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from posegram.data import door, split
-from posegram.pose import Sample
+from posegram.data.doctor import copies as twins
+from posegram.data.doctor.annotations import Annotations
+from posegram.data.doctor.findings import Finding
+from posegram.data.doctor.frames import frames
+from posegram.data.doctor.limbs import build, limbs
+from posegram.data.doctor.marks import beyond, marks
+from posegram.data.doctor.opinion import Opinion, judge
+from posegram.data.doctor.sides import sides
 
 __all__ = ["JointCount", "PairCount", "Report", "check"]
 
-_TINY = 32  # pixels: COCO counts people below 32 x 32 as small and does not score them
-_NAMED = 3  # examples that a sentence names
+_RULES: tuple[Callable[[Annotations], list[Finding]], ...] = (
+    *(marks, frames, limbs, sides),
+    *(twins.twice, twins.copied_labels),
+)
 
 
 @dataclass(frozen=True)
@@ -38,152 +44,99 @@ class PairCount:
     facing: float  # share of those whose left joint is on the picture's right, as seen from front
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Report:
-    """What `check` found; no fault means that the set can be trained on as it is."""
+    """What `check` found; no fault means that the sets can be trained on as they are."""
 
-    people: int
-    images: int
-    present: int  # images that are at hand
+    sources: tuple[Annotations, ...]
+    findings: tuple[Finding, ...]  # the worst first
     joints: tuple[JointCount, ...]
     pairs: tuple[PairCount, ...]
-    faults: tuple[str, ...]  # sentences: wrong data
-    notes: tuple[str, ...]  # sentences: good to know
+
+    @property
+    def faults(self) -> tuple[Finding, ...]:
+        """The findings that are more than worth a look."""
+        return tuple(finding for finding in self.findings if finding.fault)
+
+    @property
+    def people(self) -> int:
+        """How many people were examined."""
+        return sum(len(source) for source in self.sources)
+
+    @property
+    def images(self) -> int:
+        """How many pictures the sources name."""
+        return len({image for source in self.sources for image in source.images})
+
+    @property
+    def present(self) -> int:
+        """How many of them are at hand."""
+        return len({i for source in self.sources for i in source.images if i.is_file()})
+
+    def flagged(self, level: str = "") -> set[tuple[int, int]]:
+        """Source and row of everybody with a finding of their own: a fault, or of one level."""
+        return {
+            (f.source, f.person)
+            for f in self.findings
+            if f.person is not None and (f.level == level if level else f.fault)
+        }
 
 
-def check(samples: Sequence[Sample], *, copies: bool = True) -> Report:
-    """Counts, faults and notes of a set.
+def check(
+    sources: Sequence[Annotations],
+    *,
+    copies: bool = True,
+    opinions: Sequence[Opinion | None] = (),
+) -> Report:
+    """Everything that is wrong or worth a look in sets of people, the worst first.
 
-    Faults: some pictures missing or unreadable, joints or boxes outside their picture, empty boxes,
-    a person twice. Notes: no picture at hand, people without joints, tiny people, people whose
-    shoulders and hips disagree on left and right, near-duplicate photos.
+    The kinds are those of `posegram.data.doctor.findings.KINDS`.
 
     Args:
-        samples: what a reader gave.
-        copies: look for near-duplicate photos too, which reads every picture.
+        sources: from `posegram.data.doctor.annotations.load` or `gather`.
+        copies: look for copied and damaged photos too, which decodes every picture.
+        opinions: what a model thinks of each source, in their order; None where it was not asked.
+
+    Raises:
+        ValueError: opinions and sources do not count the same.
     """
-    images = list(dict.fromkeys(s.image for s in samples))
-    sizes = {image: door.picture_size(image) for image in images}
-    outside = [_outside(s, sizes[s.image]) for s in samples]
-    present = [image for image in images if image.exists()]
-    return Report(
-        people=len(samples),
-        images=len(images),
-        present=len(present),
-        joints=_count_joints(samples, outside),
-        pairs=_count_pairs(samples),
-        faults=tuple(filter(None, _faults(samples, sizes, outside))),
-        notes=tuple(filter(None, _notes(samples, images, present if copies else []))),
-    )
+    given = list(opinions) or [None] * len(sources)
+    if len(given) != len(sources):
+        raise ValueError(f"{len(given)} opinions on {len(sources)} sets of people")
+    found: list[Finding] = []
+    seen: set[int] = set()
+    for number, (people, opinion) in enumerate(zip(sources, given, strict=True)):
+        own = [finding for rule in _RULES for finding in rule(people)]
+        if id(people.whole) not in seen:  # skeletons of one file share its pictures
+            own += twins.files(people)
+            seen.add(id(people.whole))
+        if opinion is not None:
+            own += judge(people, opinion, build(people))
+        found += [replace(finding, source=number) for finding in own]
+    if copies:
+        found += twins.photos(sources)
+    found.sort(key=lambda finding: -finding.weight)
+    return Report(tuple(sources), tuple(found), _count_joints(sources), _count_pairs(sources))
 
 
-def _outside(sample: Sample, size: tuple[int, int] | None) -> npt.NDArray[np.bool_]:
-    """Which labelled joints lie outside the picture, (K,)."""
-    labelled: npt.NDArray[np.bool_] = sample.visible > 0
-    return labelled & (~door.inside(sample.xy, size) if size else False)
-
-
-def _count_joints(
-    samples: Sequence[Sample], outside: Sequence[npt.NDArray[np.bool_]]
-) -> tuple[JointCount, ...]:
+def _count_joints(sources: Iterable[Annotations]) -> tuple[JointCount, ...]:
     labelled: Counter[str] = Counter()
     hidden: Counter[str] = Counter()
     out: Counter[str] = Counter()
-    for sample, beyond in zip(samples, outside, strict=True):
-        for row, joint in enumerate(sample.skeleton.joints):
-            labelled[joint] += int(sample.visible[row] > 0)
-            hidden[joint] += int(sample.visible[row] == 1)
-            out[joint] += int(beyond[row])
+    for people in sources:
+        past = people.usable & (beyond(people) > 0)
+        for row, joint in enumerate(people.skeleton.joints):
+            labelled[joint] += int(people.labelled[:, row].sum())
+            hidden[joint] += int((people.flag[:, row] == 1).sum())
+            out[joint] += int(past[:, row].sum())
     return tuple(JointCount(j, labelled[j], hidden[j], out[j]) for j in labelled)
 
 
-def _count_pairs(samples: Sequence[Sample]) -> tuple[PairCount, ...]:
+def _count_pairs(sources: Iterable[Annotations]) -> tuple[PairCount, ...]:
     sides: dict[tuple[str, str], list[bool]] = {}
-    for sample in samples:
-        for pair in sample.skeleton.mirror:
-            step = _step(sample, pair)
-            if step is not None:
-                sides.setdefault(pair, []).append(step > 0)
-    return tuple(PairCount(pair, len(s), float(np.mean(s))) for pair, s in sides.items())
-
-
-def _step(sample: Sample, pair: tuple[str, str]) -> float | None:
-    """Pixels from the right joint to the left one, rightwards; None where one is not labelled."""
-    if not set(pair) <= set(sample.skeleton.joints):
-        return None
-    left, right = (sample.skeleton.index(joint) for joint in pair)
-    if not (sample.visible[left] and sample.visible[right]):
-        return None
-    return float(sample.xy[left, 0] - sample.xy[right, 0])
-
-
-def _faults(
-    samples: Sequence[Sample],
-    sizes: dict[Path, tuple[int, int] | None],
-    outside: Sequence[npt.NDArray[np.bool_]],
-) -> list[str]:
-    missing = [p.name for p in sizes if not p.exists()]
-    broken = [p.name for p, size in sizes.items() if size is None and p.exists()]
-    beyond = [s.image.name for s, out in zip(samples, outside, strict=True) if out.any()]
-    flat = [s.image.name for s in samples if not (s.box[2:] > s.box[:2]).all()]
-    away = [s.image.name for s in samples if _away(s, sizes[s.image])]
-    return [
-        _sentence(missing, "images are missing") if len(missing) < len(sizes) else "",
-        _sentence(broken, "images cannot be read"),
-        _sentence(beyond, "people have labelled joints outside their picture"),
-        _sentence(flat, "people have an empty box"),
-        _sentence(away, "people have a box outside their picture"),
-        _sentence(_twice(samples), "people stand in the set twice"),
-    ]
-
-
-def _away(sample: Sample, size: tuple[int, int] | None) -> bool:
-    if size is None:
-        return False
-    x0, y0, x1, y1 = sample.box
-    return bool(x1 < 0 or y1 < 0 or x0 > size[1] or y0 > size[0])
-
-
-def _twice(samples: Sequence[Sample]) -> list[str]:
-    """Image names of people whose box and joints all stand in the set before."""
-    keys = Counter((s.image, s.box.tobytes(), s.xy.tobytes(), s.visible.tobytes()) for s in samples)
-    return [key[0].name for key, count in keys.items() if count > 1]
-
-
-def _notes(samples: Sequence[Sample], images: list[Path], present: list[Path]) -> list[str]:
-    bare = [s.image.name for s in samples if not s.visible.any()]
-    tiny = [s.image.name for s in samples if (s.box[2:] - s.box[:2]).max() < _TINY]
-    crossed = [s.image.name for s in samples if _crossed(s)]
-    absent = "no image is at hand, so nothing was checked against the pictures"
-    return [
-        "" if any(image.exists() for image in images) else absent,
-        _sentence(bare, "people have no labelled joint"),
-        _sentence(tiny, f"people have a box below {_TINY} pixels"),
-        _sentence(crossed, "people have shoulders and hips on opposite sides: twisted or swapped"),
-        _sentence(_copies(present), "groups of images are near duplicates"),
-    ]
-
-
-def _crossed(sample: Sample) -> bool:
-    """Whether the left shoulder is left and the left hip right, or the reverse, both clearly."""
-    steps = [_step(sample, (f"left_{part}", f"right_{part}")) for part in ("shoulder", "hip")]
-    least = 0.1 * float((sample.box[2:] - sample.box[:2]).max())
-    clear = [s for s in steps if s is not None and abs(s) > least]
-    return len(clear) == 2 and clear[0] * clear[1] < 0
-
-
-def _copies(images: list[Path]) -> list[str]:
-    """The names in each group of near-duplicate images, joined by `=`."""
-    members: dict[int, list[str]] = {}
-    for image, group in zip(images, split.groups(images).tolist(), strict=True):
-        members.setdefault(group, []).append(image.name)
-    return ["=".join(names) for names in members.values() if len(names) > 1]
-
-
-def _sentence(names: Iterable[str], what: str) -> str:
-    """How many, what, and the first few by name; empty for none."""
-    names = list(names)
-    if not names:
-        return ""
-    more = ", ..." if len(names) > _NAMED else ""
-    return f"{len(names):,} {what} ({', '.join(names[:_NAMED])}{more})"
+    for people in sources:
+        for pair in people.skeleton.mirror:
+            left, right = (people.places[:, people.skeleton.index(j), 0] for j in pair)
+            step = left - right
+            sides.setdefault(pair, []).extend((step[np.isfinite(step)] > 0).tolist())
+    return tuple(PairCount(pair, len(s), float(np.mean(s))) for pair, s in sides.items() if s)
