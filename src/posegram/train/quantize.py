@@ -28,6 +28,7 @@ __all__ = ["quantize"]
 
 _BATCH = 8
 _KINDS = ["Conv", "Add", "Clip", "Relu", "Resize", "DepthToSpace"]  # what is computed in 8 bits
+_FIRST = 3  # convolutions on many pixels and few channels: in 8 bits slower, and joints jump
 _FAR = 0.02  # of the crop's diagonal: a joint that moves further has jumped
 _SAME = 0.7  # intersection over union of a box and the one that it became
 
@@ -86,7 +87,7 @@ def quantize(path: Path, out: Path, *, crops: Image, budget: float = 0.03) -> fl
                 weight_type=QuantType.QInt8,
                 calibrate_method=CalibrationMethod.MinMax,
                 op_types_to_quantize=_KINDS,
-                nodes_to_exclude=_last(onnx.load(ready)) if card.kind == "detector" else [],
+                nodes_to_exclude=_exact(onnx.load(ready), boxes=card.kind == "detector"),
             )
         _keep_card(draft, entry)
         share = _gate(plain, draft, card, crops[half:], budget)
@@ -104,6 +105,12 @@ def _whole_weights(model: onnx.ModelProto) -> None:
         values = onnx.numpy_helper.to_array(source).astype(np.float32)
         source.CopyFrom(onnx.numpy_helper.from_array(values, node.output[0]))
         model.graph.node.remove(node)
+
+
+def _exact(model: onnx.ModelProto, *, boxes: bool) -> list[str]:
+    """Names of the convolutions that stay as they are: the first few, and a detector's last."""
+    first = [n.name for n in model.graph.node if n.op_type == "Conv"][:_FIRST]
+    return first + _last(model) if boxes else first
 
 
 def _last(model: onnx.ModelProto) -> list[str]:
