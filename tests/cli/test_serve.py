@@ -2,11 +2,16 @@
 
 import io
 import json
+import re
+import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
+from pathlib import Path
 
 import PIL.Image
 import pytest
+import yaml
 
 import serving
 from posegram.cli import main
@@ -105,3 +110,61 @@ def test_without_the_extra_it_says_what_to_install(capsys, tmp_path, monkeypatch
 def test_without_gunicorn_for_the_system_it_says_so(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
     assert "needs Linux or macOS" in _refused(capsys, "--folder", tmp_path)
+
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def _dockerfile() -> list[tuple[str, str]]:
+    """The instructions of the Dockerfile, in order."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [(name, rest.strip()) for name, _, rest in (line.partition(" ") for line in lines)]
+
+
+def _commands() -> dict[str, list[str]]:
+    """What the container runs, as the Dockerfile and the compose file say."""
+    own = json.loads(next(rest for name, rest in _dockerfile() if name == "CMD"))
+    service = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["posegram"]
+    return {"Dockerfile": own, "compose.yaml": service["command"]}
+
+
+@pytest.mark.parametrize("file", ["Dockerfile", "compose.yaml"])
+def test_the_containers_command_serves(tmp_path, file):
+    command = _commands()[file]
+    assert command[:2] == ["posegram", "serve"]
+    options = [str(tmp_path / "data") if part == "/data" else part for part in command[2:]]
+    assert "--folder" in options
+    options[options.index("--port") + 1] = "0"
+    with serving.served(tmp_path, *options) as running:
+        assert running.ask("/readyz")[0] == 200
+        check = next(rest for name, rest in _dockerfile() if name == "HEALTHCHECK")
+        words = json.loads(check[check.index("[") :])
+        address = running.address + "/"
+        code = (
+            words[2].replace("http://127.0.0.1:8000/", address).replace("timeout=2", "timeout=60")
+        )
+        assert subprocess.run([sys.executable, words[1], code], check=False).returncode == 0
+
+
+def test_what_the_image_copies_is_there_and_not_ignored():
+    taken = [f for name, rest in _dockerfile() if name == "COPY" for f in rest.split()[:-1]]
+    kept = (ROOT / ".dockerignore").read_text().splitlines()
+    assert taken == ["pyproject.toml", "README.md", "LICENSE", "src"]
+    assert [f for f in taken if not (ROOT / f).exists() or f"!{f}" not in kept] == []
+
+
+def test_the_image_installs_an_extra_that_exists():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    runs = " ".join(rest for name, rest in _dockerfile() if name == "RUN")
+    assert set(re.findall(r"\[(\w+)\]", runs)) == {"web"} <= set(extras["optional-dependencies"])
+
+
+def test_the_image_does_not_run_as_root():
+    assert [rest for name, rest in _dockerfile() if name == "USER"] == ["posegram"]
+
+
+def test_compose_publishes_the_port_that_is_served_to_this_computer_only():
+    service = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["posegram"]
+    command = service["command"]
+    assert service["ports"] == [f"127.0.0.1:8000:{command[command.index('--port') + 1]}"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import posegram
@@ -32,7 +30,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     # here, so that the processes beside the server's load no web framework
     from apiflask import APIFlask
 
-    from posegram.web import api, clips, errors, guard, health, openapi
+    from posegram.web import api, clips, errors, guard, health, live, openapi, pages
     from posegram.web.service import Service
     from posegram.web.settings import Settings
     from posegram.web.uploads import Upload
@@ -51,11 +49,8 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     errors.install(app)
     guard.install(app, settings, service.meters)
-    for routes in (api, clips, health, openapi):
+    for routes in (api, clips, health, openapi, pages, live):
         routes.install(app, service)
-    for name in ("pages", "live"):  # until both halves have landed
-        if find_spec(f"posegram.web.{name}"):
-            import_module(f"posegram.web.{name}").install(app, service)
     guard.limit(app, settings, {**api.rates(settings), **clips.rates(settings)})
     service.warm()
     return app

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from importlib import import_module
 from typing import Any
 
 from apiflask import APIBlueprint, APIFlask, Schema
@@ -13,7 +12,7 @@ from flask import Response, current_app, jsonify, send_file, url_for
 from werkzeug.routing import BaseConverter
 
 from posegram.pose import SKELETONS
-from posegram.web import answers, uploads
+from posegram.web import answers, live, uploads
 from posegram.web.errors import Refused
 from posegram.web.results import new_key
 from posegram.web.service import Service
@@ -149,7 +148,6 @@ def frame(query: dict[str, Any]) -> Response:
 
     The answer is that of the WebSocket `/v1/live`, for networks that let no WebSocket through.
     """
-    live: Any = import_module("posegram.web.live")
     here = service()
     data = uploads.read("image", here.settings.frame_bytes, PICTURE_TYPES)
     uploads.picture_size(data, here.settings.pixels)
