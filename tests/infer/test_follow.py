@@ -125,6 +125,34 @@ def test_what_is_background_now_is_not_followed():
     assert [len(p) for p in Scene(frames).play()][5:] == [0] * 20
 
 
+class Doubtful:
+    """A detector that finds everybody in a scene, with these probabilities."""
+
+    def __init__(self, scene, sure):
+        self.scene, self.sure = scene, np.array(sure, dtype=np.float32)
+
+    def scored(self, image):
+        return self.scene.frames[self.scene.now].box, self.sure
+
+
+def test_a_doubtful_box_is_nobody_new():
+    scene = Scene(walk(3))
+    scene.detect = Doubtful(scene, [0.9, 0.4])
+    assert names(scene.play()) == [[1]] * 3
+
+
+def test_a_doubtful_box_is_somebody_known():
+    scene = Scene(walk(12))
+    scene.detect = Doubtful(scene, [0.9, 0.9])
+    follow = Follower(scene, every=1)
+    for number in range(12):
+        scene.now = number
+        if number == 1:
+            scene.detect = Doubtful(scene, [0.4, 0.4])
+        said = follow(np.zeros((*SIZE, 3), dtype=np.uint8), number / 30)
+    assert (said.track.tolist(), len(scene.boxes[11])) == ([1, 2], 2)
+
+
 def test_two_boxes_on_one_person_give_one():
     scene = Scene(walk(1))
     scene.detect = lambda image: np.concatenate([scene.frames[0].box, scene.frames[0].box + 3])

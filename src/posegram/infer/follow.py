@@ -18,6 +18,7 @@ EVERY = 10  # frames from one look of the detector to the next, while all goes w
 _GROWTH = 0.08  # of the longer side: head, hands and feet reach beyond their joints
 _FAITH = 0.3  # mean score below which somebody who was only followed is given up
 _CERTAIN = 0.6  # mean score from which somebody is followed though the detector sees nobody
+_NEW = 0.5  # probability of a box from which it may hold somebody new
 _COVERED = 0.4  # intersection over union from which the detector's box is somebody followed
 _PATIENCE = 0.25  # seconds for which somebody unseen is looked for where they should be
 _MISSES = 3  # looks of the detector in a row that may miss somebody who is not certain
@@ -87,10 +88,12 @@ class Follower:
         if len(box) and self._since < (2 if self._doubt else self.every):
             return _faithful(given(image, box))
         self._since = 0
-        found = np.asarray(given.detect(image), dtype=np.float32).reshape(-1, 4)
+        found, sure = _looked(given.detect, image)
         self._count_misses(found, size, time)
         box = self._followed(size, time)
-        people: People = given(image, np.concatenate([found, box[_uncovered(box, found)]]))
+        # what may be a person is one where somebody is known to be, but nobody new
+        worth = found[(sure >= _NEW) | ~_uncovered(found, box)]
+        people: People = given(image, np.concatenate([worth, box[_uncovered(box, found)]]))
         return people
 
     def _followed(self, size: tuple[int, int], time: float) -> Floats:
@@ -116,8 +119,15 @@ class Follower:
             self._misses = {n: self._misses.get(n, 0) + 1 if gone else 0 for n, gone in told}
 
 
+def _looked(detect: Any, image: Image) -> tuple[Floats, Floats]:
+    """The detector's boxes (N, 4) and how sure it is of each, (N,); quite, if it does not say."""
+    found, sure = detect.scored(image) if hasattr(detect, "scored") else (detect(image), None)
+    box = np.asarray(found, dtype=np.float32).reshape(-1, 4)
+    return box, np.ones(len(box), dtype=np.float32) if sure is None else np.asarray(sure)
+
+
 def _uncovered(box: Floats, found: Floats) -> npt.NDArray[np.bool_]:
-    """Which boxes (N, 4) the detector's do not cover, (N,)."""
+    """Which boxes (N, 4) the others (M, 4) do not cover, (N,)."""
     return np.asarray(overlaps(box, found).max(axis=1, initial=0.0) < _COVERED)
 
 
