@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import cast
 
+from posegram.infer.rcnn_load import is_rcnn, load_rcnn
 from posegram.infer.topdown import Detect, TopDown
 from posegram.pose import BODY19, Card, Network
 
@@ -40,6 +42,8 @@ def load(
 
     Args:
         model: a bundled name or the path of an .onnx or .ckpt file; the default model without it.
+            "keypoint-rcnn" is torchvision's, "keypoint-rcnn:fast" the same in a hurry,
+            see `infer.rcnn_load`; it is no `TopDown`, but is called as one.
         threads: how many cores one call may use; 0 means all physical ones.
         detector: finds the people: an .onnx or .ckpt file, or "none", which takes the whole image
             as one person. Without it, the bundled one, but "none" for a skeleton of no people.
@@ -52,6 +56,8 @@ def load(
         ImportError: a .ckpt file needs torch, which is not installed.
         ValueError: no model has that name, or the file is not one of ours.
     """
+    if not adapter and is_rcnn(model):  # finds people itself: no detector
+        return cast(TopDown, load_rcnn(model, threads=threads))
     if adapter:
         from posegram.infer.foreign import load_foreign  # brings the runtime, too
 
