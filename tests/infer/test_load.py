@@ -52,7 +52,7 @@ def test_an_unknown_name_lists_the_known_ones():
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"must end in \.onnx or \.ckpt"):
+    with pytest.raises(ValueError, match=r"must end in \.onnx, \.ckpt or \.keras"):
         load(tmp_path / "weights.bin")
 
 

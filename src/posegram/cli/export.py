@@ -1,25 +1,60 @@
-"""`posegram export`: a trained checkpoint as one self-describing ONNX file."""
+"""`posegram export`: a trained checkpoint or a Keras model as one self-describing ONNX file."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from posegram import data
+from posegram.pose import Card, skeleton_named
 
 __all__ = ["export"]
 
 
 def export(
-    checkpoint: Path = typer.Argument(..., help="A .ckpt file of posegram train."),
-    out: Path = typer.Option(..., "--out", "-o", help="The .onnx file to write."),
+    checkpoint: Path = typer.Argument(
+        ..., metavar="MODEL", help="A .ckpt file of posegram train, or a .keras file of Keras 3."
+    ),
+    out: Path = typer.Option(
+        ..., "--out", "-o", help="The .onnx file to write; of a `cnn` checkpoint, also a .keras."
+    ),
     people: str = typer.Option(
         "", help="Annotated people to compare on, reader:path; else valid.json beside it."
     ),
     half: bool = typer.Option(False, "--half", help="Store weights as float16: half the size."),
+    skeleton: str = typer.Option(
+        "", help="Of a .keras file: a built-in set of joints or a .toml file that names them."
+    ),
+    outputs: str = typer.Option(
+        "shares", help="Of a .keras file: its coordinates are shares of the crop, or pixels."
+    ),
+    margin: float = typer.Option(
+        1.25, min=1.0, help="Of a .keras file: crop side / side of the person's box, in training."
+    ),
 ) -> None:
-    """Export a network and compare both on real crops; joints that move stop it."""
+    """Export a network and compare both on real crops; joints that move stop it.
+
+    A Keras model takes (H, W, 3) in 0..1 and puts out 2K coordinates,
+    x0, y0, x1, y1, ...; one that asks for code of its own is refused.
+    """
+    if checkpoint.suffix.lower() == ".keras" or out.suffix.lower() == ".keras":
+        if half:
+            raise ValueError("--half is for .ckpt files that become .onnx files")
+        if out.suffix.lower() == ".keras":
+            card = _keras().to_keras(checkpoint, out)
+        else:
+            card = _keras().from_keras(
+                checkpoint,
+                out,
+                data.read(people) if people else (),
+                skeleton=_skeleton(skeleton) if skeleton else None,
+                outputs=outputs,
+                margin=margin,
+            )
+        typer.echo(f"{_written(out)}, outputs as of {checkpoint}, joints {_joints(card)}")
+        return
     from posegram.train.export import from_checkpoint
 
     beside = checkpoint.parent / "valid.json"
@@ -27,4 +62,33 @@ def export(
         raise ValueError(f"{beside} is not there; give annotated people with --people reader:path")
     samples = data.read(people or str(beside))
     from_checkpoint(checkpoint, out, samples, half=half)
-    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, joints as in {checkpoint}")
+    typer.echo(f"{_written(out)}, joints as in {checkpoint}")
+
+
+def _keras() -> Any:
+    """What converts from and to Keras.
+
+    Raises:
+        ImportError: Keras is not installed.
+    """
+    try:
+        from posegram.train import keras_export
+    except ModuleNotFoundError as fault:
+        raise ImportError("a .keras file needs Keras: pip install 'posegram[keras]'") from fault
+    return keras_export
+
+
+def _skeleton(name: str) -> Any:
+    if not name.endswith(".toml"):
+        return skeleton_named(name)
+    from posegram.train.skeletons import read
+
+    return read(Path(name))
+
+
+def _written(out: Path) -> str:
+    return f"{out}: {out.stat().st_size / 1e6:.1f} MB"
+
+
+def _joints(card: Card) -> str:
+    return f"{card.skeleton.name} ({', '.join(card.skeleton.joints[:3])}, ...)"

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from posegram import __version__
 from posegram import image as pictures
 from posegram.data import door
+from posegram.infer import active
 from posegram.infer import label as labels
 from posegram.infer.label import Label, Task
 from posegram.infer.load import BUNDLED, DEFAULT, bundled, load
@@ -25,6 +27,13 @@ from posegram.pose import Skeleton
 
 __all__ = ["label"]
 
+_MEND = (
+    "Combine the source's labels with the model's; TRUST is the probability that a label is right, "
+    "such as 0.85."
+)
+_SKIP = "COCO file whose photos are left out: labelled before. May be given again."
+_DETECTOR = "Finds the people of photos without boxes: an .onnx file, or none."
+_ADAPTER = "For somebody else's .onnx file: movenet, or a .toml file that describes it."
 _CHUNK = 32  # photos whose results are kept together: what a killed run loses at most
 
 
@@ -34,16 +43,12 @@ def label(
     ),
     out: Path = typer.Option(..., "--out", "-o", help="The COCO JSON file to write."),
     model: str = typer.Option("", help="A bundled model or an .onnx or .ckpt file."),
-    adapter: str = typer.Option(
-        "", help="For somebody else's .onnx file: movenet, or a .toml file that describes it."
-    ),
+    adapter: str = typer.Option("", help=_ADAPTER),
     boxes: Path | None = typer.Option(
         None, help="COCO annotation file with people's boxes, matched by file name."
     ),
     images: Path | None = typer.Option(None, help="Folder of the pictures of labels."),
-    detector: str = typer.Option(
-        "", help="Finds the people of photos without boxes: an .onnx file, or none."
-    ),
+    detector: str = typer.Option("", help=_DETECTOR),
     flip: bool = typer.Option(False, "--flip", help="Average with the mirrored crop."),
     rotations: bool = typer.Option(
         False, "--rotations", help="Choose among four turns of the crop, for acrobatic photos."
@@ -51,14 +56,11 @@ def label(
     min_score: float = typer.Option(
         0.3, min=0.0, max=1.0, help="Smallest probability of a joint that is labelled."
     ),
-    mend: float | None = typer.Option(
-        None,
-        min=0.0,
-        max=1.0,
-        metavar="TRUST",
-        help="Combine the source's labels with the model's; TRUST is the probability that a "
-        "label is right, such as 0.85.",
+    mend: float | None = typer.Option(None, min=0.0, max=1.0, metavar="TRUST", help=_MEND),
+    most_uncertain: int = typer.Option(
+        0, min=0, metavar="N", help="Only the N photos most worth labelling, to be corrected."
     ),
+    skip: list[Path] = typer.Option([], help=_SKIP),
     threads: int = typer.Option(0, min=0, help="Cores to use; 0 means all."),
 ) -> None:
     """Label people with a model and write COCO JSON with scores.
@@ -67,29 +69,43 @@ def label(
     taken in the source's boxes, those of --boxes, or where the detector
     finds them; with --detector none, each photo is one person.
 
+    With --most-uncertain, photos, ranking and a sheet are laid beside it.
+
     An interrupted run goes on when the same command is given again.
 
     Exit code 1: some photos could not be read; they are listed, the others
     are done. Exit code 2: misuse.
     """
-    work = labels.tasks(source, boxes, images)
-    if mend is not None and not any((s.visible > 0).any() for task in work for s in task.samples):
-        raise ValueError(f"--mend combines labels with the model's, and {source} has no labels")
+    work = active.without(labels.tasks(source, boxes, images), skip)
+    _check(work, source, mend, most_uncertain)
     finder = load(model, threads=threads, adapter=adapter, detector=detector)
     estimate = views(finder, flip=flip, rotations=rotations)
     settings = _settings(estimate, model, adapter)
     settings |= {"flip": flip, "rotations": rotations, "detector": detector or "bundled"}
+    settings |= {"doubts": bool(most_uncertain)}
     parts = out.with_name(f"{out.name}.parts")
     _begin(parts, settings | {"photos": _fingerprint(work)})
-    records = _found(work, estimate, parts)
+    records = _found(work, estimate, parts, judge=bool(most_uncertain))
     _list([record["failed"] for record in records if "failed" in record])
-    made = _labels(work, records, estimate, min_score, mend)
-    purpose = "Joints placed by a model" if mend is None else "Labels mended by a model"
-    choices = {"description": purpose, "min_score": min_score, "mend": mend}
-    _finish(out, made, {t.photo: r for t, r in zip(work, records, strict=True)}, choices | settings)
+    info = {"min_score": min_score, "mend": mend} | settings
+    if most_uncertain:
+        _round(out, work, records, estimate, most_uncertain, info)
+    else:
+        made = _labels(work, records, estimate, min_score, mend)
+        _finish(out, made, {t.photo: r for t, r in zip(work, records, strict=True)}, info)
     shutil.rmtree(parts)
     if any("failed" in record for record in records):
         raise typer.Exit(1)
+
+
+def _check(work: Sequence[Task], source: str, mend: float | None, most_uncertain: int) -> None:
+    """Refuse what does not go together."""
+    if mend is None:
+        return
+    if most_uncertain:
+        raise ValueError("--mend and --most-uncertain do not go together: give one of them")
+    if not any((s.visible > 0).any() for task in work for s in task.samples):
+        raise ValueError(f"--mend combines labels with the model's, and {source} has no labels")
 
 
 def _settings(estimate: TopDown, model: str, adapter: str) -> dict[str, Any]:
@@ -110,7 +126,8 @@ def _finish(
     photos = {p: (r["size"][0], r["size"][1]) for p, r in records.items() if "size" in r}
     if not photos:
         raise typer.Exit(1)
-    labels.write(out, made, photos, info)
+    purpose = "Joints placed by a model" if info["mend"] is None else "Labels mended by a model"
+    labels.write(out, made, photos, {"description": purpose} | info)
     people = "1 person" if len(made) == 1 else f"{len(made)} people"
     typer.echo(f"{_count(len(photos))}, {people} -> {out}")
 
@@ -159,7 +176,9 @@ def _begin(parts: Path, settings: dict[str, Any]) -> None:
         raise ValueError(f"{parts} is of a run with another {', '.join(other)}; {advice}")
 
 
-def _found(work: Sequence[Task], estimate: TopDown, parts: Path) -> list[dict[str, Any]]:
+def _found(
+    work: Sequence[Task], estimate: TopDown, parts: Path, *, judge: bool
+) -> list[dict[str, Any]]:
     """A record for each photo, from finished chunks or made now, with a bar on a terminal."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -174,7 +193,7 @@ def _found(work: Sequence[Task], estimate: TopDown, parts: Path) -> list[dict[st
             chunk = []
             for n, task in enumerate(work[start : start + _CHUNK]):
                 known = n < len(before) and "failed" not in before[n]  # a photo may be mended
-                chunk.append(before[n] if known else _one(task, estimate))
+                chunk.append(before[n] if known else _one(task, estimate, judge))
                 bar.advance(shown)
             if chunk != before:
                 door.save_json(path, chunk)
@@ -182,8 +201,8 @@ def _found(work: Sequence[Task], estimate: TopDown, parts: Path) -> list[dict[st
     return records
 
 
-def _one(task: Task, estimate: TopDown) -> dict[str, Any]:
-    """Who is in one photo, or why it could not be looked at."""
+def _one(task: Task, estimate: TopDown, judge: bool) -> dict[str, Any]:
+    """Who is in one photo, perhaps how doubtful they are; or why it could not be looked at."""
     try:
         image = pictures.read(task.photo)
         if task.size not in (None, image.shape[:2]):
@@ -196,7 +215,44 @@ def _one(task: Task, estimate: TopDown) -> dict[str, Any]:
         people = estimate(image, task.box)
     except ValueError as fault:
         return {"failed": f"{task.photo}: {fault}"}
-    return labels.to_record(people, image.shape[:2])
+    record = labels.to_record(people, image.shape[:2])
+    if judge:
+        whole = _is_whole(task, estimate)
+        record["doubts"] = active.doubts(estimate, image, people, whole=whole).tolist()
+    return record
+
+
+def _is_whole(task: Task, estimate: TopDown) -> bool:
+    """Whether a photo is taken as one person."""
+    return task.box is None and estimate.detect is None
+
+
+def _round(
+    out: Path,
+    work: Sequence[Task],
+    records: Sequence[dict[str, Any]],
+    estimate: TopDown,
+    count: int,
+    info: dict[str, Any],
+) -> None:
+    """Write the photos most worth labelling, and say what was done; exit when none was read."""
+    found = [
+        active.Doubtful(
+            task.photo,
+            labels.from_record(record, estimate.card.skeleton),
+            np.array(record["doubts"], dtype=np.float32).reshape(-1, 2),
+            _is_whole(task, estimate),
+        )
+        for task, record in zip(work, records, strict=True)
+        if "failed" not in record
+    ]
+    if not found:
+        raise typer.Exit(1)
+    ranked, chosen = active.choose(found, count)
+    info = {"description": "Joints placed by a model, to be corrected by a person"} | info
+    people = active.write_round(out, ranked, chosen, info, least=info["min_score"])
+    one = "1 person" if people == 1 else f"{people} people"
+    typer.echo(f"{len(chosen)} of {_count(len(found))}, {one} -> {out}")
 
 
 def _list(failed: Sequence[str]) -> None:
@@ -221,8 +277,7 @@ def _labels(
             continue
         people = labels.from_record(record, skeleton)
         if trust is None:
-            whole = task.box is None and estimate.detect is None
-            made += labels.as_labels(task, people, least=least, whole=whole)
+            made += labels.as_labels(task, people, least=least, whole=_is_whole(task, estimate))
         else:
             made += labels.mended(task, people, trust=trust, least=least)
     return made

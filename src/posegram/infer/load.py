@@ -41,8 +41,8 @@ def load(
     """A model as an `Estimate`: call it with an image (H, W, 3) uint8 RGB and get `People`.
 
     Args:
-        model: a bundled name or the path of an .onnx or .ckpt file; the default model without it.
-            "keypoint-rcnn" is torchvision's, "keypoint-rcnn:fast" the same in a hurry,
+        model: a bundled name or the path of an .onnx, .ckpt or .keras file; the default model
+            without it. "keypoint-rcnn" is torchvision's, "keypoint-rcnn:fast" the same in a hurry,
             see `infer.rcnn_load`; it is no `TopDown`, but is called as one.
         threads: how many cores one call may use; 0 means all physical ones.
         detector: finds the people: an .onnx or .ckpt file, or "none", which takes the whole image
@@ -53,7 +53,7 @@ def load(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ImportError: a .ckpt file needs torch, which is not installed.
+        ImportError: a .ckpt file needs torch, a .keras file Keras, which is not installed.
         ValueError: no model has that name, or the file is not one of ours.
     """
     if not adapter and is_rcnn(model):  # finds people itself: no detector
@@ -99,11 +99,21 @@ def load_network(
         return load_onnx(path, threads=threads)
     if not path.is_file():
         raise FileNotFoundError(f"there is no model file {path}")
+    if path.suffix.lower() == ".keras":
+        return _load_keras(path)
     try:
         from posegram.infer.checkpoint import load_checkpoint
     except ModuleNotFoundError as fault:
         raise ImportError(f"{path} needs torch: pip install 'posegram[train]'") from fault
     return load_checkpoint(path)
+
+
+def _load_keras(path: Path) -> tuple[Card, Network]:
+    try:
+        from posegram.infer.keras_file import load_keras
+    except ModuleNotFoundError as fault:
+        raise ImportError(f"{path} needs Keras: pip install 'posegram[keras]'") from fault
+    return load_keras(path)
 
 
 def bundled(name: str) -> Path:
@@ -129,9 +139,10 @@ def _path(model: str | Path) -> Path:
     name = str(model) if str(model) not in ("", ".") else DEFAULT  # Path("") reads "."
     if name in BUNDLED:
         return bundled(name)
-    if Path(name).suffix.lower() in (".onnx", ".ckpt"):
+    if Path(name).suffix.lower() in (".onnx", ".ckpt", ".keras"):
         return Path(name)
     known = ", ".join(sorted(BUNDLED))
     raise ValueError(
-        f"no model {name!r}; bundled are {known}, and a file's name must end in .onnx or .ckpt"
+        f"no model {name!r}; bundled are {known}, and a file's name must end in .onnx, .ckpt or "
+        ".keras"
     )
