@@ -18,7 +18,21 @@ from posegram.web.results import new_key
 from posegram.web.service import Service
 from posegram.web.settings import Settings
 
-__all__ = ["Key", "Which", "install", "offered", "rates", "service"]
+__all__ = [
+    "Frame",
+    "Key",
+    "Picture",
+    "Which",
+    "forget",
+    "frame",
+    "install",
+    "models",
+    "offered",
+    "picture",
+    "rates",
+    "result",
+    "service",
+]
 
 PICTURE_TYPES = ("image/", "application/octet-stream")
 _GONE = "There is no such result, or no longer."

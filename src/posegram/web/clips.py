@@ -19,7 +19,7 @@ from posegram.web.results import new_key
 from posegram.web.service import Busy, Service
 from posegram.web.settings import Settings
 
-__all__ = ["install", "rates"]
+__all__ = ["Clip", "add", "cancel", "file", "install", "rates", "state"]
 
 _KINDS = {".mp4": "video/mp4", ".csv": "text/csv", ".json": "application/json"}
 _TYPES = ("video/", "application/octet-stream")

@@ -12,7 +12,7 @@ from posegram.web.api import service
 from posegram.web.jobs import ACTIVE
 from posegram.web.service import Service
 
-__all__ = ["install"]
+__all__ = ["alive", "install", "metrics", "ready"]
 
 _STATES = (*ACTIVE, "done", "failed", "cancelled")
 bp = APIBlueprint("health", __name__)
