@@ -74,6 +74,7 @@ def _photos(one: dict[str, Any]) -> list[str]:
         )
     title = f"## {one['spec']}: people found in {one['photos']} photos, {one['people']} labelled"
     text = (
+        "Milliseconds a photo are means, since photos differ in their people. "
         f"AP in per cent over all photos, and over the {one['complete']} whose labels list "
         f"everybody: elsewhere a found person may count as wrong only for lack of a label. Five "
         f"people: {one['shots']} photos; who works on crops finds, then poses five labelled boxes."
@@ -202,7 +203,7 @@ def _scatter(axis: Any, one: dict[str, Any], key: str, colours: dict[str, str]) 
         axis.errorbar(
             row["ms"],
             value,
-            xerr=[[row["ms"] - ends[0]], [ends[1] - row["ms"]]],
+            xerr=[[max(row["ms"] - ends[0], 0)], [max(ends[1] - row["ms"], 0)]],
             yerr=[[max(value - low, 0)], [max(high - value, 0)]],
             fmt="o",
             color=colours[row["name"]],

@@ -87,6 +87,9 @@ def people(
         {
             "name": one.name,
             **times(spent[n], spent[0]),
+            # photos differ in their people, so means, not medians: their ratio is that of all work
+            "ms": float(spent[n].mean()),
+            "ratio": float(spent[n].sum() / max(spent[0].sum(), 1e-9)),
             "found": len(results[n]) / len(photos),
             "ap": _ap(truth, results[n]),
             "ap_complete": _ap(part, [r for r in results[n] if r["image_id"] in complete]),

@@ -62,8 +62,8 @@ def _five(own: dict[str, Any], others: list[dict[str, Any]], report: dict[str, A
     elif thunder:
         ratio = ms / (_MULTIPOSE * sum(thunder["stages"].values()))
         said.append(
-            f"  Against MoveNet MultiPose about {ratio:.2f} ({aim}): it is not among the files, "
-            f"and took {_MULTIPOSE:.2f} of Thunder's time for one crop elsewhere."
+            f"  Against MoveNet MultiPose about {ratio:.2f} ({aim}): its file is not there, it "
+            f"took {_MULTIPOSE:.2f} of Thunder's time for one crop elsewhere."
         )
     return said
 
