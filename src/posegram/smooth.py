@@ -38,7 +38,7 @@ class Steady:
 
 
 def steady(
-    state: Steady | None, people: People, time: float, *, cutoff: float = 1.5, speedy: float = 4.0
+    state: Steady | None, people: People, time: float, *, cutoff: float = 1.5, speedy: float = 6.0
 ) -> tuple[Steady, People]:
     """People with their sides put right and smoothed by what came before, and the next state.
 
