@@ -7,6 +7,7 @@ from posegram import models
 from posegram.infer.load import bundled
 from posegram.pose import LSP14, Card
 from posegram.train.export import export
+from posegram.train.quantize import quantize
 from posegram.train.unfold import settle, unfold
 
 LITE = Card("a", "heatmap", LSP14, (64, 64), settings={"network": "lite", "head": 8})
@@ -121,3 +122,12 @@ def test_a_file_that_computes_something_else_is_refused(exported, tmp_path):
 
     with pytest.raises(ValueError, match="answers otherwise than the network"):
         unfold(changed(exported[2], tmp_path / "a.onnx", swap))
+
+
+def test_a_file_in_8_bits_can_be_trained_on(tmp_path):
+    network = lived(LITE)
+    whole = export(network, LITE, tmp_path / "whole.onnx", crops=crops())
+    quantize(whole, tmp_path / "eight.onnx", crops=crops(16), budget=1.0)
+    _, rebuilt = unfold(tmp_path / "eight.onnx")
+    ours, theirs = (answers(n, LITE, crops(seed=1)) for n in (rebuilt, network))
+    assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.99

@@ -24,14 +24,14 @@ from posegram.pose import Card, Floats, Image
 __all__ = ["settle", "unfold"]
 
 _AWAY = 0.02  # of the largest answer, by which the rebuilt network may differ from the file
+_ROUNDED = 0.15  # the same for a file that computes in 8 bits
 
 
 def unfold(path: Path) -> tuple[Card, nn.Module]:
     """The card and the network of one of our .onnx files, in evaluation mode.
 
     Raises:
-        ValueError: the file is not one of ours, is quantised, or holds another network than its
-            card says.
+        ValueError: the file is not one of ours, or holds another network than its card says.
     """
     try:
         model = onnx.load(path)
@@ -45,15 +45,17 @@ def unfold(path: Path) -> tuple[Card, nn.Module]:
     folded = _folded(model)
     layers = _layers(network, card)
     shapes = [tuple(conv.weight.shape) for conv, _ in layers]
-    if [weight.shape for weight, _ in folded] != shapes:
+    folded = _ordered(folded, shapes)
+    if len(folded) != len(shapes):
         raise ValueError(
-            f"{path} holds other layers than {card.settings.get('network')!r} has: quantised files "
-            "and those of other tools cannot be trained on; start from the .ckpt"
+            f"{path} holds other layers than {card.settings.get('network')!r} has: files of other "
+            "tools cannot be trained on; start from the .ckpt"
         )
     with torch.no_grad():
         for (conv, norm), (weight, bias) in zip(layers, folded, strict=True):
             _fill(conv, norm, weight, bias)
-    _compare(path, card, network)
+    rounded = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+    _compare(path, card, network, away=_ROUNDED if rounded else _AWAY)
     return card, network
 
 
@@ -64,10 +66,35 @@ def _folded(model: onnx.ModelProto) -> list[tuple[Floats, Floats | None]]:
     for node in model.graph.node:
         if node.op_type == "Cast" and node.input[0] in values:  # a weight kept as float16
             values[node.output[0]] = values[node.input[0]].astype(np.float32)
+        if node.op_type == "DequantizeLinear" and node.input[0] in values:  # or in 8 bits
+            values[node.output[0]] = _whole(*(values[name] for name in node.input))
         if node.op_type == "Conv" and node.input[1] in values:
             bias = values.get(node.input[2]) if len(node.input) > 2 else None
             found.append((values[node.input[1]], bias))
     return found
+
+
+def _ordered(
+    folded: list[tuple[Floats, Floats | None]], shapes: list[tuple[int, ...]]
+) -> list[tuple[Floats, Floats | None]]:
+    """The convolutions in the network's order; fewer where they do not fit.
+
+    A quantised graph may run side branches earlier. Those of one shape follow each other in both.
+    """
+    left, found = list(folded), []
+    for shape in shapes:
+        row = next((n for n, (weight, _) in enumerate(left) if weight.shape == shape), None)
+        if row is not None:
+            found.append(left.pop(row))
+    return [] if left else found
+
+
+def _whole(steps: Any, scale: Any, zero: Any = 0) -> Floats:
+    """Rounded weights as numbers; `scale` and `zero` are one for all, or one a channel (C,)."""
+    away = steps.astype(np.float32) - np.asarray(zero, dtype=np.float32).reshape(
+        -1, *[1] * (steps.ndim - 1)
+    )
+    return np.asarray(away * np.reshape(scale, (-1, *[1] * (steps.ndim - 1))), dtype=np.float32)
 
 
 def _layers(network: nn.Module, card: Card) -> list[tuple[nn.Conv2d, nn.BatchNorm2d | None]]:
@@ -106,7 +133,7 @@ def _fill(
             norm.running_var.fill_(1 - norm.eps)  # so that the division is by exactly 1
 
 
-def _compare(path: Path, card: Card, network: nn.Module) -> None:
+def _compare(path: Path, card: Card, network: nn.Module, *, away: float) -> None:
     """See that the rebuilt network answers as the file does, on noise.
 
     Raises:
@@ -118,7 +145,7 @@ def _compare(path: Path, card: Card, network: nn.Module) -> None:
     with torch.no_grad():
         raw = network(_normalised(noise, card))
     ours = (raw[0] if isinstance(raw, tuple) else raw).numpy()
-    if ours.shape != theirs.shape or np.abs(ours - theirs).max() > _AWAY * np.abs(theirs).max():
+    if ours.shape != theirs.shape or np.abs(ours - theirs).max() > away * np.abs(theirs).max():
         raise ValueError(f"{path} answers otherwise than the network that its card names")
 
 
