@@ -1,15 +1,26 @@
 """`posegram export` as a person types it."""
 
+import io
+import json
+
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
+import figures
+import kerases
 import posegram
 import runs
+import serving
 from figures import figure
-from posegram import data, models
+from posegram import coords, data, models
 from posegram.cli import main
+from posegram.data import coco
+from posegram.infer.load import load_network
+from posegram.models.keras_file import keras
 from posegram.pose import LSP14, Card
+from posegram.web import create_app
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +48,14 @@ def test_the_exported_file_finds_the_checkpoints_joints(checkpoint, tmp_path, ha
     image, _ = figure()
     ours, theirs = (posegram.load(p)(image).xy for p in (path, tmp_path / "a.onnx"))
     np.testing.assert_allclose(ours, theirs, atol=0.5)
+
+
+def test_8_bits_shrink_the_file_and_tell_what_jumped(checkpoint, tmp_path, capsys):
+    path, _ = checkpoint
+    people = runs.labels(tmp_path, 16)
+    assert _run(path, "--out", tmp_path / "a.onnx", "--people", people, "--int8") == 0
+    assert "of the joints elsewhere" in capsys.readouterr().out
+    assert load_network(tmp_path / "a.onnx")[0].name == "tiny"
 
 
 def test_half_precision_halves_the_file(checkpoint, tmp_path):
@@ -75,3 +94,104 @@ def test_a_detector_is_refused(tmp_path, checkpoint, capsys):
     torch.save({"card": card.to_json(), "state_dict": weights}, tmp_path / "best.ckpt")
     assert _run(tmp_path / "best.ckpt", "-o", tmp_path / "a.onnx", "--people", checkpoint[1]) == 2
     assert "is a detector, which its training run exports itself" in capsys.readouterr().err
+
+
+# Keras
+
+
+@pytest.fixture(scope="module")
+def keras_home(tmp_path_factory):
+    """A small CNN built and trained with Keras on stick figures, exported; and its people."""
+    home = tmp_path_factory.mktemp("keras")
+    people = figures.samples(home / "images", 12)
+    coco.write(home / "labels.json", people)
+    crops, shares = kerases.crops(people)
+    model = kerases.model()
+    model.compile(optimizer="adam", loss="mse")
+    model.fit(crops, shares, batch_size=6, epochs=3, verbose=0)
+    model.save(home / "own.keras")
+    given = ("--skeleton", "lsp14", "--people", f"coco:{home / 'labels.json'}")
+    assert _run(home / "own.keras", "--out", home / "own.onnx", *given) == 0
+    return home
+
+
+def _by_keras(home, image, box):
+    """Keras's own joints in one box of an image, (K, 2) pixels."""
+    model = keras.saving.load_model(home / "own.keras")
+    matrix = coords.to_crop(box, (64, 64))
+    crop = coords.warp(image, matrix, (64, 64))[None] / np.float32(255)
+    share = model.predict(crop, verbose=0).reshape(14, 2)
+    return coords.move(share * 64 - np.float32(0.5), coords.inverse(matrix))
+
+
+def _says(*args) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main([str(a) for a in args])
+    return ended.value.code or 0
+
+
+def test_predict_gives_the_joints_that_keras_gives(keras_home, tmp_path):
+    args = ("--boxes", keras_home / "labels.json", "--no-pictures", "--out", tmp_path)
+    assert _says("predict", keras_home / "images", "--model", keras_home / "own.onnx", *args) == 0
+    sample = data.read(f"coco:{keras_home / 'labels.json'}")[0]
+    expected = _by_keras(keras_home, posegram.read(sample.image), sample.box)
+    (person,) = json.loads((tmp_path / f"{sample.image.stem}.json").read_text())["people"]
+    found = [[person["joints"][j]["x"], person["joints"][j]["y"]] for j in LSP14.joints]
+    np.testing.assert_allclose(found, expected, atol=2e-3)  # the file has 3 decimals
+
+
+def test_people_are_those_of_keras(keras_home):
+    sample = data.read(f"coco:{keras_home / 'labels.json'}")[0]
+    image = posegram.read(sample.image)
+    found = posegram.load(keras_home / "own.onnx")(image, sample.box[None]).xy[0]
+    # a share of the crop to 1e-4, as pixels of the image
+    side = 1.25 * (sample.box[2:] - sample.box[:2]).max()
+    expected = _by_keras(keras_home, image, sample.box)
+    np.testing.assert_allclose(found / side, expected / side, atol=1e-4)
+
+
+def test_a_keras_model_is_evaluated(keras_home, tmp_path):
+    truth, model = f"coco:{keras_home / 'labels.json'}", keras_home / "own.onnx"
+    out = tmp_path / "report.json"
+    code = _says("evaluate", truth, "--model", model, "--resamples", 100, "--out", out)
+    assert (code, out.exists()) == (0, True)
+
+
+def test_a_keras_model_is_served(keras_home, tmp_path):
+    settings = serving.settings_for(tmp_path, models=(str(keras_home / "own.onnx"),))
+    image, _ = figure()
+    body = io.BytesIO()
+    PIL.Image.fromarray(image).save(body, "PNG")
+    client = create_app(settings).test_client()
+    answer = client.post("/v1/pose/image", data=body.getvalue(), content_type="image/png")
+    joints = answer.json["people"][0]["joints"]
+    found = [[joints[j]["x"], joints[j]["y"]] for j in LSP14.joints]
+    own = posegram.load(keras_home / "own.keras", detector="none")(image).xy[0]
+    np.testing.assert_allclose(found, own, atol=0.01)
+
+
+def test_a_checkpoint_becomes_a_keras_file(checkpoint, tmp_path):
+    assert _run(checkpoint[0], "--out", tmp_path / "a.keras") == 0
+    image, _ = figure()
+    ours, theirs = (posegram.load(p)(image) for p in (checkpoint[0], tmp_path / "a.keras"))
+    np.testing.assert_allclose(ours.xy, theirs.xy, atol=0.03)
+    np.testing.assert_allclose(ours.score, theirs.score, atol=1e-4)
+
+
+def test_a_keras_file_that_asks_for_code_is_refused(tmp_path, capsys):
+    path = kerases.saved(tmp_path / "a.keras")
+    kerases.doctored(path, lambda c: c["config"]["layers"][1].update(class_name="Lambda"))
+    assert _run(path, "--out", tmp_path / "a.onnx") == 2
+    assert "asks for code of its own (Lambda), which is never run" in capsys.readouterr().err
+
+
+def test_half_precision_is_refused_for_keras(keras_home, tmp_path, capsys):
+    assert _run(keras_home / "own.keras", "--out", tmp_path / "a.onnx", "--half") == 2
+    assert "are for .ckpt files" in capsys.readouterr().err
+
+
+def test_a_skeleton_file_names_the_joints(tmp_path):
+    (tmp_path / "s.toml").write_text('name = "hand"\njoints = ["wrist", "thumb"]\n')
+    path = kerases.saved(tmp_path / "a.keras", posegram.Skeleton("two", ("a", "b")))
+    assert _run(path, "--out", tmp_path / "a.onnx", "--skeleton", tmp_path / "s.toml") == 0
+    assert posegram.load(tmp_path / "a.onnx").card.skeleton.joints == ("wrist", "thumb")

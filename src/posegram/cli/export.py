@@ -24,6 +24,9 @@ def export(
         "", help="Annotated people to compare on, reader:path; else valid.json beside it."
     ),
     half: bool = typer.Option(False, "--half", help="Store weights as float16: half the size."),
+    eight: bool = typer.Option(
+        False, "--int8", help="Compute in 8 bits: half the time, a quarter of the size."
+    ),
     skeleton: str = typer.Option(
         "", help="Of a .keras file: a built-in set of joints or a .toml file that names them."
     ),
@@ -40,8 +43,8 @@ def export(
     x0, y0, x1, y1, ...; one that asks for code of its own is refused.
     """
     if checkpoint.suffix.lower() == ".keras" or out.suffix.lower() == ".keras":
-        if half:
-            raise ValueError("--half is for .ckpt files that become .onnx files")
+        if half or eight:
+            raise ValueError("--half and --int8 are for .ckpt files that become .onnx files")
         if out.suffix.lower() == ".keras":
             card = _keras().to_keras(checkpoint, out)
         else:
@@ -61,6 +64,12 @@ def export(
     if not people and not beside.exists():
         raise ValueError(f"{beside} is not there; give annotated people with --people reader:path")
     samples = data.read(people or str(beside))
+    if eight:
+        from posegram.train.quantize import quantize_checkpoint
+
+        share = quantize_checkpoint(checkpoint, out, samples)
+        typer.echo(f"{_written(out)}, {share:.1%} of the joints elsewhere than in {checkpoint}")
+        return
     from_checkpoint(checkpoint, out, samples, half=half)
     typer.echo(f"{_written(out)}, joints as in {checkpoint}")
 
