@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 
 import figures
+import runs
 import tiny
-from posegram import data
+from posegram import data, train
 from posegram import image as pictures
 from posegram.cli import main
 from posegram.data import coco
-from posegram.pose import BODY19, COCO17
+from posegram.infer.load import load
+from posegram.pose import BODY19, COCO17, LSP14
 
 module = sys.modules["posegram.cli.label"]  # the package's own `label` is the verb
 
@@ -111,6 +113,65 @@ def test_a_foreign_network_needs_its_adapter(tmp_path, photos, capsys):
     network = tiny.bare(tmp_path / "foreign.onnx", {})
     code = run(photos, "--model", network, "--adapter", "movenet", "--out", tmp_path / "l.json")
     assert (code, "does not fit the adapter 'movenet'" in capsys.readouterr().err) == (2, True)
+
+
+# the photos most worth labelling
+
+
+@pytest.fixture
+def figure_photos(tmp_path):
+    """Photos of six different stick figures, and their true labels."""
+    made = figures.samples(tmp_path / "all", 6, skeleton=LSP14, freedom=0.4)
+    rng = np.random.default_rng(0)
+    for sample in made:
+        noise = np.kron(rng.integers(0, 99, (6, 5, 3)), np.ones((40, 40, 1))).astype(np.uint8)
+        figures.draw(noise, sample.xy, LSP14)
+        pictures.write(sample.image, noise)
+    return tmp_path / "all", made
+
+
+def test_the_most_doubtful_photos_are_laid_out_to_be_labelled(tmp_path, figure_photos):
+    model = tiny.constant(tmp_path / "model.onnx")
+    out = tmp_path / "one" / "labels.json"
+    assert run(figure_photos[0], "--model", model, "--most-uncertain", 2, "--out", out) == 0
+    assert sorted(p.name for p in out.parent.iterdir()) == [
+        *("images", "labels.json", "labels.ranking.csv", "labels.sheet.jpg")
+    ]
+    assert len(data.read(f"coco:{out}")) == len(list((out.parent / "images").iterdir())) == 2
+
+
+def test_photos_labelled_before_are_skipped(tmp_path, figure_photos):
+    model = tiny.constant(tmp_path / "model.onnx")
+    rounds = [tmp_path / name / "labels.json" for name in ("one", "two")]
+    common = (figure_photos[0], "--model", model, "--most-uncertain", 3)
+    assert run(*common, "--out", rounds[0]) == 0
+    assert run(*common, "--skip", rounds[0], "--out", rounds[1]) == 0
+    names = [{s.image.name for s in data.read(f"coco:{path}")} for path in rounds]
+    assert (len(names[0] | names[1]), names[0] & names[1]) == (6, set())
+
+
+def test_labels_go_round_from_the_model_by_a_person_to_the_next_model(tmp_path, figure_photos):
+    folder, truth = figure_photos
+    model = tiny.constant(tmp_path / "model.onnx")
+    out = tmp_path / "one" / "labels.json"
+    assert run(folder, "--model", model, "--most-uncertain", 4, "--out", out) == 0
+    whole = content(out)  # now a person moves every joint to its place
+    names = {image["id"]: image["file_name"] for image in whole["images"]}
+    true = {sample.image.name: sample for sample in truth}
+    for record in whole["annotations"]:
+        sample = true[names[record["image_id"]]]
+        record["keypoints"] = np.column_stack([sample.xy, sample.visible]).ravel().tolist()
+    corrected = out.with_name("corrected.json")
+    corrected.write_text(json.dumps(whole))
+    onnx = train.fit(runs.settings(tmp_path, f"coco:{corrected}", epochs=1), progress=False)
+    image = pictures.read(truth[0].image)
+    assert load(onnx, detector="none")(image).skeleton.joints == LSP14.joints
+
+
+def test_mending_does_not_go_with_choosing(tmp_path, photos, model, capsys):
+    args = ("--model", model, "--out", tmp_path / "l.json", "--mend", 0.85, "--most-uncertain", 2)
+    assert run(photos, *args) == 2
+    assert "do not go together" in capsys.readouterr().err
 
 
 # photos that cannot be read
