@@ -78,3 +78,19 @@ def test_keypoint_rcnn_without_torch_is_refused_in_one_sentence(model, monkeypat
     monkeypatch.setattr(shelves, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"needs torch: pip install 'posegram\[rcnn\]'"):
         Shelf.of((model,)).estimate(RCNN)
+
+
+def test_missing_weights_are_one_sentence_without_a_path(model, monkeypatch):
+    def missing(*_, **__):
+        raise FileNotFoundError("put the file at /home/me/weights.pth")
+
+    monkeypatch.setattr(shelves, "load", missing)
+    with pytest.raises(ValueError, match="the weights of mine are not on this server"):
+        Shelf.of((model,)).estimate()
+
+
+def test_a_loaded_model_waits_for_no_other_one(model, monkeypatch):
+    shelf = Shelf.of((model,), detector="none")
+    shelf.estimate()
+    with shelf.locks["mine"], shelf.locks["small"]:
+        assert shelf.estimate() is shelf.loaded["mine"]

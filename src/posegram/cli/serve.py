@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from posegram.infer.load import load_network
+from posegram.infer.load import load
 
 __all__ = ["serve"]
 
@@ -69,7 +69,7 @@ def serve(
         **hours,
     )
     for file in model:
-        load_network(file, threads=1)  # refuses in one sentence what is no model
+        load(file, threads=1, detector="none")  # refuses in one sentence what is no model
     with supervise.listen(host, port) as door:
         server = supervise.Server(chosen, door, lambda line: typer.echo(line, err=True))
         for number in (signal.SIGTERM, signal.SIGINT):

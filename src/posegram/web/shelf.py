@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from posegram.infer.load import BUNDLED, DEFAULT, bundled, load, load_network
+from posegram.infer.rcnn_load import is_rcnn
 from posegram.pose import Card, Estimate
 
 __all__ = ["RCNN", "Shelf", "named"]
@@ -18,6 +20,8 @@ __all__ = ["RCNN", "Shelf", "named"]
 RCNN = "keypoint-rcnn"
 _RCNN_NOTE = "Keypoint R-CNN: careful and slow, seconds a picture on a processor"
 _RCNN_INSTALL = "pip install 'posegram[rcnn]'"
+
+_log = logging.getLogger("posegram.web")
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Shelf:
     threads: int = 1
     loaded: dict[str, Estimate] = field(default_factory=dict)
     cards: dict[str, Card] = field(default_factory=dict)
-    lock: threading.RLock = field(default_factory=threading.RLock)
+    locks: dict[str, threading.Lock] = field(default_factory=dict)  # held while a model loads
 
     @classmethod
     def of(cls, models: tuple[str, ...], *, detector: str = "", threads: int = 1) -> Shelf:
@@ -43,7 +47,8 @@ class Shelf:
         cards = _bundled()
         for name in (*cards, RCNN):
             sources.setdefault(name, name)
-        return cls(sources, detector, threads, cards=dict(cards))
+        locks = {name: threading.Lock() for name in sources}
+        return cls(sources, detector, threads, cards=dict(cards), locks=locks)
 
     @property
     def default(self) -> str:
@@ -55,17 +60,24 @@ class Shelf:
 
         Raises:
             ImportError: it needs an extra that is not installed.
-            ValueError: no model on offer has that name.
+            ValueError: no model on offer has that name, or its weights are not here.
         """
         name = self.known(name)
-        with self.lock:
-            if name not in self.loaded:
-                if name == RCNN and not _rcnn_runs():
-                    raise ImportError(f"Keypoint R-CNN needs torch: {_RCNN_INSTALL}")
-                self.loaded[name] = load(
-                    self.sources[name], threads=self.threads, detector=self.detector
-                )
+        if name in self.loaded:  # nobody waits while another model loads
             return self.loaded[name]
+        with self.locks[name]:
+            if name not in self.loaded:
+                self.loaded[name] = self._load(name)
+            return self.loaded[name]
+
+    def _load(self, name: str) -> Estimate:
+        if name == RCNN and not _rcnn_runs():
+            raise ImportError(f"Keypoint R-CNN needs torch: {_RCNN_INSTALL}")
+        try:
+            return load(self.sources[name], threads=self.threads, detector=self.detector)
+        except FileNotFoundError as fault:
+            _log.error("%s", fault)
+            raise ValueError(f"the weights of {name} are not on this server") from fault
 
     def known(self, name: str = "") -> str:
         """The name itself, or that of the default model.
@@ -107,10 +119,12 @@ class Shelf:
         }
 
     def _card(self, name: str) -> Card:
-        with self.lock:
-            if name not in self.cards:
-                self.cards[name] = load_network(self.sources[name], threads=1)[0]
-            return self.cards[name]
+        if name not in self.cards:
+            source = self.sources[name]
+            whole = is_rcnn(source) or name in self.loaded
+            made: Any = self.estimate(name) if whole else None
+            self.cards[name] = made.card if whole else load_network(source, threads=1)[0]
+        return self.cards[name]
 
 
 def named(models: tuple[str, ...]) -> dict[str, str]:
