@@ -128,6 +128,13 @@ def predict(
         ids=dict(zip(found, records.image_ids(found), strict=True)),
         failed=missing,
     )
+    _work(job, found, clips)
+    _finish(job, found, clips)
+
+
+def _work(job: _Job, found: list[Path], clips: list[Path]) -> None:
+    """Do one photo and one clip after another, until all are done or Ctrl-C is pressed."""
+    given = job.given
     with stoppable() as stopped, _shared_table(job, found):
         for photo in _watched([p for p in found if given is None or p in given]):
             _one(job, photo)
@@ -137,7 +144,6 @@ def predict(
             if not stopped():
                 _film(job, clip, stopped)
         job.stopped = stopped()
-    _finish(job, found, clips)
 
 
 def _is_clip(path: Path) -> bool:
