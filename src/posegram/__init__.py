@@ -20,6 +20,9 @@ _HOMES = {  # public name -> the module that holds it; imported on first use (PE
     "read": "image",
     "write": "image",
     "draw": "drawing",
+    "frames": "video",
+    "Follower": "infer.follow",
+    "film": "infer.film",
     "load": "infer.load",
     "evaluate": "infer.evaluate",
 }
