@@ -93,15 +93,10 @@ def predict(
 ) -> None:
     """Find people's joints in photos and clips: a copy with the joints drawn and JSON for each.
 
-    The people are found first, unless --boxes tells where they are.
-
-    With --format coco, the results of all photos go to coco_results.json,
-    one entry per given box in the file's order. Without --boxes, image ids
-    are the numbers in COCO-style file names, else positions in name order,
-    and images.json lists them.
-
-    A clip gives an .mp4 with its sound and a .csv, too; people keep their
-    number from frame to frame. Ctrl-C ends in good order what was begun.
+    The people are found first, unless --boxes tells where they are. With
+    --format coco, image ids are the numbers in COCO-style file names, else
+    positions in name order, and images.json lists them. A clip gives an
+    .mp4 with its sound and a .csv, too. Ctrl-C ends in good order.
 
     Exit code 1: some inputs could not be read, or not to their end; they are
     listed, the others are done. Exit code 2: misuse.
