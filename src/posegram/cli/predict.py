@@ -105,9 +105,7 @@ def predict(
     everything, missing = _found(inputs)
     found = [path for path in everything if not _is_clip(path)]
     clips = [path for path in everything if _is_clip(path)]
-    if boxes is not None and clips:
-        raise ValueError(f"--boxes is for photos; {clips[0]} is a clip")
-    given = _given(boxes, found)
+    given = _given(boxes, found, clips)
     estimate = load(model, detector=detector if boxes is None else "none")
     _prepare(out)
     job = _Job(
@@ -168,9 +166,13 @@ def _in_folder(path: Path) -> list[Path]:
     return inside
 
 
-def _given(boxes: Path | None, photos: list[Path]) -> dict[Path, given_boxes.Given] | None:
+def _given(
+    boxes: Path | None, photos: list[Path], clips: list[Path]
+) -> dict[Path, given_boxes.Given] | None:
     if boxes is None:
         return None
+    if clips:
+        raise ValueError(f"--boxes is for photos; {clips[0]} is a clip")
     matched = given_boxes.match(photos, given_boxes.read_boxes(boxes))
     if not matched:
         raise ValueError(f"{boxes} lists none of the photos ({len(photos)}) by file name")
