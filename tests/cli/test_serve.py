@@ -65,14 +65,14 @@ def test_a_clip_goes_through_to_its_file(server, tmp_path):
 
 @pytest.mark.slow
 def test_a_job_is_finished_by_the_next_server(tmp_path):
-    data = serving.clip(tmp_path / "a.mp4", 1500).read_bytes()
+    data = serving.clip(tmp_path / "a.mp4", 400).read_bytes()
     with serving.served(tmp_path) as running:
         key = running.json("/v1/jobs", data, Content_Type="video/mp4")["id"]
         serving.until(lambda: running.json(f"/v1/jobs/{key}")["state"] == "running")
         running.stop()
     with serving.served(tmp_path) as running:
         job = serving.until(lambda: (j := running.json(f"/v1/jobs/{key}"))["state"] == "done" and j)
-    assert job["done"] == 1500
+    assert job["done"] == 400
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "::"])

@@ -109,7 +109,7 @@ def test_a_job_that_cannot_be_done_says_why(worker, changes, said):
 
 def test_a_failure_tells_nothing_of_the_servers_folders(worker):
     key = add(worker)
-    (worker.settings.uploads / f"{key}.mp4").write_bytes(b"\0\0\0\x18ftypisom" + b"\0" * 900)
+    (worker.settings.uploads / f"{key}.mp4").write_bytes(b"\0\0\0\x18ftypisom" + b"\0" * 500)
     worker.work(worker.queue.claim())
     job = worker.queue.get(key)
     assert job.state == "failed"
@@ -166,7 +166,7 @@ def test_a_locked_list_of_jobs_does_not_end_the_worker(worker, monkeypatch):
 
 @pytest.mark.slow
 def test_a_job_outlives_three_killed_workers_with_every_frame(worker, settings):
-    key = add(worker, 900)
+    key = add(worker, 500)
     for tries in (1, 2, 3):
         with serving.worker(settings) as process:
             serving.until(
@@ -179,11 +179,11 @@ def test_a_job_outlives_three_killed_workers_with_every_frame(worker, settings):
         job = serving.until(lambda: (j := worker.queue.get(key)).state != "running" and j)
         serving.until(lambda: not list(settings.uploads.iterdir()))
     folder = worker.store.clip(key, job.tries)
-    assert (job.state, job.done, job.tries) == ("done", 900, 4)
+    assert (job.state, job.done, job.tries) == ("done", 500, 4)
     assert [path.name for path in folder.parent.iterdir()] == ["4"]
     with (folder / "poses.csv").open() as file:
-        assert {int(row["frame"]) for row in csv.DictReader(file)} == set(range(900))
-    assert sum(1 for _ in video.frames(folder / "clip.mp4")) == 900
+        assert {int(row["frame"]) for row in csv.DictReader(file)} == set(range(500))
+    assert sum(1 for _ in video.frames(folder / "clip.mp4")) == 500
 
 
 def test_a_worker_stops_on_sigterm(settings):

@@ -123,6 +123,10 @@ def complete(spec: _Spec) -> _Spec:
     components = spec.setdefault("components", {})
     components["schemas"] = {**components.get("schemas", {}), **_SCHEMAS}
     spec["paths"].pop("/v1/live", None)  # a WebSocket, which OpenAPI has no words for
+    known = list(dict.fromkeys(path for path, _ in _ANSWERS))
+    order = {path: n for n, path in enumerate(known)}
+    paths = sorted(spec["paths"].items(), key=lambda pair: order.get(pair[0], len(order)))
+    spec["paths"] = dict(paths)
     for path, operations in spec["paths"].items():
         for method, operation in operations.items():
             if isinstance(operation, dict):
@@ -141,6 +145,7 @@ def _describe(operation: _Spec, where: tuple[str, str]) -> None:
     _errors(responses)
     if where in _ANSWERS:
         _answer(responses, *_ANSWERS[where])
+    operation["responses"] = dict(sorted(responses.items()))
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path" and parameter["name"] in _KEYS:
             parameter["schema"] = _KEYS[parameter["name"]]
