@@ -1,6 +1,6 @@
 """Learning from people without labels: 500 labelled ones alone, and with all the others beside.
 
-    python bench/semi.py LSPET LSP OUT [seeds=3] [arms=off,teacher] [key=value ...]
+    python bench/semi.py LSPET LSP OUT [seeds=3] [arms=off,pseudo] [key=value ...]
 
 500 people of LSP-extended (others for every seed) with their labels; the other 9,000 as photos with
 a box. Both arms take the same steps from the same start; LSP 1 to 1000, which nobody was trained
@@ -48,7 +48,7 @@ SETTINGS = {
     "decay": 0.02,
     "batch": 32,
     "epochs": 10,
-    "epoch_people": 1280,
+    "epoch_people": 1600,
     "warmup": 40,
     "patience": 0,
     "ema": 0.99,
@@ -152,7 +152,7 @@ def main() -> None:
     found: dict[str, dict[int, np.ndarray]] = {"off": {}}
     for seed in range(int(given.get("seeds", "3"))):
         labelled, others = prepared(everybody, out, seed)
-        for arm in given.get("arms", "off,teacher").split(","):
+        for arm in given.get("arms", "off,pseudo").split(","):
             config = base.override({"name": f"{arm}-{seed}", "seed": seed, "train": [labelled]})
             if arm != "off":
                 config = config.override({"semi": arm, "unlabelled": [others]})
@@ -160,7 +160,8 @@ def main() -> None:
                 fit(config, progress=False)
             found.setdefault(arm, {})[seed] = score(config.run, judges)
             table(out, found)
-    collapse(base.override({"train": [labelled], "unlabelled": [others]}), out)
+    if not (out / "collapse.json").exists():
+        collapse(base.override({"train": [labelled], "unlabelled": [others]}), out)
 
 
 def collapse(config: Config, out: Path) -> None:

@@ -50,3 +50,8 @@ def test_joints_that_the_logits_tell_apart_exactly_give_a_steep_curve():
     slope, offset = calibrate(logit, logit > 0)
     assert np.isfinite(offset)
     assert slope > 5
+
+
+def test_joints_that_part_without_error_give_a_gentle_curve():
+    slope, _ = calibrate(np.array([-2.0, -1.9, -1.8, 2.0], np.float32), np.array([0, 0, 0, 1]) > 0)
+    assert 0.2 < slope < 3

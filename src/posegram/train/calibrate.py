@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
+from scipy.special import expit
 
 from posegram.pose import Floats
 
@@ -26,11 +27,14 @@ def calibrate(logit: Floats, right: npt.NDArray[np.bool_]) -> tuple[float, float
         return 0.0, flat
     middle, spread = float(logit.mean()), float(logit.std())
     standard = (logit.astype(np.float64) - middle) / spread
+    # Platt's targets: where few joints can be parted without error, the curve stays gentle
+    yes, no = int(right.sum()), int((~right).sum())
+    target = np.where(right, (yes + 1) / (yes + 2), 1 / (no + 2))
 
     def cost(curve: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         raised = curve[0] * standard + curve[1]
-        off = 1 / (1 + np.exp(-raised)) - right
-        loss = np.logaddexp(0, raised) - right * raised
+        off = expit(raised) - target
+        loss = np.logaddexp(0, raised) - target * raised
         return float(loss.mean()), np.array([(off * standard).mean(), off.mean()])
 
     slope, offset = minimize(cost, np.array([1.0, flat]), jac=True, method="BFGS").x
