@@ -135,7 +135,7 @@ def test_the_most_doubtful_photos_are_laid_out_to_be_labelled(tmp_path, figure_p
     out = tmp_path / "one" / "labels.json"
     assert run(figure_photos[0], "--model", model, "--most-uncertain", 2, "--out", out) == 0
     assert sorted(p.name for p in out.parent.iterdir()) == [
-        *("images", "labels.json", "labels.ranking.csv", "labels.sheet.jpg")
+        *("images", "labels.json", "labels.ranking.csv", "labels.sheet.png")
     ]
     assert len(data.read(f"coco:{out}")) == len(list((out.parent / "images").iterdir())) == 2
 
@@ -166,6 +166,13 @@ def test_labels_go_round_from_the_model_by_a_person_to_the_next_model(tmp_path, 
     onnx = train.fit(runs.settings(tmp_path, f"coco:{corrected}", epochs=1), progress=False)
     image = pictures.read(truth[0].image)
     assert load(onnx, detector="none")(image).skeleton.joints == LSP14.joints
+
+
+def test_a_second_round_in_the_same_folder_is_refused(tmp_path, figure_photos, capsys):
+    model, out = tiny.constant(tmp_path / "model.onnx"), tmp_path / "one" / "labels.json"
+    common = (figure_photos[0], "--model", model, "--most-uncertain", 1, "--out", out)
+    assert (run(*common), run(*common)) == (0, 2)
+    assert "give each round a folder of its own" in capsys.readouterr().err
 
 
 def test_mending_does_not_go_with_choosing(tmp_path, photos, model, capsys):

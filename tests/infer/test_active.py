@@ -179,7 +179,7 @@ def test_all_photos_stand_in_the_ranking(written, photos):
 
 
 def test_the_sheet_shows_the_chosen_photos(written):
-    height, width = pictures.read(written.with_suffix(".sheet.jpg")).shape[:2]
+    height, width = pictures.read(written.with_suffix(".sheet.png")).shape[:2]
     assert (height, width) == (248, 412)  # two tiles of 240 x 200 pixels with gaps of 4
 
 

@@ -77,7 +77,7 @@ def label(
     are done. Exit code 2: misuse.
     """
     work = active.without(labels.tasks(source, boxes, images), skip)
-    _check(work, source, mend, most_uncertain)
+    _check(work, source, mend, out if most_uncertain else None)
     finder = load(model, threads=threads, adapter=adapter, detector=detector)
     estimate = views(finder, flip=flip, rotations=rotations)
     settings = _settings(estimate, model, adapter)
@@ -98,11 +98,13 @@ def label(
         raise typer.Exit(1)
 
 
-def _check(work: Sequence[Task], source: str, mend: float | None, most_uncertain: int) -> None:
-    """Refuse what does not go together."""
+def _check(work: Sequence[Task], source: str, mend: float | None, chosen_to: Path | None) -> None:
+    """Refuse what does not go together; the file is that of a round, if one is wanted."""
+    if chosen_to is not None:
+        active.room(chosen_to)  # before hours of work
     if mend is None:
         return
-    if most_uncertain:
+    if chosen_to is not None:
         raise ValueError("--mend and --most-uncertain do not go together: give one of them")
     if not any((s.visible > 0).any() for task in work for s in task.samples):
         raise ValueError(f"--mend combines labels with the model's, and {source} has no labels")
@@ -249,7 +251,8 @@ def _round(
     if not found:
         raise typer.Exit(1)
     ranked, chosen = active.choose(found, count)
-    info = {"description": "Joints placed by a model, to be corrected by a person"} | info
+    flags = f"v = 2 where the score is at least {info['min_score']}, 1 below it"
+    info = {"description": f"Joints placed by a model, to be corrected by a person; {flags}"} | info
     people = active.write_round(out, ranked, chosen, info, least=info["min_score"])
     one = "1 person" if people == 1 else f"{people} people"
     typer.echo(f"{len(chosen)} of {_count(len(found))}, {one} -> {out}")

@@ -28,7 +28,7 @@ from posegram.infer.label import Label, Task, write
 from posegram.infer.topdown import TopDown
 from posegram.pose import Floats, Image, People, Sample
 
-__all__ = ["Doubtful", "choose", "doubts", "prefilled", "without", "write_round"]
+__all__ = ["Doubtful", "choose", "doubts", "prefilled", "room", "without", "write_round"]
 
 _REACH = 0.1  # of the box's longer side, beyond which two positions are two opinions
 _COLUMNS = ("rank", "photo", "people", "doubt", "entropy", "disagreement", "chosen")
@@ -156,7 +156,7 @@ def write_round(
 
     Beside the COCO file `out`: the chosen photos in `images/`, the ranking of all photos as
     .ranking.csv, and the chosen ones with what was found drawn in, the most doubtful first, as
-    .sheet.jpg.
+    .sheet.png.
 
     Args:
         out: the COCO file.
@@ -178,16 +178,26 @@ def write_round(
         raise ValueError(f"nobody was found in {len(ranked)} photos, so {out} is not written")
     _rank(out.with_suffix(".ranking.csv"), ranked, chosen)
     tiles = [_tile(rank, one, least) for rank, one in enumerate(chosen[:_SHEET], 1)]
-    pictures.write(out.with_suffix(".sheet.jpg"), pictures.grid(tiles, min(6, len(tiles))))
+    pictures.write(out.with_suffix(".sheet.png"), pictures.grid(tiles, min(6, len(tiles))))
     write(out, labels, sizes, info)
     return len(labels)
 
 
-def _copies(out: Path, photos: Sequence[Path]) -> list[Path]:
-    """Copies in the folder `images` beside a file, each under a name of its own."""
+def room(out: Path) -> Path:
+    """The folder `images` beside a file, where the photos of a round go.
+
+    Raises:
+        ValueError: it holds something.
+    """
     folder = out.parent / "images"
     if folder.is_dir() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty; give each round a folder of its own")
+    return folder
+
+
+def _copies(out: Path, photos: Sequence[Path]) -> list[Path]:
+    """Copies in the folder `images` beside a file, each under a name of its own."""
+    folder = room(out)
     folder.mkdir(parents=True, exist_ok=True)
     made: list[Path] = []
     for photo in photos:
