@@ -119,13 +119,13 @@ def long_limb(p):
 def knee_for_ankle(p):
     """Knee and ankle of a leg exchanged; it is nearly straight and seen in its full length.
 
-    That is 60 % of the body's extent and 1.7 times the other thigh.
+    That is 45 % of the extent of the body and 1.7 times the other thigh.
     """
     side, other = [("left", "right"), ("right", "left")][p.rng.integers(2)]
     hip, knee, ankle = (f"{side}_{part}" for part in ("hip", "knee", "ankle"))
     leg, whole = p.apart(hip, knee) + p.apart(knee, ankle), p.apart(hip, ankle)
     thigh = p.apart(f"{other}_hip", f"{other}_knee")
-    if whole < 0.9 * leg or whole < 0.6 * p.extent or p.apart(knee, ankle) < 0.35 * leg:
+    if whole < 0.9 * leg or whole < 0.45 * p.extent or p.apart(knee, ankle) < 0.35 * leg:
         return False
     if whole < 1.7 * thigh:
         return False
@@ -226,10 +226,21 @@ def legs_swapped(p):
     return p.save()
 
 
+def any_wrists_swapped(p):
+    p.swap("left_wrist", "right_wrist")
+    return p.save()
+
+
+def any_knee_for_ankle(p):
+    side = ("left", "right")[p.rng.integers(2)]
+    p.swap(f"{side}_knee", f"{side}_ankle")
+    return p.save()
+
+
 def misplaced(p):
-    """A joint moved by 60 % of the body's extent in any direction."""
+    """A joint moved by 30 % of the body's extent in any direction."""
     angle = p.rng.uniform(0, 2 * np.pi)
-    p.rows[_one(p), :2] += 0.6 * p.extent * np.array([np.cos(angle), np.sin(angle)])
+    p.rows[_one(p), :2] += 0.3 * p.extent * np.array([np.cos(angle), np.sin(angle)])
     return p.save()
 
 
@@ -255,11 +266,16 @@ PEOPLE = {
     "another scale": (other_scale, {"other-scale"}),
     "joints shifted": (shifted, {"shifted", "box-misfit"}),
 }
-# what only a model can see
-MODEL = {
+# faults of anybody, however little they show: no doctor finds them all, the less without a model
+HARD = {
     "whole person mirrored": (mirrored, {"mirrored"}),
-    "legs exchanged": (legs_swapped, {"swapped-joints"}),
-    "joint misplaced": (misplaced, {"misplaced", "long-limb", "swapped-joints", "outside-picture"}),
+    "legs exchanged": (legs_swapped, {"swapped-joints", "mirrored"}),
+    "wrists exchanged, any": (any_wrists_swapped, {"swapped-joints", "long-limb", "misplaced"}),
+    "knee for ankle, any": (any_knee_for_ankle, {"swapped-joints", "long-limb", "misplaced"}),
+    "joint moved by 30 %": (
+        misplaced,
+        {"misplaced", "long-limb", "swapped-joints", "outside-picture"},
+    ),
 }
 
 
@@ -271,7 +287,7 @@ def plant(samples, folder, *, seed=0, each=EACH, kinds=PEOPLE, pictures=True):
         folder: where the files go.
         seed: another seed, other people and other faults.
         each: people or pictures per kind.
-        kinds: faults of people, such as `PEOPLE` or `MODEL`.
+        kinds: faults of people, such as `PEOPLE` or `HARD`.
         pictures: plant faults of pictures and of the set's parts, too.
     """
     rng = np.random.default_rng(seed)

@@ -24,7 +24,7 @@ from posegram.data.doctor.findings import KINDS, Finding
 from posegram.data.doctor.opinion import Opinion
 from posegram.pose import convert
 
-__all__ = ["check", "data", "preview"]
+__all__ = ["check", "data", "look", "preview"]
 
 data = typer.Typer(
     help="Check annotated people, or look at them as training sees them.", no_args_is_help=True
@@ -72,7 +72,7 @@ def check(
     """
     sets = [one for spec in sources for one in load(spec, images, split=split)]
     _refuse_overwriting(fix, sources)
-    opinions = [_opinion(one, model, threads) for one in sets] if model else []
+    opinions = [look(one, model, threads) for one in sets] if model else []
     report = examine(sets, copies=copies, opinions=opinions)
     _print(report, Console())
     if out is not None:
@@ -94,7 +94,7 @@ def _refuse_overwriting(fix: Path | None, sources: Sequence[str]) -> None:
             raise ValueError(f"--fix {fix} is the source itself, which is never changed")
 
 
-def _opinion(people: Annotations, model: str, threads: int) -> Opinion:
+def look(people: Annotations, model: str, threads: int) -> Opinion:
     """What a model sees in everybody's box; NaN where the picture cannot be read."""
     from posegram.infer.load import load as load_model  # brings the runtime
 

@@ -110,7 +110,7 @@ def _outside(people: Annotations) -> list[Finding]:
 
     def say(row: int, joints: tuple[str, ...]) -> str:
         height, width = people.canvas[row]
-        far = float(np.where(hits[row], away[row], 0).max())
+        far = 1 + float(np.where(hits[row], away[row], 0).max())  # with the tolerance
         return f"{far:.1f} px outside the {width:.0f} x {height:.0f} picture: {named(joints)}"
 
     return of_people(people, "outside-picture", "certain", hits, say, np.minimum(0.3 + worst, 1))
