@@ -1,5 +1,6 @@
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -269,3 +270,24 @@ def test_a_release_needs_the_network_lite(tmp_path):
     mine = module(tmp_path, release=3)
     with pytest.raises(ValueError, match="release = 3 needs network = 'lite' or 'detector'"):
         hold(mine.network, mine.config, 0)
+
+
+def test_new_joints_take_the_weights_of_the_joint_at_their_place(tmp_path, monkeypatch):
+    theirs = module(tmp_path, seed=1, **LITE)
+    path = with_card(theirs, tmp_path / "a.ckpt")
+    (tmp_path / "mine.toml").write_text('joints = ["paw", "neck", "tail"]\nmirror = []')
+    changes = {"skeleton": str(tmp_path / "mine.toml"), "match": "place", **LITE}
+    fresh = module(tmp_path, **changes)
+    mine = module(tmp_path, start=path, **changes)
+    found = np.zeros((8, 14, 2), np.float32) + 10 * np.arange(14)[:, None]
+    monkeypatch.setattr(sys.modules["posegram.train.start"].places, "said", lambda *given: found)
+    row = LSP14.index("left_wrist")
+    xy = np.stack([found[:, row], found[:, 0], np.full((8, 2), -90.0)], axis=1)
+    items = {"crop": np.zeros((8, 64, 64, 3), np.uint8), "xy": xy, "weight": np.ones((8, 3))}
+    load(mine.network, mine.config, mine.card, lambda: items)
+    skeleton = mine.card.skeleton
+    assert torch.equal(
+        head(mine.network, skeleton, "paw"), head(theirs.network, LSP14, "left_wrist")
+    )
+    assert torch.equal(head(mine.network, skeleton, "neck"), head(theirs.network, LSP14, "neck"))
+    assert torch.equal(head(mine.network, skeleton, "tail"), head(fresh.network, skeleton, "tail"))

@@ -15,6 +15,7 @@ _CHOICES = {
     "cache": ("ram", "disk", "off"),
     "precision": ("auto", "bf16", "fp32"),
     "optimizer": ("adam", "adamw"),
+    "match": ("name", "place"),
     "semi": ("off", "consistency", "teacher", "pseudo"),
 }
 _POSITIVE = ("batch", "epochs", "channels", "step_epochs", "unlabelled_times")
@@ -50,6 +51,7 @@ class Config:
     std: tuple[float, float, float] = (255.0, 255.0, 255.0)
     margin: float = 1.25  # crop side / box side
     start: str = ""  # "": random weights; "imagenet"; a bundled model; .ckpt or our .onnx
+    match: str = "name"  # joints take the start's of that name; "place": else the nearest one's
     freeze: bool = False  # keep the first blocks of a started network as they are
     release: int = 0  # epochs during which the whole started body is kept as it is
 

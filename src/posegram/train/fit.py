@@ -170,10 +170,11 @@ def _pictures(
     return first, task.pictures(valid, config, training=False)
 
 
-def _some(pictures: Any) -> Any:
-    """Crops of up to 64 people as they will be trained on, (B, H, W, 3)."""
+def _some(pictures: Any) -> dict[str, Any]:
+    """Up to 64 training people as they will be trained on: arrays as of `Crops`, (B, ...)."""
     rows = np.linspace(0, len(pictures) - 1, min(64, len(pictures))).astype(int)
-    return np.stack([pictures[int(n)]["crop"] for n in rows])
+    items = [pictures[int(n)] for n in rows]
+    return {key: np.stack([item[key] for item in items]) for key in items[0]}
 
 
 def _refuse_others(run: Path, config: Config) -> None:

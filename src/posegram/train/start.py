@@ -18,12 +18,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from posegram import models
 from posegram.models.lite import Body, load_imagenet
 from posegram.pose import Card, Image, Skeleton
+from posegram.train import places
 from posegram.train.config import Config
 from posegram.train.unfold import settle, unfold
 
 __all__ = ["hold", "load", "path_of", "precision", "read", "summary"]
 
 Weights = dict[str, torch.Tensor]
+Items = dict[str, Any]  # crop (B, H, W, 3) uint8; xy (B, K, 2) crop pixels; weight (B, K)
 
 
 def summary(card: Card) -> str:
@@ -41,18 +43,21 @@ def load(
     network: nn.Module,
     config: Config,
     card: Card | None = None,
-    crops: Callable[[], Image] | None = None,
+    items: Callable[[], Items] | None = None,
 ) -> None:
     """Fill a network with the weights that `config.start` names; freeze what is to be frozen.
 
     Every weight that has the same name and shape is taken. Where the card of the start names its
-    joints, each joint of the head gets the weights of the joint of that name; others stay fresh.
+    joints, each joint of the head gets the weights of the joint of that name; with
+    `match = "place"` others get those of the joint that the start finds nearest to their labels;
+    what is left stays fresh.
 
     Args:
         network: to be filled.
-        config: `start` and `freeze`.
+        config: `start`, `match` and `freeze`.
         card: the network's own; without it a head is taken only where its shape fits.
-        crops: (B, H, W, 3) uint8 of the training people; asked for when an .onnx is the start.
+        items: training people as `batches.Crops` gives them, stacked; asked for when an .onnx is
+            the start or joints are matched by place.
 
     Raises:
         ValueError: the start does not fit the network.
@@ -62,8 +67,13 @@ def load(
         load_imagenet(_body(network, "start = 'imagenet'", config))
     elif config.start:
         path = path_of(config.start)
-        theirs, weights = read(path, crops)
-        _take(network, weights, path, (theirs, card))
+        theirs, weights = read(path, None if items is None else lambda: items()["crop"])
+        names = {}
+        if theirs is not None and card is not None:
+            names = _names(theirs, card)
+            if config.match == "place" and items is not None and theirs.kind == "heatmap":
+                names = _by_place(weights, theirs, card, items()) | names
+        _take(network, weights, path, (theirs, card), names)
     if config.freeze:
         _body(network, "freeze = true", config).freeze(on=True)
 
@@ -105,8 +115,24 @@ def _body(network: nn.Module, setting: str, config: Config) -> Body:
     return network
 
 
+def _names(theirs: Card, card: Card) -> dict[str, str]:
+    """Joint of ours -> joint of theirs, by name."""
+    return {j: j for j in card.skeleton.joints if j in theirs.skeleton.joints}
+
+
+def _by_place(weights: Weights, theirs: Card, card: Card, items: Items) -> dict[str, str]:
+    """Joint of ours -> joint of theirs, by where the training people have it."""
+    found = places.said(weights, theirs, items["crop"])
+    pairs = places.nearest(found, items["xy"], items["weight"] > 0, items["crop"].shape[1])
+    return {card.skeleton.joints[a]: theirs.skeleton.joints[b] for a, b in pairs.items()}
+
+
 def _take(
-    network: nn.Module, theirs: Weights, path: Path, cards: tuple[Card | None, Card | None]
+    network: nn.Module,
+    theirs: Weights,
+    path: Path,
+    cards: tuple[Card | None, Card | None],
+    names: dict[str, str],
 ) -> None:
     ours = network.state_dict()
     fitting = {k: v for k, v in theirs.items() if k in ours and v.shape == ours[k].shape}
@@ -117,7 +143,7 @@ def _take(
         for name in _heads(card):
             fitting.pop(name, None)
             if name in theirs:
-                fitting[name] = _by_joint(ours[name], theirs[name], card, their_card)
+                fitting[name] = _by_joint(ours[name], theirs[name], (card, their_card), names)
     network.load_state_dict(ours | fitting)
 
 
@@ -134,18 +160,18 @@ def _heads(card: Card) -> list[str]:
 
 
 def _by_joint(
-    ours: torch.Tensor, theirs: torch.Tensor, card: Card, their_card: Card
+    ours: torch.Tensor, theirs: torch.Tensor, cards: tuple[Card, Card], names: dict[str, str]
 ) -> torch.Tensor:
-    """Our array with the rows of every joint that both know taken from theirs."""
-    here, there = card.skeleton.joints, their_card.skeleton.joints
+    """Our array with the rows of every joint that has one of theirs taken from there."""
+    here, there = (card.skeleton.joints for card in cards)
     each, rest = len(theirs) // max(len(there), 1), len(theirs) % max(len(there), 1)
     if rest or len(ours) != each * len(here) or ours.shape[1:] != theirs.shape[1:]:
         return ours
     mixed = ours.clone().view(len(here), each, *ours.shape[1:])
     source = theirs.view(len(there), each, *theirs.shape[1:])
     for row, joint in enumerate(here):
-        if joint in there:
-            mixed[row] = source[there.index(joint)]
+        if joint in names:
+            mixed[row] = source[there.index(names[joint])]
     return mixed.view_as(ours)
 
 

@@ -1,0 +1,55 @@
+"""Which of a start's joints lies where each new joint is labelled: a name is not all that tells."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from posegram import coords, models
+from posegram.pose import Card, Floats, Image
+
+__all__ = ["nearest", "said"]
+
+_NEAR = 0.1  # crop heights within which the median label must lie
+_FEWEST = 5  # labels that can tell
+_BATCH = 16
+
+
+def said(weights: dict[str, torch.Tensor], card: Card, crops: Image) -> Floats:
+    """The joints that a heatmap network finds in crops of any size, (B, K, 2) crop pixels."""
+    network = models.build(card)
+    network.load_state_dict(weights)
+    network.eval()
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (card.mean, card.std))
+    size = crops.shape[1], crops.shape[2]
+    found = []
+    for first in range(0, len(crops), _BATCH):
+        x = torch.from_numpy(crops[first : first + _BATCH]).permute(0, 3, 1, 2).float()
+        with torch.no_grad():
+            raw = network((x - mean) / std)
+        found.append(coords.decode((raw.numpy(),), card.kind, size)[0])
+    return np.concatenate(found)
+
+
+def nearest(
+    found: Floats, xy: Floats, labelled: npt.NDArray[np.bool_], height: int
+) -> dict[int, int]:
+    """New joint -> the start's joint nearest to it, where the median label is near one at all.
+
+    Args:
+        found: (B, J, 2) crop pixels, the start's joints.
+        xy: (B, K, 2) crop pixels, the labels.
+        labelled: (B, K).
+        height: of the crops, pixels.
+    """
+    pairs = {}
+    for k in range(xy.shape[1]):
+        rows = labelled[:, k]
+        if rows.sum() < _FEWEST:
+            continue
+        away = np.linalg.norm(found[rows] - xy[rows, k][:, None], axis=-1)  # (people, J)
+        middle = np.median(away, axis=0) / height
+        if middle.min() < _NEAR:
+            pairs[k] = int(middle.argmin())
+    return pairs
