@@ -2,9 +2,9 @@
 
     python bench/finetune.py LSP OUT [key=value ...]
 
-LSP people 1 to 700 under a made-up skeleton of eight joints are learnt from `small`, from ImageNet
-and from random weights, in equally many steps; people 801 to 1000 judge. Writes table.md and
-curve.png into OUT; what is finished there is not trained again.
+LSP people 1 to 700 under a made-up skeleton of eight joints are learnt from `small` (its joints by
+place, or its body alone), from ImageNet and from random weights, in equally many steps; people 801
+to 1000 judge. Writes labels.md and labels.png into OUT; what is finished there is not done again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ bones = [["crown", "collar"], ["collar", "paw.L"], ["collar", "paw.R"], ["collar
 """
 COUNTS = (50, 100, 400)
 STARTS = {  # label: settings
-    "small": ("start=small",),
+    "small": ("start=small", "match=place"),
+    "small, fresh head": ("start=small", "match=name"),
     "ImageNet": ("start=imagenet",),
     "scratch": ("start=", "release=0", "freeze=false", "start_rate=1.0", "depth_rate=1.0"),
 }
