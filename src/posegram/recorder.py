@@ -22,6 +22,11 @@ except ModuleNotFoundError as fault:
 __all__ = ["Writer"]
 
 _TICKS = 90_000  # of a second, in which the times of written frames are counted
+# real containers only: a playlist of the same name would make FFmpeg read other files
+_GUARDED = {
+    "protocol_whitelist": "file",
+    "format_whitelist": "mov,mp4,matroska,webm,avi,asf,flv,mpegts,mpeg,ogg,image2,gif,mjpeg",
+}
 _COPIED = ("aac", "mp3", "opus", "flac", "ac3", "eac3", "alac")  # sound that an .mp4 may hold
 
 
@@ -154,7 +159,7 @@ def _sound(container: Any, path: Path | None, start: float) -> Generator[Any, No
     """The sound of a clip as packets for the container, `start` seconds being time 0."""
     if path is None:
         return
-    with av.open(f"file:{path}", metadata_errors="ignore") as clip:
+    with av.open(f"file:{path}", metadata_errors="ignore", container_options=_GUARDED) as clip:
         if not clip.streams.audio or clip.streams.audio[0].codec_context.name not in _COPIED:
             return
         taken = clip.streams.audio[0]
