@@ -16,11 +16,12 @@ def test_a_model_that_agrees_finds_nothing(good):
     assert judge(good.people, _opinion(good)) == []
 
 
-def test_a_mirrored_person_is_certain(good):
+@pytest.mark.parametrize(("score", "level"), [(0.9, "certain"), (0.75, "likely"), (0.5, "look")])
+def test_a_mirrored_person_is_as_certain_as_the_model(good, score, level):
     xy = good.people.xy.copy()
     xy[5] = xy[5][LSP14.flipped]
-    (one,) = judge(good.changed(xy=xy), _opinion(good))
-    assert (one.kind, one.level, one.person) == ("mirrored", "certain", 5)
+    (one,) = judge(good.changed(xy=xy), _opinion(good, score=score))
+    assert (one.kind, one.level, one.person) == ("mirrored", level, 5)
 
 
 def test_legs_exchanged_are_told_as_a_whole(good):

@@ -19,6 +19,9 @@ __all__ = ["Opinion", "judge"]
 _TORSO = 0.28  # of the body's extent, where the torso is not seen whole
 _CAP = 0.6  # torso lengths beyond which it makes no difference how wrong a place is
 _FEW = 4  # joints that a comparison needs
+# gain by turning a person, distance then left, mean score: certain and likely. Set by eye on 31
+# people of LSP-extended: of nine with scores above .87 nine are mirrored, of the rest about half
+_TURNED = ((0.33, 0.13, 0.87), (0.3, 0.125, 0.65))
 _KNOWN = 0.3  # score below which a model is not heard at all
 
 
@@ -123,8 +126,11 @@ def _mirrored(people: Annotations, opinion: Opinion, size: Doubles) -> tuple[Boo
         return np.zeros(len(people), dtype=np.bool_), []
     straight, other, able = _compare(people, opinion, size, order)
     gain = straight - other
-    sure = able & (gain > 0.33) & (other < 0.1)
-    likely = able & (gain > 0.3) & (other < 0.125) & ~sure
+    both = (people.usable & people.usable[:, order])[:, order != np.arange(len(order))]
+    score = np.where(both, opinion.score[:, order != np.arange(len(order))], 0.0).sum(axis=1)
+    score = score / np.maximum(both.sum(axis=1), 1)
+    levels = [able & (gain > g) & (other < o) & (score > s) for g, o, s in _TURNED]
+    sure, likely = levels[0], levels[1] & ~levels[0]
     look = able & (gain > 0.1) & ~sure & ~likely
 
     def say(row: int, _: tuple[str, ...]) -> str:
