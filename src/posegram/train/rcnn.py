@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,15 +48,14 @@ def card_for(config: Config) -> Card:
     Raises:
         ValueError: there is no such skeleton.
     """
+    files = [Path(spec.partition("#")[0].rpartition(":")[2]) for spec in config.train]
     return replace(
         CARD,
         name=config.name,
         skeleton=skeletons.named(plain(config)),
         size=config.size,
         licence="Apache-2.0",
-        data=tuple(
-            dict.fromkeys(spec.partition("#")[0].split("/")[-2:][0] for spec in config.train)
-        ),
+        data=tuple(dict.fromkeys(file.parent.name or file.name for file in files)),
         settings={"network": config.network, "width": config.channels, "sampled": _SAMPLED},
     )
 
