@@ -96,8 +96,9 @@ def test_the_package_runs_as_a_module():
     assert done.stdout.strip() == posegram.__version__
 
 
-def test_a_missing_package_of_an_extra_is_one_sentence(failing, capsys):
-    failing(ModuleNotFoundError("No module named 'lightning'", name="lightning"))
+@pytest.mark.parametrize(("package", "extra"), [("lightning", "train"), ("av", "video")])
+def test_a_missing_package_of_an_extra_is_one_sentence(failing, capsys, package, extra):
+    failing(ModuleNotFoundError(f"No module named {package!r}", name=package))
     assert run() == 2
-    hint = "this needs lightning, which is not installed: pip install 'posegram[train]'"
+    hint = f"this needs {package}, which is not installed: pip install 'posegram[{extra}]'"
     assert capsys.readouterr().err == f"posegram: {hint}\n"

@@ -34,6 +34,13 @@ VERBS: dict[str, Callable[..., Any] | typer.Typer] = {  # a Typer is a verb with
     "data": data,
 }
 
+_EXTRAS = {  # package -> the extra that brings it; all others come with [train]
+    **dict.fromkeys(("av", "scipy"), "video"),
+    **dict.fromkeys(("flask", "apiflask", "flask_sock", "flask_limiter"), "web"),
+    **dict.fromkeys(("gunicorn", "prometheus_client", "simple_websocket"), "web"),
+    **{"torchvision": "rcnn", "keras": "keras", "openvino": "openvino"},
+}
+
 app = typer.Typer(
     name="posegram",
     help="Find, train and measure 2D human joints.",
@@ -74,5 +81,6 @@ def main(args: list[str] | None = None) -> None:
 
 def _sentence(fault: Exception) -> str:
     if isinstance(fault, ModuleNotFoundError):  # of an extra; our own hints are plain ImportErrors
-        return f"this needs {fault.name}, which is not installed: pip install 'posegram[train]'"
+        extra = _EXTRAS.get((fault.name or "").split(".")[0], "train")
+        return f"this needs {fault.name}, which is not installed: pip install 'posegram[{extra}]'"
     return str(fault)
