@@ -56,8 +56,12 @@ def test_scores_are_torchvisions_box_scores_and_joint_logits(both):
 def test_the_astronaut_gets_torchvisions_answer_too():
     photo = image.read(ROOT / "docs" / "astronaut.jpg")
     people, raw = ours(photo), theirs(photo)
-    np.testing.assert_allclose(people.box, raw["boxes"], atol=0.05)
-    away = np.linalg.norm(people.xy - raw["keypoints"][..., :2], axis=-1)
+    # people who are as likely as each other may change places
+    apart = np.abs(people.box[:, None] - raw["boxes"][None]).max(axis=-1)
+    rows = apart.argmin(axis=1)
+    assert sorted(rows) == list(range(len(people)))
+    assert apart.min(axis=1).max() < 0.05
+    away = np.linalg.norm(people.xy - raw["keypoints"][rows, :, :2], axis=-1)
     assert (away < 0.05).mean() > 0.99  # two places of a map may be equally high
 
 
