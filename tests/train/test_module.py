@@ -326,22 +326,31 @@ def test_a_started_body_learns_at_its_own_rate(tmp_path):
     assert (head["lr"], body["lr"]) == (pytest.approx(0.1), pytest.approx(0.02))
 
 
+DEEP = {"network": "lite", "start": "x.ckpt", "rate": 0.1, "start_rate": 0.5, "depth_rate": 0.9}
+
+
 def test_blocks_further_from_the_head_learn_more_slowly(tmp_path):
-    mine = module(
-        tmp_path,
-        network="lite",
-        start="imagenet",
-        rate=0.1,
-        start_rate=0.5,
-        depth_rate=0.9,
-        warmup=0,
-    )
-    head, *body = mine.configure_optimizers()["optimizer"].param_groups
-    assert head["lr"] == pytest.approx(0.1)
-    assert [g["lr"] for g in body] == pytest.approx([0.05 * 0.9**n for n in range(len(body))])
-    first = mine.network.blocks[-1].body[0].weight
-    assert any(p is first for p in body[0]["params"])
-    assert any(p is mine.network.stem[0].weight for p in body[-1]["params"])
+    mine = module(tmp_path, warmup=0, **DEEP)
+    groups = mine.configure_optimizers()["optimizer"].param_groups
+    assert [g["lr"] for g in groups] == pytest.approx([0.05 * 0.9**n for n in range(len(groups))])
+    near, far = mine.network.blocks[-1].body[0].weight, mine.network.stem[0].weight
+    assert any(p is near for p in groups[0]["params"])
+    assert any(p is far for p in groups[-1]["params"])
+
+
+def test_only_what_is_fresh_learns_at_the_full_rate(tmp_path):
+    mine = module(tmp_path, warmup=0, **DEEP)
+    mine.fresh = {"maps.0.weight", "maps.0.bias"}
+    first = mine.configure_optimizers()["optimizer"].param_groups[0]
+    assert first["lr"] == pytest.approx(0.1)
+    assert {id(p) for p in first["params"]} == {id(p) for p in mine.network.maps.parameters()}
+
+
+def test_every_weight_learns_at_some_depth(tmp_path):
+    mine = module(tmp_path, **DEEP)
+    groups = mine.configure_optimizers()["optimizer"].param_groups
+    counted = sum(p.numel() for group in groups for p in group["params"])
+    assert counted == sum(p.numel() for p in mine.network.parameters())
 
 
 def test_without_a_torso_a_quarter_of_the_box_stands_for_it(tmp_path):

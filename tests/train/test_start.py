@@ -291,3 +291,24 @@ def test_new_joints_take_the_weights_of_the_joint_at_their_place(tmp_path, monke
     )
     assert torch.equal(head(mine.network, skeleton, "neck"), head(theirs.network, LSP14, "neck"))
     assert torch.equal(head(mine.network, skeleton, "tail"), head(fresh.network, skeleton, "tail"))
+
+
+# what stays fresh
+
+
+def test_without_a_start_everything_is_fresh(tmp_path):
+    mine = module(tmp_path)
+    assert load(mine.network, mine.config) == set(mine.network.state_dict())
+
+
+def test_a_head_with_new_joints_is_fresh_and_nothing_else(tmp_path):
+    theirs = module(tmp_path, seed=1, skeleton="coco17", **LITE)
+    mine = module(tmp_path, start=with_card(theirs, tmp_path / "a.ckpt"), **LITE)
+    fresh = load(mine.network, mine.config, mine.card)
+    assert fresh == {"maps.0.weight", "maps.0.bias"}
+
+
+def test_where_every_joint_has_its_weights_nothing_is_fresh(tmp_path):
+    theirs = module(tmp_path, seed=1, skeleton="body19", **LITE)
+    mine = module(tmp_path, start=with_card(theirs, tmp_path / "a.ckpt"), **LITE)
+    assert load(mine.network, mine.config, mine.card) == set()

@@ -120,7 +120,11 @@ def fit(config: Config, *, progress: bool = True) -> Path:
     if config.threads:
         torch.set_num_threads(config.threads)
     module = task.module(task.card(config), config, len(batches[0]))
-    task.start(module.network, config, module.card, lambda: _some(batches[0].dataset))
+    if isinstance(module, rcnn.RcnnModule):
+        module.photos = valid
+    module.fresh = (
+        task.start(module.network, config, module.card, lambda: _some(batches[0].dataset)) or set()
+    )
     start.hold(module.network, config, 0)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     precision = start.precision(module, config)
@@ -299,7 +303,7 @@ class _Task:
     finish: Callable[..., Path]  # pictures, card.md, the exported file
     keep: Callable[[Path, Sequence[Any]], None] | None = None  # writes down what it validates on
     watched: str = "valid_loss"  # the number that says which epoch is best
-    start: Callable[..., None] = start.load  # fills the network with its first weights
+    start: Callable[..., set[str] | None] = start.load  # fills the network with its first weights
 
 
 _POSE = _Task(card_for, sets, _crops, PoseModule, _calibrated, _finish, keep=_keep_people)

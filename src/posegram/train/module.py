@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import lightning
@@ -123,10 +124,30 @@ def has_torso(skeleton: Skeleton) -> bool:
     return {"left_shoulder", "right_hip"} <= set(skeleton.joints)
 
 
+def _groups(network: nn.Module, config: Config, fresh: Collection[str]) -> list[dict[str, Any]]:
+    """Groups of weights with their learning rates: fresh ones, then the body's by depth.
+
+    With a `depth_rate` below 1, the head's layers that came from the start count as its nearest.
+    """
+    named = list(network.named_parameters())
+    body = [(n, p) for n, p in named if config.start and n.startswith(("stem", "blocks"))]
+    if config.start and config.depth_rate != 1:
+        body += [
+            (n, p) for n, p in named if n not in fresh and not n.startswith(("stem", "blocks"))
+        ]
+    ids = {id(p) for _, p in body}
+    others = [p for _, p in named if id(p) not in ids]
+    groups = [{"params": others, "lr": config.rate}] if others or not body else []
+    return [*groups, *_by_depth(body, config)]
+
+
 def _by_depth(started: list[tuple[str, nn.Parameter]], config: Config) -> list[dict[str, Any]]:
-    """Groups of the body's weights with their learning rates, one for all if they are equal."""
-    depth = [int(n.split(".")[1]) + 1 if n.startswith("blocks") else 0 for n, _ in started]
-    away = [max(depth) - d if config.depth_rate != 1 else 0 for d in depth]
+    """Groups of started weights with their learning rates, one for all if they are equal."""
+    inside = [int(n.split(".")[1]) + 1 if n.startswith("blocks") else 0 for n, _ in started]
+    most = max(inside, default=0)
+    depth = [d if n.startswith(("stem", "blocks")) else most
+             for d, (n, _) in zip(inside, started, strict=True)]  # fmt: skip
+    away = [most - d if config.depth_rate != 1 else 0 for d in depth]
     rate = config.rate * config.start_rate
     return [
         {
@@ -150,6 +171,7 @@ class PoseModule(lightning.LightningModule):
         self.register_buffer("std", torch.tensor(card.std).view(1, 3, 1, 1), persistent=False)
         self.seen: list[dict[str, Floats]] = []
         self.train_loss: list[float] = []
+        self.fresh: set[str] = set()  # weights that no start filled, by name in the network
 
     def forward(self, crop: torch.Tensor) -> Any:
         """What the network emits for crops (B, H, W, 3) uint8."""
@@ -224,11 +246,7 @@ class PoseModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Adam or AdamW, and the schedule of the learning rate."""
         config = self.config
-        named = [(n, p) for n, p in self.network.named_parameters() if config.start]
-        started = [(n, p) for n, p in named if n.startswith(("stem", "blocks"))]
-        ids = {id(p) for _, p in started}
-        fresh = [p for p in self.network.parameters() if id(p) not in ids]
-        groups = [{"params": fresh, "lr": config.rate}, *_by_depth(started, config)]
+        groups = _groups(self.network, config, self.fresh)
         kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
         optimizer = kind(groups, weight_decay=config.decay)
         return {"optimizer": optimizer, "lr_scheduler": self._schedule(optimizer)}

@@ -44,8 +44,10 @@ def load(
     config: Config,
     card: Card | None = None,
     items: Callable[[], Items] | None = None,
-) -> None:
+) -> set[str]:
     """Fill a network with the weights that `config.start` names; freeze what is to be frozen.
+
+    Returns the names of the arrays that stay fresh, in whole or for some joint.
 
     Every weight that has the same name and shape is taken. Where the card of the start names its
     joints, each joint of the head gets the weights of the joint of that name; with
@@ -63,8 +65,10 @@ def load(
         ValueError: the start does not fit the network.
         FileNotFoundError: there is no such file.
     """
+    fresh = set(network.state_dict())
     if config.start == "imagenet":
         load_imagenet(_body(network, "start = 'imagenet'", config))
+        fresh = {name for name in fresh if not name.startswith(("stem", "blocks"))}
     elif config.start:
         path = path_of(config.start)
         theirs, weights = read(path, None if items is None else lambda: items()["crop"])
@@ -73,9 +77,10 @@ def load(
             names = _names(theirs, card)
             if config.match == "place" and items is not None and theirs.kind == "heatmap":
                 names = _by_place(weights, theirs, card, items()) | names
-        _take(network, weights, path, (theirs, card), names)
+        fresh -= _take(network, weights, path, (theirs, card), names)
     if config.freeze:
         _body(network, "freeze = true", config).freeze(on=True)
+    return fresh
 
 
 def path_of(start: str) -> Path:
@@ -133,18 +138,22 @@ def _take(
     path: Path,
     cards: tuple[Card | None, Card | None],
     names: dict[str, str],
-) -> None:
+) -> set[str]:
+    """Fill the network; returns the names of the arrays that came from the start as a whole."""
     ours = network.state_dict()
     fitting = {k: v for k, v in theirs.items() if k in ours and v.shape == ours[k].shape}
     if len(fitting) < len(ours) / 2:
         raise ValueError(f"{path} fits {len(fitting)} of the network's {len(ours)} arrays")
+    whole = set(fitting)
     their_card, card = cards
     if their_card is not None and card is not None:
         for name in _heads(card):
             fitting.pop(name, None)
+            (whole.add if len(names) == len(card.skeleton) else whole.discard)(name)
             if name in theirs:
                 fitting[name] = _by_joint(ours[name], theirs[name], (card, their_card), names)
     network.load_state_dict(ours | fitting)
+    return whole
 
 
 def _heads(card: Card) -> list[str]:
