@@ -24,7 +24,9 @@ def filled(start, skeleton=COCO17, **changes):
     given = rcnns.card(skeleton)
     torch.manual_seed(1)  # other weights than those of `rcnns.kept`
     network = module.keypoint_rcnn.keypoint_rcnn(given)
-    load(network, settings(start, **changes), given, lambda: np.stack([rcnns.photo()] * 2))
+    load(
+        network, settings(start, **changes), given, lambda: {"crop": np.stack([rcnns.photo()] * 2)}
+    )
     return network
 
 

@@ -104,11 +104,13 @@ def people(
     regions, _ = network.rpn(ImageList(whole, size), features)
     regions = [regions[0].float()[:proposals]]
     heads = network.roi_heads
-    seen = heads.box_predictor(heads.box_head(heads.box_roi_pool(features, regions, size)))
+    # from sizes the pools take the maps' scales, which the padded one tells exactly
+    exact = [tuple(whole.shape[-2:])]
+    seen = heads.box_predictor(heads.box_head(heads.box_roi_pool(features, regions, exact)))
     boxes, scores, _ = heads.postprocess_detections(*(s.float() for s in seen), regions, size)
     kept = torch.where(scores[0] > sure)[0][:most]
     box, score = boxes[0][kept], scores[0][kept]
-    pooled = heads.keypoint_roi_pool(features, [box], size)
+    pooled = heads.keypoint_roi_pool(features, [box], exact)
     return box, score, heads.keypoint_predictor(heads.keypoint_head(pooled)).float()
 
 

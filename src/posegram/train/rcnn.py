@@ -65,6 +65,7 @@ class RcnnModule(PoseModule):
 
     def __init__(self, card: Card, config: Config, steps_per_epoch: int) -> None:
         super().__init__(card, config, steps_per_epoch)
+        self.photos: Sequence[Photo] = ()  # the validation set
         self.found: dict[int, Seen] = {}  # by row of the validation set
         self.losses: list[float] = []
 
@@ -89,7 +90,9 @@ class RcnnModule(PoseModule):
         network: Any = self.network
         features = {key: maps.float() for key, maps in network.backbone(x).items()}
         regions, near = network.rpn(ImageList(x, sizes), features, targets)
-        _, far = network.roi_heads(features, regions, sizes, targets)
+        # of the sizes, the heads only take the maps' scales, which padded ones tell exactly
+        padded = [(x.shape[2], x.shape[3])] * len(sizes)
+        _, far = network.roi_heads(features, regions, padded, targets)
         losses: list[torch.Tensor] = [*near.values(), *far.values()]
         return torch.stack([loss.float() for loss in losses]).sum()
 
@@ -110,7 +113,6 @@ class RcnnModule(PoseModule):
         network.train()  # torchvision's network tells its loss only so; nothing else changes
         self.losses.append(float(self.whole_loss(batch)))
         network.eval()
-        loader: Any = self.trainer.val_dataloaders
         x = self._normalised(batch["crop"])
         for n, row in enumerate(batch["row"].tolist()):
             height, width = batch["extent"][n].tolist()
@@ -118,9 +120,7 @@ class RcnnModule(PoseModule):
             box, sure, maps = (part.float().cpu().numpy() for part in raw)
             xy, logit = coords.decode_maps(maps, box)
             back = batch["back"][n].cpu().numpy()
-            self.found[row] = Seen(
-                xy * back, logit, sure, box * np.tile(back, 2), loader.dataset.photos[row]
-            )
+            self.found[row] = Seen(xy * back, logit, sure, box * np.tile(back, 2), self.photos[row])
 
     def on_validation_epoch_end(self) -> None:
         """Log loss, AP and the share of right joints."""

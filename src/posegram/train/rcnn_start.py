@@ -18,7 +18,7 @@ _MEASURED = 8  # pictures from which normalisation is measured
 _LEAST = 1e-5  # what ImageNet's normalisation adds to its variance
 
 
-def load(network: Any, config: Config, card: Card, crops: Callable[[], Image]) -> None:
+def load(network: Any, config: Config, card: Card, items: Callable[[], dict[str, Any]]) -> None:
     """Fill a network with the weights that `config.start` names.
 
     - "": random weights, their normalisation measured on some of the photos.
@@ -34,7 +34,7 @@ def load(network: Any, config: Config, card: Card, crops: Callable[[], Image]) -
         ValueError: the file does not fit.
     """
     if not config.start:
-        _measure(network, card, crops())
+        _measure(network, card, items()["crop"])
     elif config.start == "imagenet":
         _imagenet(network, config)
     elif config.start == "coco":

@@ -1,0 +1,119 @@
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+
+import rcnns
+from posegram import image
+from posegram.data import coco, figures
+from posegram.infer.load import load
+from posegram.infer.rcnn_load import load_rcnn
+from posegram.models import load_weights
+from posegram.pose import COCO17
+from posegram.train import Config, fit, rcnn_export
+from posegram.train.rcnn_export import export, write_card
+
+CARD = rcnns.card()
+PICTURES = [rcnns.photo((64, 80), 0), rcnns.photo((80, 64), 1)]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run on stick figures: one epoch, so it has learnt next to nothing."""
+    folder = tmp_path_factory.mktemp("run")
+    made = figures.samples(folder / "images", 4, skeleton=COCO17)
+    labels = coco.write(folder / "labels.json", made, folder / "images")
+    small = {"name": "few", "folder": str(folder), "train": [f"coco:{labels}"], "split": 0.5}
+    net = {"network": "keypoint_rcnn18", "channels": 8, "size": [64, 64], "skeleton": "coco17"}
+    steps = {"batch": 2, "epochs": 1, "warmup": 2, "precision": "fp32", "threads": 1}
+    fit(Config().override(small | net | steps), progress=False)
+    return folder / "few"
+
+
+def test_a_run_leaves_what_every_run_leaves(run):
+    names = {path.name for path in run.iterdir()}
+    wanted = {"best.ckpt", "last.ckpt", "few.onnx", "card.md", "curves.png", "metrics.csv"}
+    assert wanted | {"config.toml", "environment.json", "valid.json", "results"} <= names
+
+
+def test_the_card_names_the_kind_and_the_numbers(run):
+    text = (run / "card.md").read_text()
+    assert "Keypoint R-CNN, 17 joints (coco17)" in text
+    assert "OKS AP" in text
+
+
+def test_the_results_are_a_picture(run):
+    assert image.read(run / "results" / "any.png").shape[0] > 100
+
+
+def test_the_checkpoint_is_read_back(run):
+    card, _ = load_weights(run / "best.ckpt")
+    assert card.kind == "rcnn"
+    assert set(card.scores) == {"valid_loss", "valid_ap", "valid_joints"}
+
+
+@pytest.mark.parametrize("size", [(128, 128), (96, 150), (150, 90)])
+def test_the_exported_file_finds_the_people_of_the_checkpoint(run, size):
+    photo = rcnns.photo(size)
+    how = "box_score=0.05"
+    here = load_rcnn(run / "best.ckpt", preset=how)(photo)
+    there = load_rcnn(run / "few.onnx", preset=how)(photo)
+    assert len(here) == len(there) > 0
+    np.testing.assert_allclose(there.box, here.box, atol=0.02)
+    np.testing.assert_allclose(there.score, here.score, atol=1e-3)
+    away = np.linalg.norm(there.xy - here.xy, axis=-1)
+    assert (away < 0.05).mean() > 0.98  # two places of a map may be equally high
+
+
+def test_the_exported_file_runs_where_there_is_no_torch(run):
+    code = (
+        "import sys\nsys.modules['torch'] = sys.modules['torchvision'] = None\n"
+        "import numpy, posegram\n"
+        f"posegram.load({str(run / 'few.onnx')!r})(numpy.zeros((64, 64, 3), numpy.uint8))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_threshold_that_nobody_reaches_gives_nobody(run):
+    assert len(load_rcnn(run / "few.onnx", preset="box_score=1.0")(PICTURES[0])) == 0
+
+
+def test_load_tells_it_apart_from_other_files(run):
+    assert load(run / "few.onnx").card.kind == "rcnn"
+
+
+def test_the_same_settings_again_only_finish_the_run(run):
+    before = (run / "metrics.csv").read_bytes()
+    config = Config.read(run / "config.toml")
+    fit(config, progress=False)
+    assert (run / "metrics.csv").read_bytes() == before
+
+
+def test_a_graph_that_answers_otherwise_never_appears(tmp_path, monkeypatch):
+    trace = rcnn_export._trace
+
+    def shifted(whole, picture, out):
+        trace(whole, picture, out)
+        model = onnx.load(out)
+        for tensor in model.graph.initializer:
+            if tensor.name.endswith("bbox_pred.bias"):
+                values = onnx.numpy_helper.to_array(tensor) + 1
+                tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+        onnx.save(model, out)
+
+    monkeypatch.setattr(rcnn_export, "_trace", shifted)
+    with pytest.raises(ValueError, match=r"moved by over 0\.5 pixels|people were found instead of"):
+        export(rcnns.kept(), CARD, tmp_path / "m.onnx", pictures=PICTURES)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_card_tells_of_a_skeleton_without_falloffs(tmp_path):
+    from dataclasses import replace
+
+    from posegram.pose import LSP14
+
+    scores = {"valid_ap": 50.0, "valid_joints": 60.0}
+    write_card(tmp_path / "c.md", replace(CARD, skeleton=LSP14, scores=scores), (3, 2), "train")
+    assert "falloff 0.05 for every joint" in (tmp_path / "c.md").read_text()
