@@ -96,6 +96,14 @@ def test_a_model_is_heard(people):
     assert [(one.kind, one.person) for one in found] == [("mirrored", 1)]
 
 
+def test_a_person_mirrored_by_face_and_model_is_so_for_certain(tmp_path):
+    (people,) = gather(figures.samples(tmp_path, 4, skeleton=COCO17))
+    opinion = Opinion(people.xy.copy(), np.full(people.flag.shape, 0.9))
+    people.xy[2] = people.xy[2][COCO17.flipped]
+    levels = {one.level for one in check([people], opinions=[opinion]).findings}
+    assert levels == {"certain"}
+
+
 def test_opinions_must_count_as_the_sources(people):
     with pytest.raises(ValueError, match="2 opinions on 1 sets"):
         _check(people, opinions=[None, None])
@@ -159,3 +167,25 @@ def test_at_most_one_in_a_hundred_of_a_clean_set_is_flagged(shared):
     assert report.people == 1000
     assert len(report.flagged()) <= 10
     assert [one for one in report.faults if one.person is None] == []
+
+
+def _renamed(*pairs):
+    """LSP's skeleton with names exchanged, as in a file that lists them in a wrong order."""
+    other = {a: b for pair in pairs for a, b in (pair, pair[::-1])}
+    return replace(LSP14, name="odd", joints=tuple(other.get(j, j) for j in LSP14.joints))
+
+
+@pytest.mark.parametrize(
+    ("kind", "skeleton"),
+    [
+        ("sides-swapped", _renamed(*LSP14.mirror)),
+        *(("sides-swapped", _renamed(pair)) for pair in LSP14.mirror),
+        ("joint-order", _renamed(("left_knee", "left_ankle"), ("right_knee", "right_ankle"))),
+        ("joint-order", _renamed(("left_elbow", "left_wrist"))),
+        ("mirror-map", replace(LSP14, mirror=LSP14.mirror[1:])),
+    ],
+)
+def test_a_skeleton_that_is_wrong_for_a_real_set_is_found(shared, kind, skeleton):
+    (people,) = load(f"lsp:{shared / 'data' / 'lsp'}#1-500")
+    report = check([replace(people, skeleton=skeleton)], copies=False)
+    assert kind in {one.kind for one in report.faults if one.person is None}

@@ -61,6 +61,9 @@ def check(
     fix: Path | None = typer.Option(
         None, "--fix", help="COCO file to write: the first source, mended in what is certain."
     ),
+    also: list[str] = typer.Option(
+        [], "--also", help="A kind that --fix mends where it is only likely, too: mirrored."
+    ),
     worst: int = typer.Option(50, "--worst", min=0, help="How many the page shows."),
     copies: bool = typer.Option(True, help="Look for copied and damaged photos too (slower)."),
     threads: int = typer.Option(0, min=0, help="Cores that the model may use; 0 means all."),
@@ -79,7 +82,7 @@ def check(
         shown = page.write(out, report.sources, report.findings, worst=worst, opinions=opinions)
         typer.echo(f"report: {shown}")
     if fix is not None:
-        mended = cure(report.sources, report.findings)
+        mended = cure(report.sources, report.findings, also=also)
         door.save_json(fix, mended.whole)
         counts = ", ".join(f"{kind} {n:,}" for kind, n in mended.done.items())
         typer.echo(f"mended: {fix} ({counts or 'nothing to mend'})")

@@ -112,11 +112,22 @@ def check(
             seen.add(id(people.whole))
         if opinion is not None:
             own += judge(people, opinion, build(people))
-        found += [replace(finding, source=number) for finding in own]
+        found += [replace(finding, source=number) for finding in _agreed(own)]
     if copies:
         found += twins.photos(sources)
     found.sort(key=lambda finding: -finding.weight)
     return Report(tuple(sources), tuple(found), _count_joints(sources), _count_pairs(sources))
+
+
+def _agreed(findings: Sequence[Finding]) -> list[Finding]:
+    """People mirrored by their face and by a model are so for certain."""
+    count = Counter(one.person for one in findings if one.kind == "mirrored" and one.fault)
+    return [
+        replace(one, level="certain")
+        if one.kind == "mirrored" and one.fault and count[one.person] > 1
+        else one
+        for one in findings
+    ]
 
 
 def _count_joints(sources: Iterable[Annotations]) -> tuple[JointCount, ...]:

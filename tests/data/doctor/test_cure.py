@@ -97,6 +97,17 @@ def test_what_is_only_likely_stays(spoil):
     assert mended == good
 
 
+def test_what_is_only_likely_is_mended_on_demand(good):
+    finding = Finding("mirrored", "likely", 0.9, "", 0, 1, 1)
+    mended = cure([good.people], [finding], also=["mirrored"]).whole
+    assert np.allclose(_keypoints(mended)[:, :2], good.people.xy[1][LSP14.flipped])
+
+
+def test_a_kind_without_a_cure_is_refused(good):
+    with pytest.raises(ValueError, match="no cure for 'long-limb'; there are at-origin"):
+        cure([good.people], [], also=["long-limb"])
+
+
 def test_an_empty_box_becomes_that_of_the_joints(spoil):
     def change(whole):
         whole["annotations"][1]["bbox"][2] = 0

@@ -16,7 +16,7 @@ def test_a_model_that_agrees_finds_nothing(good):
     assert judge(good.people, _opinion(good)) == []
 
 
-@pytest.mark.parametrize(("score", "level"), [(0.9, "certain"), (0.75, "likely"), (0.5, "look")])
+@pytest.mark.parametrize(("score", "level"), [(0.9, "likely"), (0.5, "look")])
 def test_a_mirrored_person_is_as_certain_as_the_model(good, score, level):
     xy = good.people.xy.copy()
     xy[5] = xy[5][LSP14.flipped]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,23 +51,31 @@ class Cured:
     done: dict[str, int]  # kind: how many findings of it were mended
 
 
-def cure(sources: Sequence[Annotations], findings: Sequence[Finding]) -> Cured:
+def cure(
+    sources: Sequence[Annotations], findings: Sequence[Finding], *, also: Collection[str] = ()
+) -> Cured:
     """The first source's file, mended in all that is certain; the original stays as it is.
 
     Args:
         sources: what was examined; only the first file among them is mended.
         findings: what was found in all of them.
+        also: kinds of `CURES` that are mended where they are only likely, too.
 
     Raises:
-        ValueError: there is no source.
+        ValueError: there is no source, or no cure for a kind.
     """
     if not sources:
         raise ValueError("there is nothing to mend")
+    unknown = set(also) - set(CURES)
+    if unknown:
+        raise ValueError(f"no cure for {min(unknown)!r}; there are {', '.join(sorted(CURES))}")
     whole = copy.deepcopy(sources[0].whole)
     own = [
         f
         for f in findings
-        if f.level == "certain" and f.kind in CURES and sources[f.source].whole is sources[0].whole
+        if (f.level == "certain" or (f.level == "likely" and f.kind in also))
+        and f.kind in CURES
+        and sources[f.source].whole is sources[0].whole
     ]
     persons: dict[tuple[int, int], set[str]] = defaultdict(set)
     for one in own:
