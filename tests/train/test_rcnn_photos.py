@@ -127,6 +127,15 @@ def test_data_without_joints_is_refused(tmp_path):
         sets(settings(train=[spec], valid=[spec]))
 
 
+def test_a_doubt_about_left_and_right_is_told_before_training(tmp_path):
+    spec = labels(tmp_path, [record([0, 0, 9, 9], SEEN)])
+    whole = json.loads((tmp_path / "labels.json").read_text())
+    whole["categories"][0]["keypoints"] = ["top", "left_foot", "beak"]
+    (tmp_path / "labels.json").write_text(json.dumps(whole))
+    with pytest.raises(ValueError, match="left/right twins is in doubt"):
+        sets(settings(train=[spec], valid=[spec], skeleton="data", flip=0.5))
+
+
 # pictures
 
 

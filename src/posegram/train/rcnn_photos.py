@@ -99,7 +99,8 @@ def sets(config: Config) -> tuple[list[Photo], list[Photo]]:
     """The photos to train on and those to validate on.
 
     Raises:
-        ValueError: no data set is named, or one side has nobody with joints.
+        ValueError: no data set is named, one side has nobody with joints, or which joints are
+            left/right twins is in doubt.
     """
     if not config.train:
         raise ValueError(
@@ -116,6 +117,7 @@ def sets(config: Config) -> tuple[list[Photo], list[Photo]]:
     for name, side in (("train", train), ("validate", valid)):
         if not people_of(side):
             raise ValueError(f"there is nobody with joints to {name} on in {len(side)} photos")
+    skeletons.check(config, skeletons.named(plain(config)), people_of(train))
     return train, valid
 
 
