@@ -13,7 +13,7 @@ from posegram.train.keepers import Epochs, keepers
 
 @pytest.fixture
 def network():
-    return SimpleNamespace(network=torch.nn.Identity(), config=Config())
+    return SimpleNamespace(network=torch.nn.Identity(), config=Config(), fresh=set())
 
 
 @pytest.fixture

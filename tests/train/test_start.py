@@ -260,6 +260,13 @@ def test_a_release_leaves_the_frozen_blocks_frozen(tmp_path):
     assert not mine.network.stem.training
 
 
+def test_norms_from_the_start_keep_their_statistics(tmp_path):
+    mine = module(tmp_path, keep_norms=True, **LITE)
+    hold(mine.network, mine.config, 0, {"merge.0.1.running_mean"})
+    norms = {n: m for n, m in mine.network.named_modules() if isinstance(m, torch.nn.BatchNorm2d)}
+    assert [name for name, norm in norms.items() if norm.training] == ["merge.0.1"]
+
+
 def test_without_a_release_nothing_is_held(tmp_path):
     mine = module(tmp_path, **LITE)
     hold(mine.network, mine.config, 0)

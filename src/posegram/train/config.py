@@ -53,6 +53,7 @@ class Config:
     start: str = ""  # "": random weights; "imagenet"; a bundled model; .ckpt or our .onnx
     match: str = "name"  # joints take the start's of that name; "place": else the nearest one's
     freeze: bool = False  # keep the first blocks of a started network as they are
+    keep_norms: bool = False  # batch norms from the start keep their statistics (few people)
     release: int = 0  # epochs during which the whole started body is kept as it is
 
     turn: float = 30.0  # standard deviation of the random rotation

@@ -125,7 +125,7 @@ def fit(config: Config, *, progress: bool = True) -> Path:
     module.fresh = (
         task.start(module.network, config, module.card, lambda: _some(batches[0].dataset)) or set()
     )
-    start.hold(module.network, config, 0)
+    start.hold(module.network, config, 0, module.fresh)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     precision = start.precision(module, config)
     watch = [Epochs(batches[0]), curves.Record(run), *keepers(config, task.watched)]

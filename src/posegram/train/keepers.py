@@ -27,7 +27,8 @@ class Epochs(callbacks.Callback):
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         """Tell the epoch that begins."""
         self._tell(trainer.current_epoch)
-        start.hold(pl_module.network, pl_module.config, trainer.current_epoch)
+        epoch = trainer.current_epoch
+        start.hold(pl_module.network, pl_module.config, epoch, pl_module.fresh)
 
     def _tell(self, epoch: int) -> None:
         self.batches.dataset.epoch = epoch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -184,20 +184,32 @@ def _by_joint(
     return mixed.view_as(ours)
 
 
-def hold(network: nn.Module, config: Config, epoch: int) -> None:
+def hold(
+    network: nn.Module, config: Config, epoch: int, fresh: Collection[str] = frozenset()
+) -> None:
     """Keep the whole body as it is before epoch `config.release`, its statistics too; then let go.
 
-    What `freeze` keeps stays so.
+    What `freeze` keeps stays so, and with `keep_norms` every batch norm that came from the start
+    normalises as it did there.
+
+    Args:
+        network: in training mode.
+        config: `release` and `keep_norms`.
+        epoch: that begins.
+        fresh: what `load` returned.
     """
-    if not config.release:
-        return
-    body = _body(network, f"release = {config.release}", config)
-    held = epoch < config.release
-    for part in (body.stem, *body.blocks):
-        part.requires_grad_(not held)
-        part.train(body.training and not held)
-    if not held:
-        body.freeze(on=body.frozen)
+    if config.release:
+        body = _body(network, f"release = {config.release}", config)
+        held = epoch < config.release
+        for part in (body.stem, *body.blocks):
+            part.requires_grad_(not held)
+            part.train(body.training and not held)
+        if not held:
+            body.freeze(on=body.frozen)
+    if config.keep_norms:
+        for name, layer in network.named_modules():
+            if isinstance(layer, nn.BatchNorm2d) and f"{name}.running_mean" not in fresh:
+                layer.eval()
 
 
 def precision(module: Any, config: Config) -> str:
