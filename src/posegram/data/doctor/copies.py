@@ -146,13 +146,13 @@ def photos(sources: Sequence[Annotations]) -> list[Finding]:
         for row, image in enumerate(people.images):
             if np.isfinite(people.size[row]).all() and image.is_file():
                 where.setdefault(image, (number, row))
-    images = list(where)
-    found = []
-    for image in images:
+    found, images = [], []
+    for image, (number, row) in where.items():
         fault = _damage(image)
         if fault:
-            number, row = where[image]
             found.append(Finding("unreadable-image", "certain", 0.6, fault, number, row))
+        else:
+            images.append(image)
     sums = [hashlib.sha256(image.read_bytes()).digest() for image in images]
     for a, b in split.near_duplicates(images).tolist():
         (one, row_a), (two, row_b) = where[images[a]], where[images[b]]
