@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 import serving
 from posegram.web import create_app
+from posegram.web.errors import CODES
 
 ROUTES = {
     *(("/v1/pose/image", "post"), ("/v1/pose/frame", "post"), ("/v1/models", "get")),
@@ -54,6 +55,19 @@ def test_uploads_may_be_forms_or_files(app):
 def test_the_page_shows_every_route(client):
     page = client.get("/docs").text
     assert [path for path, _ in ROUTES if path not in page] == []
+
+
+def test_the_page_explains_live_frames_and_every_error(client):
+    page = client.get("/docs").text
+    named = [code for code, _ in CODES.values() if f"<td>{code}</td>" not in page]
+    assert (named, "WebSocket /v1/live" in page) == ([], True)
+
+
+def test_the_page_links_to_every_route(client):
+    page = client.get("/docs").text
+    links, places = re.findall(r'href="#([^"]+)"', page), re.findall(r'id="([^"]+)"', page)
+    assert len(set(links)) >= len(ROUTES)
+    assert set(links) <= {*places, "main"}
 
 
 def test_the_page_needs_no_script_and_no_other_server(client):

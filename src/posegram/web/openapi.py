@@ -8,6 +8,7 @@ from apiflask import APIFlask
 from flask import Response, render_template
 
 from posegram.web import shapes
+from posegram.web.errors import CODES
 from posegram.web.service import Service
 
 __all__ = ["install"]
@@ -28,4 +29,5 @@ def install(app: APIFlask, service: Service) -> None:
     @app.get("/docs")
     @app.doc(hide=True)
     def docs() -> Response:
-        return Response(render_template("docs.html", spec=app.spec), mimetype="text/html")
+        page = render_template("docs.html", spec=app.spec, codes=CODES)
+        return Response(page, mimetype="text/html")

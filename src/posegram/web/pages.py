@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,9 @@ def install(app: flask.Flask, service: Service) -> None:
     """Add the pages, their static files and the networks for the browser to an app."""
     site = _Site(service, _stamp(_STATIC))
     pages = flask.Blueprint("pages", __name__, template_folder="templates")
-    for address, name in (("/", "index"), ("/video", "video"), ("/live", "live")):
+    for address, name in (("/", "index"), ("/video", "video")):
         pages.add_url_rule(address, name, _page(site, f"{name}.html"))
+    pages.add_url_rule("/live", "live", lambda: _live(site))
     pages.add_url_rule("/models", "models", lambda: _models(site))
     pages.add_url_rule("/jobs/<name>", "job", lambda name: _job(site, name))
     pages.add_url_rule("/assets/<stamp>/<path:name>", "asset", _asset_of(site))
@@ -97,6 +99,12 @@ def _page(site: _Site, template: str) -> Callable[[], str]:
     return lambda: flask.render_template(template, site=_config(site))
 
 
+def _live(site: _Site) -> str:
+    """The live page; the server makes ready for its frames."""
+    import_module("posegram.infer.follow")  # scipy takes a while: the first frame should not wait
+    return _page(site, "live.html")()
+
+
 def _job(site: _Site, name: str) -> str:
     """The page of one job; whether there is one, its script asks."""
     return flask.render_template("job.html", job=name, site=_config(site))
@@ -137,7 +145,16 @@ def _network(site: _Site, name: str) -> dict[str, Any] | None:
         return None
     about = path.stat()
     stamp = f"{about.st_size:x}-{int(about.st_mtime):x}"
-    return {"file": f"/weights/{stamp}/{name}.onnx", "card": json.loads(_card(path).to_json())}
+    shelf = site.service.shelf
+    card = shelf.card(name) if name in shelf.sources else _finder(site, path)
+    return {"file": f"/weights/{stamp}/{name}.onnx", "card": json.loads(card.to_json())}
+
+
+def _finder(site: _Site, path: Path) -> Card:
+    """The card of the detector in a file; the default model has it loaded, as a rule."""
+    default: Any = site.service.shelf.loaded.get(site.service.shelf.default)
+    found: Card | None = getattr(getattr(default, "detect", None), "card", None)
+    return found or _card(path)
 
 
 @cache
@@ -189,18 +206,18 @@ def _asset_of(site: _Site) -> Callable[[str, str], flask.Response]:
 
 def _models(site: _Site) -> str:
     """What every model says of itself, with the card's text where one is bundled."""
-    entries = site.service.models()
-    for entry in entries:
-        entry["text"] = _text(entry["name"])
-    return flask.render_template("models.html", models=entries, site=_config(site))
+    entries, sources = site.service.models(), site.service.shelf.sources
+    for entry in entries:  # a file of the user's own may be called as a bundled one
+        own = sources[entry["name"]] not in ("", entry["name"])
+        entry["text"] = "" if own else _text(entry["name"])
+    finder = "" if site.service.settings.detector else _text(_DETECTOR)
+    return flask.render_template("models.html", models=entries, finder=finder, site=_config(site))
 
 
 @cache
 def _text(name: str) -> str:
-    """The text of a bundled model's card as HTML, its headline left out; "" where there is none."""
-    if name not in BUNDLED:
-        return ""
-    path = bundled(name).with_suffix(".md")
+    """The text of one of our models' card as HTML, no headline; "" where there is none."""
+    path = _WEIGHTS / f"{name}.md"
     if not path.is_file():
         return ""
     lines = path.read_text(encoding="utf-8").splitlines()

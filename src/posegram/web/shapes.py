@@ -125,6 +125,7 @@ def complete(spec: _Spec) -> _Spec:
     spec["paths"].pop("/v1/live", None)  # a WebSocket, which OpenAPI has no words for
     known = list(dict.fromkeys(path for path, _ in _ANSWERS))
     order = {path: n for n, path in enumerate(known)}
+    order["/v1/results/{key}"] = order["/v1/results/{key}.{suffix}"]  # beside each other
     paths = sorted(spec["paths"].items(), key=lambda pair: order.get(pair[0], len(order)))
     spec["paths"] = dict(paths)
     for path, operations in spec["paths"].items():

@@ -106,7 +106,7 @@ class Shelf:
             runs = _rcnn_runs()
             about = {"title": _RCNN_NOTE, "kind": "rcnn", "available": runs}
             return entry | about | {"install": None if runs else _RCNN_INSTALL}
-        card, path = self._card(name), _path(name, self.sources[name])
+        card, path = self.card(name), _path(name, self.sources[name])
         return entry | {
             "kind": card.kind,
             "size": list(card.size),
@@ -118,7 +118,8 @@ class Shelf:
             "scores": card.scores,
         }
 
-    def _card(self, name: str) -> Card:
+    def card(self, name: str) -> Card:
+        """The card of a model on offer; a file of Keypoint R-CNN is loaded for it."""
         if name not in self.cards:
             source = self.sources[name]
             whole = is_rcnn(source) or name in self.loaded

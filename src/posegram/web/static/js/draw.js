@@ -29,27 +29,27 @@ export function personal(person, place) {
 /**
  * Draws people over what the canvas shows.
  *
- * `view`: {scale: canvas pixels a picture pixel, width: of the picture, mirror}. `look`: {skeleton,
- * names, scores, boxes, colours: "sides" | "people", threshold, lit: [person, joint] | null}.
+ * `view`: {scale: canvas pixels a picture pixel, width: of the picture, mirror, pixel: canvas pixels
+ * a pixel of the screen, 1 without it}. `look`: {skeleton, names, scores, boxes, colours: "sides" |
+ * "people", threshold, lit: [person, joint] | null}.
  */
 export function drawPeople(context, { people, skeleton }, view, look) {
   const index = new Map(skeleton.joints.map((name, n) => [name, n]));
   const bones = skeleton.bones.map(([a, b]) => [index.get(a), index.get(b)]);
-  people.forEach((person, place) => {
+  const paints = people.map((person, place) => {
     const points = person.xy.map((at) => at && onCanvas(at, view));
     const shown = points.map((at, n) => Boolean(at) && person.scores[n] >= look.threshold);
     const dot = radius(points.filter((_, n) => shown[n]), context.canvas);
     const paint = { points, shown, dot, person, place, look, skeleton };
-    if (look.boxes) drawBox(context, person, paint, view);
+    if (look.boxes && shown.includes(true)) drawBox(context, person, paint, view);
     if (look.skeleton) {
       for (const bone of bones) drawBone(context, paint, bone);
       skeleton.joints.forEach((_, joint) => drawJoint(context, paint, joint));
     }
-    if (look.names || look.scores) {
-      skeleton.joints.forEach((_, joint) => shown[joint] && label(context, paint, joint));
-    }
     if (look.lit?.[0] === place && points[look.lit[1]]) ring(context, paint, look.lit[1]);
+    return paint;
   });
+  if (look.names || look.scores) drawLabels(context, paints, view.pixel ?? 1);
   context.globalAlpha = 1;
 }
 
@@ -116,21 +116,44 @@ function ring(context, paint, joint) {
   }
 }
 
-function label(context, { points, person, look, skeleton, dot }, joint) {
+/** Words beside the joints, the surest first; where no place is left, a joint goes without. */
+function drawLabels(context, paints, pixel) {
+  const taken = [];
+  paints.flatMap((paint) => paint.points.map((_, joint) => ({ paint, joint })))
+    .filter(({ paint, joint }) => paint.shown[joint])
+    .sort((a, b) => b.paint.person.scores[b.joint] - a.paint.person.scores[a.joint])
+    .forEach(({ paint, joint }) => label(context, paint, joint, taken, pixel));
+}
+
+function label(context, { points, person, look, skeleton, dot }, joint, taken, pixel) {
   const name = skeleton.joints[joint].replaceAll("_", " ");
   const words = [look.names && name, look.scores && `${Math.round(person.scores[joint] * 100)}`]
     .filter(Boolean).join(" ");
-  const height = Math.max(11, Math.min(dot * 2.6, 26));
+  const height = pixel * Math.max(11, Math.min((dot * 2.6) / pixel, 18));
   context.globalAlpha = 1;
   context.font = `550 ${height}px "Instrument Sans", system-ui, sans-serif`;
   context.textBaseline = "middle";
-  const [x, y] = [points[joint][0] + dot * 1.9, points[joint][1]];
+  const place = free(context.canvas, points[joint], [context.measureText(words).width, height], dot * 1.9, taken);
+  if (!place) return;
+  taken.push(place);
+  const [x, y] = [place[0], (place[1] + place[3]) / 2];
   context.lineWidth = height / 3.5;
   context.lineJoin = "round";
   context.strokeStyle = "rgb(15 15 15 / 80%)";
   context.strokeText(words, x, y);
   context.fillStyle = "#fff";
   context.fillText(words, x, y);
+}
+
+/** The first free [x0, y0, x1, y1] right, left, over or under a point; undefined where none is. */
+function free({ width, height }, [x, y], [wide, high], gap, taken) {
+  const corners = [
+    [x + gap, y - high / 2], [x - gap - wide, y - high / 2],
+    [x - wide / 2, y - gap - high], [x - wide / 2, y + gap],
+  ];
+  return corners.map(([left, top]) => [left, top, left + wide, top + high]).find((at) =>
+    at[0] >= 0 && at[1] >= 0 && at[2] <= width && at[3] <= height &&
+    taken.every((other) => at[2] <= other[0] || at[0] >= other[2] || at[3] <= other[1] || at[1] >= other[3]));
 }
 
 function drawBox(context, person, paint, view) {

@@ -35,6 +35,7 @@ function show(job) {
     cancelled: "Cancelled. The clip and everything made from it are deleted.",
   };
   tell(words[job.state] ?? job.state);
+  part("key").hidden = job.state !== "done";
   if (job.state === "done") showFilm(job);
   return true;
 }
@@ -77,7 +78,7 @@ function tell(words) {
 function gone() {
   keep("clips", recall("clips", []).filter((clip) => clip.id !== id));
   part("progress").hidden = true;
-  part("done").hidden = true;
+  for (const id of ["done", "key"]) part(id).hidden = true;
   tell("There is no such clip, or no longer: results are deleted after a while.");
 }
 

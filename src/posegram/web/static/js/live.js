@@ -152,7 +152,8 @@ function draw() {
   context.clearRect(0, 0, wide, high);
   const latest = run.latest && performance.now() - run.latest.at < HELD ? run.latest : null;
   const mirror = form.elements.mirror.checked;
-  if (latest) drawPeople(context, latest, { scale, width, mirror }, look());
+  const view = { scale, width, mirror, pixel: wide / (canvas.clientWidth || wide) };
+  if (latest) drawPeople(context, latest, view, look());
   run.recording?.draw(latest, mirror, look());
 }
 

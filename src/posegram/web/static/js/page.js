@@ -78,6 +78,7 @@ export function warn(words) {
   const notice = make("p", { class: "notice" }, make("span", {}, words), close);
   close.addEventListener("click", () => notice.remove());
   part("alerts").append(notice);
+  notice.scrollIntoView({ block: "nearest" });
 }
 
 export function clear() {
@@ -120,7 +121,8 @@ export function picker({ onchange = () => {}, about = speed } = {}) {
 
 function speed(model) {
   if (!model) return "";
-  const joints = model.joints ? `${model.joints.length} joints` : "17 joints";
+  // of our own 19 joints a result shows COCO's 17
+  const joints = `${model.joints && model.skeleton !== "body19" ? model.joints.length : 17} joints`;
   if (model.kind === "rcnn") return `${joints}; careful, but seconds a picture on a processor.`;
   return model.milliseconds
     ? `${joints}; about ${Math.round(model.milliseconds)} ms a picture on this server.`
@@ -166,5 +168,6 @@ export function save(blob, name) {
 export const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
 
 export function size(bytes) {
-  return bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+  const large = bytes / 2 ** 20;
+  return large < 1 ? `${Math.ceil(bytes / 1024)} kB` : `${large.toFixed(1).replace(".0", "")} MB`;
 }

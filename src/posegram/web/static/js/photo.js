@@ -55,10 +55,10 @@ async function one(entry) {
 }
 
 function check(file) {
-  if (!KINDS.includes(file.type)) throw new Refusal("this is not a photo that posegram reads. Choose a JPEG, PNG or WebP picture.");
+  if (!KINDS.includes(file.type)) throw new Refusal("This is not a photo that posegram reads. Choose a JPEG, PNG or WebP picture.");
   const most = config.limits.picture;
-  if (file.size > most) throw new Refusal(`this file has ${size(file.size)}; the server takes up to ${size(most)}.`);
-  if (!file.size) throw new Refusal("this file is empty.");
+  if (file.size > most) throw new Refusal(`This file has ${size(file.size)}; the server takes up to ${size(most)}.`);
+  if (!file.size) throw new Refusal("This file is empty.");
 }
 
 async function store(record, { file, name }) {

@@ -21,7 +21,7 @@ export async function show(record, name, original) {
   part("result").hidden = false;
   document.body.classList.add("looking");
   part("result-name").textContent = name;
-  const wide = record.width > record.height * 1.25;
+  const wide = record.width > record.height * 1.5; // beside each other they would be too small
   document.querySelector(".panes").classList.toggle("flat", wide);
   part("original").src = found.url ?? "";
   for (const control of form.elements) control.disabled = found.bare && control.type !== "fieldset";
@@ -101,7 +101,9 @@ function redraw() {
   const context = canvas.getContext("2d");
   context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   const settings = look();
-  if (!bare) drawPeople(context, shown, { scale, width: record.width }, { ...settings, lit: shown.lit });
+  document.querySelector(".panes").classList.toggle("alone", bare || !form.elements.original.checked);
+  const view = { scale, width: record.width, pixel: 1 / frame().zoom };
+  if (!bare) drawPeople(context, shown, view, { ...settings, lit: shown.lit });
   const seen = visible(settings.threshold);
   part("result-facts").textContent = facts(record, bare, seen.size);
   canvas.setAttribute("aria-label", `${shown.name} with the joints of ${plural(seen.size, "person", "people")} drawn in`);
@@ -109,7 +111,6 @@ function redraw() {
     tab.hidden = !seen.has(place) && place !== shown.chosen;
   }
   part("threshold-value").textContent = `${Math.round(settings.threshold * 100)} %`;
-  document.querySelector(".panes").classList.toggle("alone", bare || !form.elements.original.checked);
   for (const row of part("joints").rows) {
     const joint = Number(row.dataset.joint);
     row.classList.toggle("faint", shown.people[shown.chosen].scores[joint] < settings.threshold);
@@ -175,14 +176,21 @@ function light(lit) {
   redraw();
 }
 
+/** Where the canvas' picture is on the screen: {left, top, zoom}, pixels and pixels a canvas pixel. */
+function frame() {
+  const { left, top, width, height } = canvas.getBoundingClientRect();
+  const zoom = Math.min(width / canvas.width, height / canvas.height) || 1;
+  return {
+    left: left + (width - canvas.width * zoom) / 2, top: top + (height - canvas.height * zoom) / 2, zoom,
+  };
+}
+
 /** The joint nearest to the pointer, as [person, joint]; null where none is near. */
 function nearest(event) {
-  const frame = canvas.getBoundingClientRect();
-  const zoom = Math.min(frame.width / canvas.width, frame.height / canvas.height);
-  const [left, top] = [(frame.width - canvas.width * zoom) / 2, (frame.height - canvas.height * zoom) / 2];
+  const { left, top, zoom } = frame();
   const scale = (canvas.width / shown.record.width) * zoom;
-  const x = (event.clientX - frame.left - left) / scale - 0.5;
-  const y = (event.clientY - frame.top - top) / scale - 0.5;
+  const x = (event.clientX - left) / scale - 0.5;
+  const y = (event.clientY - top) / scale - 0.5;
   let [best, away] = [null, 18 / scale];
   shown.people.forEach((person, place) => person.xy.forEach((at, joint) => {
     if (!at || person.scores[joint] < look().threshold) return;
@@ -199,11 +207,12 @@ canvas.addEventListener("pointermove", (event) => {
   light(lit);
   if (lit) {
     const row = part("joints").rows[lit[1]];
-    const frame = part("joints-frame");
-    frame.scrollTop = row.offsetTop - frame.clientHeight / 2;
+    const rows = part("joints-frame");
+    rows.scrollTop = row.offsetTop - rows.clientHeight / 2;
   }
 });
 canvas.addEventListener("pointerleave", () => light(null));
+addEventListener("resize", redraw);
 part("joints").addEventListener("pointerleave", () => light(null));
 part("people").addEventListener("keydown", (event) => {
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
