@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from posegram import models
-from posegram.infer.load import bundled
 from posegram.pose import LSP14, Card
 from posegram.train.export import export
 from posegram.train.quantize import quantize
+from posegram.train.start import path_of
 from posegram.train.unfold import settle, unfold
 
 LITE = Card("a", "heatmap", LSP14, (64, 64), settings={"network": "lite", "head": 8})
@@ -76,9 +76,9 @@ def test_without_settling_training_would_answer_otherwise(exported):
     assert np.abs(answers(network.train(), card, crops(16)) - before).max() > 0.01
 
 
-@pytest.mark.parametrize("name", ["small", "cnn"])
+@pytest.mark.parametrize("name", ["small", "cnn", "detector"])
 def test_the_bundled_models_can_be_trained_on(name):
-    card, network = unfold(bundled(name))
+    card, network = unfold(path_of(name))
     assert card.name == name
     assert sum(p.numel() for p in network.parameters()) > 1e5
 

@@ -42,10 +42,10 @@ def unfold(path: Path) -> tuple[Card, nn.Module]:
         raise ValueError(f"{path} carries no posegram card, so it is no file to start from")
     card = Card.from_json(texts["posegram"])
     network = models.build(card).eval()
-    folded = _folded(model)
     layers = _layers(network, card)
     shapes = [tuple(conv.weight.shape) for conv, _ in layers]
-    folded = _ordered(folded, shapes)
+    names = {layer: name for name, layer in network.named_modules()}
+    folded = _ordered(_folded(model), shapes, [names[conv] for conv, _ in layers])
     if len(folded) != len(shapes):
         raise ValueError(
             f"{path} holds other layers than {card.settings.get('network')!r} has: files of other "
@@ -59,10 +59,13 @@ def unfold(path: Path) -> tuple[Card, nn.Module]:
     return card, network
 
 
-def _folded(model: onnx.ModelProto) -> list[tuple[Floats, Floats | None]]:
-    """Weight and bias of every convolution, in the order of the graph."""
+_Layer = tuple[Floats, Floats | None]  # weight and bias of a convolution
+
+
+def _folded(model: onnx.ModelProto) -> list[tuple[str, _Layer]]:
+    """Place and arrays of every convolution, in the order of the graph."""
     values = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
-    found: list[tuple[Floats, Floats | None]] = []
+    found: list[tuple[str, _Layer]] = []
     for node in model.graph.node:
         if node.op_type == "Cast" and node.input[0] in values:  # a weight kept as float16
             values[node.output[0]] = values[node.input[0]].astype(np.float32)
@@ -70,18 +73,36 @@ def _folded(model: onnx.ModelProto) -> list[tuple[Floats, Floats | None]]:
             values[node.output[0]] = _whole(*(values[name] for name in node.input))
         if node.op_type == "Conv" and node.input[1] in values:
             bias = values.get(node.input[2]) if len(node.input) > 2 else None
-            found.append((values[node.input[1]], bias))
+            found.append((_place(node.name), (values[node.input[1]], bias)))
     return found
 
 
+def _place(node: str) -> str:
+    """Where in the network a node comes from, as torch's exporter wrote it into its name.
+
+    >>> _place("/network/head/merge.1/merge.1.0/Conv")
+    'head.merge.1.0'
+    """
+    parts: list[str] = []
+    for part in node.split("/")[2:-1]:
+        if parts and part.startswith(f"{parts[-1]}."):
+            parts.pop()
+        parts.append(part)
+    return ".".join(parts)
+
+
 def _ordered(
-    folded: list[tuple[Floats, Floats | None]], shapes: list[tuple[int, ...]]
-) -> list[tuple[Floats, Floats | None]]:
+    folded: list[tuple[str, _Layer]], shapes: list[tuple[int, ...]], names: list[str]
+) -> list[_Layer]:
     """The convolutions in the network's order; fewer where they do not fit.
 
-    A quantised graph may run side branches earlier. Those of one shape follow each other in both.
+    A quantised graph runs side branches at other times, so names say which is which; in a file
+    without them, those of one shape are taken to follow each other as in the network.
     """
-    left, found = list(folded), []
+    by_name = dict(folded)
+    if sorted(by_name) == sorted(names):
+        return [by_name[name] for name in names]
+    left, found = [layer for _, layer in folded], []
     for shape in shapes:
         row = next((n for n, (weight, _) in enumerate(left) if weight.shape == shape), None)
         if row is not None:
