@@ -11,6 +11,7 @@ import torch
 import figures
 import kerases
 import posegram
+import rcnns
 import runs
 import serving
 from figures import figure
@@ -195,3 +196,25 @@ def test_a_skeleton_file_names_the_joints(tmp_path):
     path = kerases.saved(tmp_path / "a.keras", posegram.Skeleton("two", ("a", "b")))
     assert _run(path, "--out", tmp_path / "a.onnx", "--skeleton", tmp_path / "s.toml") == 0
     assert posegram.load(tmp_path / "a.onnx").card.skeleton.joints == ("wrist", "thumb")
+
+
+@pytest.fixture(scope="module")
+def rcnn(tmp_path_factory):
+    """A small Keypoint R-CNN with random weights as a checkpoint, and people to compare on."""
+    folder = tmp_path_factory.mktemp("rcnn")
+    weights = {f"network.{k}": v for k, v in rcnns.kept().state_dict().items()}
+    torch.save({"card": rcnns.card().to_json(), "state_dict": weights}, folder / "best.ckpt")
+    return folder / "best.ckpt", runs.labels(folder, 1)
+
+
+def test_a_keypoint_rcnn_is_exported_too(rcnn, tmp_path, capsys):
+    path, people = rcnn
+    assert _run(path, "--out", tmp_path / "a.onnx", "--people", people) == 0
+    assert "people as of" in capsys.readouterr().out
+    assert posegram.load(tmp_path / "a.onnx").card == rcnns.card()
+
+
+def test_a_keypoint_rcnn_is_not_exported_in_8_bits(rcnn, tmp_path, capsys):
+    path, people = rcnn
+    assert _run(path, "--out", tmp_path / "a.onnx", "--people", people, "--int8") == 2
+    assert "leave --half and --int8 out" in capsys.readouterr().err

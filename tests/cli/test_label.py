@@ -3,8 +3,10 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 import figures
+import rcnns
 import runs
 import tiny
 from posegram import data, train
@@ -283,3 +285,13 @@ def test_mending_without_labels_is_refused(tmp_path, photos, model, capsys):
 def test_a_missing_source_is_refused(tmp_path, model, capsys):
     assert run(tmp_path / "gone", "--model", model, "--out", tmp_path / "l.json") == 2
     assert "gone: no such file or folder" in capsys.readouterr().err
+
+
+def test_a_keypoint_rcnn_labels_whom_it_finds(tmp_path):
+    weights = {f"network.{k}": v for k, v in rcnns.kept().state_dict().items()}
+    torch.save({"card": rcnns.card().to_json(), "state_dict": weights}, tmp_path / "best.ckpt")
+    (tmp_path / "in").mkdir()
+    pictures.write(tmp_path / "in" / "a.png", rcnns.photo())
+    model = f"{tmp_path / 'best.ckpt'}:box_score=0.05,people=3"
+    assert run(tmp_path / "in", "--model", model, "--out", tmp_path / "o.json") == 0
+    assert len(content(tmp_path / "o.json")["annotations"]) == 3

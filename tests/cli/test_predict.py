@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+import torch
 
+import rcnns
 import tiny
 from posegram import image as pictures
 from posegram.cli import main
+from posegram.models import published
 from posegram.pose import BODY19, COCO17, LSP14, MPII16
 
 
@@ -336,6 +339,24 @@ def test_a_photo_of_another_size_than_its_boxes_fails(tmp_path, model, capsys):
     args = ("--out", tmp_path / "out", "--model", model, "--boxes", path)
     assert run(photo(tmp_path / "a.png"), *args) == 1
     assert "is 100x120 pixels, but its boxes were given for 640x480" in capsys.readouterr().err
+
+
+# Keypoint R-CNN
+
+
+def test_the_weights_of_keypoint_rcnn_may_be_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(published, "CARD", rcnns.card())
+    torch.save(rcnns.kept().state_dict(), tmp_path / "w.pth")
+    named = ("--model", "keypoint-rcnn:box_score=0.05,people=3", "--weights", tmp_path / "w.pth")
+    pictures.write(tmp_path / "a.png", rcnns.photo())
+    assert run(tmp_path / "a.png", "--out", tmp_path / "out", *named) == 0
+    assert len(load(tmp_path / "out" / "a.json")["people"]) == 3
+
+
+def test_weights_for_another_model_are_misuse(tmp_path, model, capsys):
+    named = ("--model", model, "--weights", tmp_path / "w.pth")
+    assert run(photo(tmp_path / "a.png"), "--out", tmp_path / "out", *named) == 2
+    assert "weights are for keypoint-rcnn" in capsys.readouterr().err
 
 
 # when things go wrong

@@ -6,7 +6,7 @@ import pytest
 import tiny
 from posegram.infer import openvino as module
 from posegram.infer.onnx import load_onnx
-from posegram.infer.openvino import load_openvino
+from posegram.infer.openvino import compiled, load_openvino
 
 installed = pytest.mark.skipif(not module.has_openvino(), reason="OpenVINO is not installed")
 
@@ -47,3 +47,11 @@ def test_without_openvino_the_extra_is_named(tmp_path, monkeypatch):
 def test_a_file_without_a_card_is_refused(tmp_path):
     with pytest.raises(ValueError, match="without a posegram card"):
         load_openvino(tiny.bare(tmp_path / "bare.onnx", {}))
+
+
+@installed
+def test_inputs_may_be_given_by_name_and_in_full_precision(tmp_path):
+    path = tiny.colours(tmp_path / "m.onnx")
+    crops = tiny.spots(np.array([[10, 10], [30, 20], [50, 50]]), (64, 64))[None]
+    found = compiled(path, threads=1, half=False)({"crops": crops})
+    np.testing.assert_allclose(found[0], load_onnx(path, threads=1)[1](crops)[0], atol=1e-4)

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -8,7 +9,7 @@ import torch
 import rcnns
 import tiny
 from posegram.infer.load import load
-from posegram.infer.rcnn_load import is_rcnn, load_rcnn
+from posegram.infer.rcnn_load import is_rcnn, load_rcnn, weights_of
 from posegram.infer.rcnn_people import PRESETS, KeypointRcnn, Options
 from posegram.models import published
 
@@ -76,6 +77,30 @@ def test_loading_by_name_and_weights_gives_people(small):
 
 def test_a_preset_may_stand_behind_the_name(small):
     assert load_rcnn("keypoint-rcnn:fast", weights=small).options == PRESETS["fast"]
+
+
+def test_a_preset_may_stand_behind_a_file(checkpoint):
+    assert load(f"{checkpoint}:fast,people=4").options == replace(PRESETS["fast"], people=4)
+
+
+def test_a_file_with_a_preset_that_is_gone_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"no model '.*gone\.onnx:fast'"):
+        load(f"{tmp_path / 'gone.onnx'}:fast")
+
+
+def test_the_weights_of_the_published_network_may_be_given(small):
+    assert isinstance(load("keypoint-rcnn", weights=small), KeypointRcnn)
+
+
+def test_weights_for_another_model_are_refused(small):
+    with pytest.raises(ValueError, match="weights are for keypoint-rcnn; cnn has its own"):
+        load("cnn", weights=small)
+
+
+def test_the_file_behind_a_model_is_told(checkpoint, small, monkeypatch):
+    monkeypatch.setenv(published.VARIABLE, str(small))
+    assert weights_of(f"{checkpoint}:fast") == checkpoint
+    assert weights_of("keypoint-rcnn:fast") == small
 
 
 def test_options_may_be_given_as_such(small):

@@ -144,12 +144,15 @@ def test_the_given_file_comes_before_the_variables(home, monkeypatch):
     assert find("", "http://127.0.0.1:9/x.pth") == home / "named.pth"
 
 
-@pytest.mark.parametrize("source", ["--weights", published.VARIABLE])
-def test_a_missing_file_is_named_with_who_named_it(home, monkeypatch, source):
+def test_a_missing_file_is_named(home):
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*gone\.pth with weights$"):
+        find(home / "gone.pth", "http://127.0.0.1:9/x.pth")
+
+
+def test_a_missing_file_that_the_variable_names_is_named_with_it(home, monkeypatch):
     monkeypatch.setenv(published.VARIABLE, str(home / "gone.pth"))
-    given = home / "gone.pth" if source == "--weights" else ""
-    with pytest.raises(FileNotFoundError, match=rf"gone\.pth with weights, named by {source}"):
-        find(given, "http://127.0.0.1:9/x.pth")
+    with pytest.raises(FileNotFoundError, match=rf"gone\.pth .*, named by {published.VARIABLE}$"):
+        find("", "http://127.0.0.1:9/x.pth")
 
 
 def test_without_network_and_file_one_sentence_says_everything(home):
@@ -158,7 +161,14 @@ def test_without_network_and_file_one_sentence_says_everything(home):
         find("", address)
     said = str(refusal.value)
     assert "\n" not in said
-    for part in (address, published.PAGE, str(cache()), "--weights FILE", published.VARIABLE):
+    for part in (
+        address,
+        published.PAGE,
+        str(cache()),
+        "--weights FILE",
+        "--model FILE",
+        published.VARIABLE,
+    ):
         assert part in said
 
 

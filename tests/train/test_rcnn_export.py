@@ -1,19 +1,22 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 
 import rcnns
 from posegram import image
 from posegram.data import coco, figures
 from posegram.infer.load import load
+from posegram.infer.openvino import has_openvino
 from posegram.infer.rcnn_load import load_rcnn
-from posegram.models import load_weights
+from posegram.models import load_weights, published
 from posegram.pose import COCO17
 from posegram.train import Config, fit, rcnn_export
-from posegram.train.rcnn_export import export, write_card
+from posegram.train.rcnn_export import export, from_file, write_card
 
 CARD = rcnns.card()
 PICTURES = [rcnns.photo((64, 80), 0), rcnns.photo((80, 64), 1)]
@@ -74,6 +77,43 @@ def test_the_exported_file_runs_where_there_is_no_torch(run):
         f"posegram.load({str(run / 'few.onnx')!r})(numpy.zeros((64, 64, 3), numpy.uint8))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.skipif(not has_openvino(), reason="OpenVINO is not installed")
+def test_openvino_finds_the_same_people(run):
+    photo = rcnns.photo((128, 128))
+    here, there = (
+        load_rcnn(run / "few.onnx", preset="box_score=0.05", threads=1, engine=engine)(photo)
+        for engine in ("onnxruntime", "openvino")
+    )
+    assert len(here) == len(there) > 0
+    np.testing.assert_allclose(there.box, here.box, atol=0.05)
+    away = np.linalg.norm(there.xy - here.xy, axis=-1)
+    assert (away < 0.1).mean() > 0.98
+
+
+def test_a_checkpoint_is_exported_by_itself(run, tmp_path):
+    photos = [Path(figure) for figure in sorted((run.parent / "images").iterdir())[:2]]
+    from_file(run / "best.ckpt", tmp_path / "again.onnx", photos)
+    photo = rcnns.photo((96, 150))
+    here, there = (
+        load_rcnn(path, preset="box_score=0.05")(photo)
+        for path in (run / "few.onnx", tmp_path / "again.onnx")
+    )
+    np.testing.assert_array_equal(there.box, here.box)
+
+
+def test_torchvisions_weights_are_exported_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(published, "CARD", CARD)
+    torch.save(rcnns.kept().state_dict(), tmp_path / "w.pth")
+    image.write(tmp_path / "a.png", rcnns.photo((128, 160)))
+    out = from_file(tmp_path / "w.pth", tmp_path / "w.onnx", [tmp_path / "a.png"])
+    assert load(out).card == CARD
+
+
+def test_without_photos_nothing_is_exported(run, tmp_path):
+    with pytest.raises(ValueError, match="compared on photos of people"):
+        from_file(run / "best.ckpt", tmp_path / "again.onnx", [])
 
 
 def test_a_threshold_that_nobody_reaches_gives_nobody(run):

@@ -1,9 +1,11 @@
+import re
 import sys
 
 import numpy as np
 import pytest
 import torch
 
+import rcnns
 import runs
 from posegram import models
 from posegram.pose import COCO17, LSP14, Card
@@ -319,3 +321,10 @@ def test_where_every_joint_has_its_weights_nothing_is_fresh(tmp_path):
     theirs = module(tmp_path, seed=1, skeleton="body19", **LITE)
     mine = module(tmp_path, start=with_card(theirs, tmp_path / "a.ckpt"), **LITE)
     assert load(mine.network, mine.config, mine.card) == set()
+
+
+def test_the_summary_of_a_keypoint_rcnn_tells_the_work_of_its_body():
+    assert re.fullmatch(
+        r"small: [\d.]+ M weights, [\d.]+ GFLOP an input of 96x128 for the body",
+        summary(rcnns.card()),
+    )

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from posegram import data
-from posegram.pose import Card, skeleton_named
+from posegram.infer.rcnn_load import is_rcnn
+from posegram.pose import Card, Sample, skeleton_named
 
 __all__ = ["export"]
 
 
 def export(
     checkpoint: Path = typer.Argument(
-        ..., metavar="MODEL", help="A .ckpt file of posegram train, or a .keras file of Keras 3."
+        ...,
+        metavar="MODEL",
+        help="A .ckpt file of posegram train, a .pth file of torchvision's Keypoint R-CNN, or a "
+        ".keras file of Keras 3.",
     ),
     out: Path = typer.Option(
         ..., "--out", "-o", help="The .onnx file to write; of a `cnn` checkpoint, also a .keras."
@@ -58,20 +63,40 @@ def export(
             )
         typer.echo(f"{_written(out)}, outputs as of {checkpoint}, joints {_joints(card)}")
         return
-    from posegram.train.export import from_checkpoint
-
     beside = checkpoint.parent / "valid.json"
     if not people and not beside.exists():
         raise ValueError(f"{beside} is not there; give annotated people with --people reader:path")
     samples = data.read(people or str(beside))
+    _checkpoint(checkpoint, out, samples, half=half, eight=eight)
+
+
+def _checkpoint(
+    checkpoint: Path, out: Path, samples: Sequence[Sample], *, half: bool, eight: bool
+) -> None:
+    """Export what training left, or torchvision's weights."""
+    if is_rcnn(checkpoint):
+        _rcnn(checkpoint, out, samples, plain=not half and not eight)
+        return
     if eight:
         from posegram.train.quantize import quantize_checkpoint
 
         share = quantize_checkpoint(checkpoint, out, samples)
         typer.echo(f"{_written(out)}, {share:.1%} of the joints elsewhere than in {checkpoint}")
         return
+    from posegram.train.export import from_checkpoint
+
     from_checkpoint(checkpoint, out, samples, half=half)
     typer.echo(f"{_written(out)}, joints as in {checkpoint}")
+
+
+def _rcnn(checkpoint: Path, out: Path, samples: Sequence[Sample], *, plain: bool) -> None:
+    """Export a Keypoint R-CNN."""
+    if not plain:
+        raise ValueError("a Keypoint R-CNN is exported in float32; leave --half and --int8 out")
+    from posegram.train.rcnn_export import from_file
+
+    from_file(checkpoint, out, [sample.image for sample in samples])
+    typer.echo(f"{_written(out)}, people as of {checkpoint}")
 
 
 def _keras() -> Any:

@@ -21,6 +21,7 @@ from posegram.infer import active
 from posegram.infer import label as labels
 from posegram.infer.label import Label, Task
 from posegram.infer.load import BUNDLED, DEFAULT, bundled, load
+from posegram.infer.rcnn_load import is_rcnn, weights_of
 from posegram.infer.topdown import TopDown
 from posegram.infer.views import views
 from posegram.pose import Skeleton
@@ -135,6 +136,8 @@ def _finish(
 
 
 def _file(model: str) -> Path:
+    if is_rcnn(model):
+        return weights_of(model)
     return bundled(model or DEFAULT) if (model or DEFAULT) in BUNDLED else Path(model)
 
 
@@ -226,7 +229,8 @@ def _one(task: Task, estimate: TopDown, judge: bool) -> dict[str, Any]:
 
 def _is_whole(task: Task, estimate: TopDown) -> bool:
     """Whether a photo is taken as one person."""
-    return task.box is None and estimate.detect is None
+    # a Keypoint R-CNN finds people without a detector of ours
+    return task.box is None and getattr(estimate, "detect", True) is None
 
 
 def _round(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 
 import typer
@@ -11,6 +12,8 @@ from rich.table import Table
 
 from posegram import image
 from posegram.infer.load import BUNDLED, DEFAULT, bundled, load, load_network
+from posegram.infer.rcnn_load import NAME as RCNN
+from posegram.infer.rcnn_load import is_rcnn
 from posegram.infer.verify import verify as same_people
 from posegram.pose import Card
 
@@ -40,16 +43,23 @@ def list_models() -> None:
 
 @models.command()
 def info(
-    model: str = typer.Argument(..., help="A bundled name or an .onnx or .ckpt file."),
+    model: str = typer.Argument(
+        ..., help="A bundled name, keypoint-rcnn, or an .onnx or .ckpt file."
+    ),
 ) -> None:
     """Show a model's card: what it takes and gives, its training data and its scores."""
-    card, _ = load_network(model, threads=1)
+    whole = is_rcnn(model)
+    if model == RCNN:
+        typer.echo(_text(RCNN))
+        return
+    card = load(model, threads=1).card if whole else load_network(model, threads=1)[0]
     path = bundled(model) if model in BUNDLED else Path(model)
+    crop = f"crop {card.margin:g} x the person's box"
     rows = {
         "name": card.name,
         "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
         "kind": card.kind,
-        "input": f"{_pixels(card)} pixels, crop {card.margin:g} x the person's box",
+        "input": f"{_pixels(card)} pixels, {'a whole photo' if whole else crop}",
         "skeleton": f"{card.skeleton.name}: {', '.join(card.skeleton.joints)}",
         "calibration": "slope {:g}, offset {:g}".format(*card.calibration),
         "licence": card.licence,
@@ -79,6 +89,11 @@ def verify(
     if not found.agrees:
         typer.echo("posegram: the two engines do not find the same people", err=True)
         raise typer.Exit(1)
+
+
+def _text(name: str) -> str:
+    """The model card that lies beside the bundled models."""
+    return (files("posegram") / "weights" / f"{name}.md").read_text(encoding="utf-8").rstrip()
 
 
 def _pixels(card: Card) -> str:

@@ -69,6 +69,7 @@ def predict(
     ),
     out: Path = typer.Option(..., "--out", "-o", help="Folder for the results."),
     model: str = typer.Option("", help="A bundled model or an .onnx or .ckpt file."),
+    weights: str = typer.Option("", help="Of keypoint-rcnn: a .pth file, not the download."),
     boxes: Path | None = typer.Option(
         None, help="COCO annotation file with people's boxes, matched by file name."
     ),
@@ -78,9 +79,7 @@ def predict(
     form: Form = typer.Option(
         Form.json, "--format", help="A JSON file each, or another form of results."
     ),
-    skeleton: str = typer.Option(
-        "", help="coco17, body19, lsp14 or mpii16; without it, the model's own."
-    ),
+    skeleton: str = typer.Option("", help="coco17, body19, lsp14 or mpii16; else the model's."),
     threshold: float = typer.Option(0.3, min=0.0, max=1.0, help="Smallest score that is drawn."),
     no_pictures: bool = typer.Option(False, "--no-pictures", help="Write no pictures or clips."),
     every: int = typer.Option(
@@ -106,7 +105,7 @@ def predict(
     found = [path for path in everything if not _is_clip(path)]
     clips = [path for path in everything if _is_clip(path)]
     given = _given(boxes, found, clips)
-    estimate = load(model, detector=detector if boxes is None else "none")
+    estimate = load(model, detector=detector if boxes is None else "none", weights=weights)
     _prepare(out)
     job = _Job(
         estimate=estimate,
@@ -234,7 +233,8 @@ def _one(job: _Job, photo: Path) -> None:
     try:
         image = pictures.read(photo)
         entry = None if job.given is None else job.given[photo]
-        _fits(photo, image, entry)
+        if entry is not None:
+            entry.require(photo, image.shape[:2])
     except (OSError, ValueError) as fault:
         job.failed.append(str(fault))
         return
@@ -246,14 +246,6 @@ def _one(job: _Job, photo: Path) -> None:
     if job.drawn:
         drawn = pictures.draw(image, people, threshold=job.threshold, boxes=job.given is not None)
         pictures.write(job.out / _picture(photo, job.names[photo]), drawn)
-
-
-def _fits(photo: Path, image: Image, entry: given_boxes.Given | None) -> None:
-    """Refuse a photo that is not of the size for which its boxes were given."""
-    if entry is None or entry.size in (None, image.shape[:2]):
-        return
-    own, told = (f"{size[1]}x{size[0]}" for size in (image.shape, entry.size or ()))
-    raise ValueError(f"{photo} is {own} pixels, but its boxes were given for {told}")
 
 
 def _note(job: _Job, photo: Path, image: Image, people: People) -> None:

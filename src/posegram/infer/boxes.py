@@ -34,6 +34,16 @@ class Given:
         """The boxes, (N, 4) x0, y0, x1, y1 image pixels."""
         return np.array(self.boxes, dtype=np.float32).reshape(-1, 4)
 
+    def require(self, photo: Path, size: tuple[int, ...]) -> None:
+        """See that a photo of height and width `size` is the one for which the boxes were given.
+
+        Raises:
+            ValueError: it has another size.
+        """
+        if self.size not in (None, size):
+            own, told = (f"{sides[1]}x{sides[0]}" for sides in (size, self.size or ()))
+            raise ValueError(f"{photo} is {own} pixels, but its boxes were given for {told}")
+
 
 def read_boxes(path: Path) -> list[Given]:
     """Every image of a COCO annotation file with the box of every annotation that has one.

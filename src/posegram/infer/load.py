@@ -37,6 +37,7 @@ def load(
     detector: str | Path = "",
     adapter: str | Path = "",
     engine: str = "onnxruntime",
+    weights: str | Path = "",
 ) -> TopDown:
     """A model as an `Estimate`: call it with an image (H, W, 3) uint8 RGB and get `People`.
 
@@ -50,14 +51,19 @@ def load(
         adapter: of somebody else's .onnx file: a name or .toml file, see `infer.foreign`.
         engine: what runs .onnx files of ours: "onnxruntime"; "openvino", slower to load; or "auto",
             OpenVINO where it is installed.
+        weights: of "keypoint-rcnn": a .pth file instead of the download.
 
     Raises:
         FileNotFoundError: there is no such file.
         ImportError: a .ckpt file needs torch, a .keras file Keras, which is not installed.
         ValueError: no model has that name, or the file is not one of ours.
     """
+    if engine not in ENGINES:
+        raise ValueError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
     if not adapter and is_rcnn(model):  # finds people itself: no detector
-        return cast(TopDown, load_rcnn(model, threads=threads))
+        return cast(TopDown, load_rcnn(model, weights=weights, threads=threads, engine=engine))
+    if str(weights):
+        raise ValueError(f"weights are for keypoint-rcnn; {model or DEFAULT} has its own")
     if adapter:
         from posegram.infer.foreign import load_foreign  # brings the runtime, too
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +13,7 @@ import numpy.typing as npt
 from posegram.infer.onnx import load_onnx, physical_cores
 from posegram.pose import Card, Network, Raw
 
-__all__ = ["has_openvino", "load_openvino"]
+__all__ = ["compiled", "has_openvino", "load_openvino"]
 
 
 def has_openvino() -> bool:
@@ -28,13 +30,34 @@ def load_openvino(path: str | Path, *, threads: int = 0) -> tuple[Card, Network]
     Raises:
         ImportError: OpenVINO is not installed.
     """
+    card, _ = load_onnx(path, threads=1)  # refuses what does not fit its card
+    run = compiled(path, threads=threads)
+
+    def network(crops: npt.NDArray[np.uint8]) -> Raw:
+        return tuple(out.astype(np.float32) for out in run({0: np.ascontiguousarray(crops)}))
+
+    return card, network
+
+
+def compiled(
+    path: str | Path, *, threads: int = 0, half: bool = True
+) -> Callable[[Mapping[Any, npt.NDArray[Any]]], tuple[npt.NDArray[Any], ...]]:
+    """An .onnx file made ready for this processor: inputs by place or name -> all outputs.
+
+    Args:
+        path: the file.
+        threads: how many cores one call may use; 0 means all physical ones.
+        half: compute in bfloat16 where the processor can.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
+    """
     if not has_openvino():
         raise ImportError("this engine needs OpenVINO: pip install 'posegram[openvino]'")
-    card, _ = load_onnx(path, threads=1)  # refuses what does not fit its card
     import openvino
 
     core = openvino.Core()
-    half = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    half = half and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     how = {
         "INFERENCE_NUM_THREADS": threads or physical_cores(),
         "PERFORMANCE_HINT": "LATENCY",
@@ -42,9 +65,8 @@ def load_openvino(path: str | Path, *, threads: int = 0) -> tuple[Card, Network]
     }
     request = core.compile_model(core.read_model(str(path)), "CPU", how).create_infer_request()
 
-    def network(crops: npt.NDArray[np.uint8]) -> Raw:
-        outputs = request.infer({0: np.ascontiguousarray(crops)})
+    def run(inputs: Mapping[Any, npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], ...]:
         # the request reuses its memory, so what is handed out is a copy
-        return tuple(np.array(output, dtype=np.float32) for output in outputs.values())
+        return tuple(np.array(output) for output in request.infer(dict(inputs)).values())
 
-    return card, network
+    return run

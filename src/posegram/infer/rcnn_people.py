@@ -6,7 +6,7 @@ gives, in its pixels; a joint's score is made of its map's height, see `Options`
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class Options:
     proposals: int = PROPOSALS  # regions that are looked at, the likeliest so many
     decoding: str = "fine"  # "fine": maps resized to the box as torchvision does; "cheap": not
     folded: bool = False  # torch: normalisation inside the convolutions; equal but for rounding
-    precision: str = "fp32"  # torch: or "bf16"
+    precision: str = "fp32"  # torch and OpenVINO: or "bf16"
 
     def __post_init__(self) -> None:
         for key, known in _CHOICES.items():
@@ -66,6 +66,7 @@ PRESETS = {
 
 
 _READ: dict[type, Callable[[str], Any]] = {bool: lambda text: {"true": True, "false": False}[text]}
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
 
 
 def options_named(text: str = "") -> Options:
@@ -91,8 +92,8 @@ def options_named(text: str = "") -> Options:
         try:
             changes[key] = known[key](value)
         except (ValueError, KeyError) as fault:
-            kind = type(getattr(PRESETS["default"], key)).__name__
-            raise ValueError(f"{part!r}: {key} takes a {kind}") from fault
+            kind = _KINDS[type(getattr(PRESETS["default"], key))]
+            raise ValueError(f"{part!r}: {key} takes {kind}") from fault
     return replace(PRESETS[first], **changes)
 
 
@@ -179,20 +180,25 @@ def _given(found: People, box: Floats) -> People:
     return People(xy, score, box, found.skeleton)
 
 
-def open_rcnn(path: Path, *, threads: int = 0, options: Options | None = None) -> KeypointRcnn:
+def open_rcnn(
+    path: Path, *, threads: int = 0, options: Options | None = None, engine: str = "onnxruntime"
+) -> KeypointRcnn:
     """A Keypoint R-CNN from the .onnx file that training wrote, without torch.
 
     Args:
         path: the file; it holds its card.
         threads: how many cores one call may use; 0 means all physical ones.
-        options: how to look; the precision is the file's own.
+        options: how to look; ONNX Runtime takes the precision of the file, OpenVINO that of these.
+        engine: "onnxruntime" or "openvino".
 
     Raises:
         FileNotFoundError: there is no such file.
+        ImportError: OpenVINO is asked for and not installed.
         ValueError: it is no exported Keypoint R-CNN.
     """
     from posegram.infer.onnx import KEY, open_session  # brings the runtime
 
+    how = options or Options()
     session = open_session(path, threads)
     text = session.get_modelmeta().custom_metadata_map.get(KEY)
     if text is None:
@@ -201,11 +207,25 @@ def open_rcnn(path: Path, *, threads: int = 0, options: Options | None = None) -
     names = [put.name for put in session.get_inputs()]
     if names != ["picture", "sure", "most", "proposals"] or len(session.get_outputs()) != 3:
         raise ValueError(f"{path} takes {', '.join(names)}, which is no exported Keypoint R-CNN")
+    if engine != "openvino":
+        return KeypointRcnn(card, _asking(lambda given: session.run(None, given)), how)
+    from posegram.infer.openvino import compiled
+
+    run = compiled(path, threads=threads, half=how.precision == "bf16")
+    return KeypointRcnn(card, _asking(run), how)
+
+
+def _asking(run: Callable[[dict[str, Any]], Sequence[Any]]) -> Maps:
+    """What a runtime that takes the graph's inputs by name says of a photo."""
 
     def maps(image: Image, size: tuple[int, int], how: Options) -> tuple[Floats, Floats, Floats]:
-        numbers = np.float32(how.box_score), np.int64(how.people), np.int64(how.proposals)
-        given = (prepare(image, size), *(np.asarray(number) for number in numbers))
-        box, score, heat = session.run(None, dict(zip(names, given, strict=True)))
+        given = {
+            "picture": prepare(image, size),
+            "sure": np.asarray(how.box_score, dtype=np.float32),
+            "most": np.asarray(how.people, dtype=np.int64),
+            "proposals": np.asarray(how.proposals, dtype=np.int64),
+        }
+        box, score, heat = run(given)
         return box, score, heat
 
-    return KeypointRcnn(card, maps, options or Options())
+    return maps

@@ -19,7 +19,9 @@ from typing import Any
 
 from posegram.pose import COCO17, Card
 
-__all__ = ["CARD", "VARIABLE", "arrays", "cache", "fetch", "find", "keypoints", "meter"]
+__all__ = [
+    *("CARD", "VARIABLE", "arrays", "cache", "fetch", "find", "keypoints", "located", "meter"),
+]
 
 CARD = Card(
     name="keypoint-rcnn",
@@ -72,19 +74,21 @@ def find(weights: str | Path, address: str, *, variable: str = VARIABLE) -> Path
     if said:
         path = Path(said).expanduser()
         if not path.is_file():
-            source = "--weights" if str(weights) else variable
-            raise FileNotFoundError(f"there is no file {path} with weights, named by {source}")
+            named = "" if str(weights) else f", named by {variable}"
+            raise FileNotFoundError(f"there is no file {path} with weights{named}")
         return path
     path = cache() / address.rpartition("/")[2]
     if path.is_file():
         return path
     try:
         return fetch(address, path, progress=meter(path.name))
-    except (urllib.error.URLError, OSError) as fault:
+    except OSError as fault:
+        if isinstance(fault, ConnectionError | TimeoutError):
+            sys.stderr.write("\n")  # the meter's line ends here
+        other = f", or give it as --weights FILE, --model FILE or {variable}=FILE"
         raise FileNotFoundError(
             f"torchvision's weights could not be fetched ({_reason(fault)}): get {address} "
-            f"(named in {PAGE}) and put it at {path}"
-            + (f", or give it as --weights FILE or {variable}=FILE" if variable else "")
+            f"(named in {PAGE}) and put it at {path}" + (other if variable else "")
         ) from fault
 
 
@@ -172,6 +176,22 @@ def meter(name: str) -> Progress:
     return tell
 
 
+def located(weights: str | Path = "") -> Path:
+    """The file of torchvision's published weights, fetched if need be; as `find`.
+
+    Raises:
+        FileNotFoundError: as `find`.
+        ImportError: torchvision is missing or does not fit torch.
+        ValueError: as `find`.
+    """
+    from posegram.models.vision_ops import torchvision_ready
+
+    torchvision_ready()
+    from torchvision.models.detection import KeypointRCNN_ResNet50_FPN_Weights as Published
+
+    return find(weights, Published.COCO_V1.url)
+
+
 def keypoints(weights: str | Path = "") -> tuple[Card, Any]:
     """The card and the network of torchvision's published weights, in evaluation mode.
 
@@ -184,12 +204,8 @@ def keypoints(weights: str | Path = "") -> tuple[Card, Any]:
         ValueError: the file holds other weights.
     """
     from posegram import models
-    from posegram.models.vision_ops import torchvision_ready
 
-    torchvision_ready()
-    from torchvision.models.detection import KeypointRCNN_ResNet50_FPN_Weights as Published
-
-    path = find(weights, Published.COCO_V1.url)
+    path = located(weights)
     network = models.build(CARD)
     try:
         network.load_state_dict(arrays(path))

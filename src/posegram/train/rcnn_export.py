@@ -16,13 +16,14 @@ import torch
 
 from posegram import coords, image
 from posegram.data import coco
+from posegram.models import load_weights, published
 from posegram.models.keypoint_rcnn import Whole
 from posegram.pose import Card, Floats, Image
 from posegram.train import rcnn
 from posegram.train.config import Config
 from posegram.train.rcnn_photos import Photo, people_of
 
-__all__ = ["INPUTS", "export", "finish", "keep", "results", "write_card"]
+__all__ = ["INPUTS", "export", "finish", "from_file", "keep", "results", "write_card"]
 
 INPUTS = (
     "picture",
@@ -35,6 +36,7 @@ _BUDGET = 0.5  # pixels of the picture that a joint or a corner of a box may mov
 _TIES = 0.01  # share of joints that may jump: two places of a map as high but for rounding
 _TILE = 320  # pixels, longest side of one picture in a results grid
 _SHOWN = 12  # photos in a results grid
+_COMPARED = 4  # photos on which an exported file is compared
 _GRAPH = 17  # version of ONNX's operators
 
 
@@ -52,7 +54,7 @@ def finish(config: Config, module: Any, train: Sequence[Photo], valid: Any) -> P
     command = f"posegram train {config.run / 'config.toml'}"
     write_card(config.run / "card.md", card, (len(train), len(seen)), command)
     pictures = []
-    for n in range(min(4, len(seen))):
+    for n in range(min(_COMPARED, len(seen))):
         one = valid.dataset[n]
         pictures.append(one["crop"][: one["extent"][0], : one["extent"][1]])
     return export(module.network, card, config.run / f"{config.name}.onnx", pictures=pictures)
@@ -137,6 +139,32 @@ def export(network: Any, card: Card, out: Path, *, pictures: Sequence[Image]) ->
             _compare(whole, session, picture, out)
         draft.replace(out)
     return out
+
+
+def from_file(path: Path, out: Path, photos: Sequence[Path]) -> Path:
+    """Export a checkpoint, or torchvision's weights, compared on up to four photos; returns `out`.
+
+    Args:
+        path: a .ckpt of `posegram train`, or a .pth of torchvision's `keypointrcnn_resnet50_fpn`.
+        out: the .onnx file to write.
+        photos: seen at half the size that the network is for: as good a comparison, sooner done.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: there are no photos, or people differ; and as `load_weights`.
+    """
+    if not photos:
+        raise ValueError("an export is compared on photos of people; give some")
+    published_kind = path.suffix.lower() == ".pth"
+    card, network = published.keypoints(path) if published_kind else load_weights(path)
+    pictures = []
+    for photo in list(dict.fromkeys(photos))[:_COMPARED]:
+        seen = image.read(photo)
+        sides = min(card.size) // 2, max(card.size) // 2
+        height, width = coords.fit_sides(seen.shape[:2], *sides)
+        small = cv2.resize(seen, (width, height), interpolation=cv2.INTER_LINEAR)
+        pictures.append(np.asarray(small, dtype=np.uint8))
+    return export(network, card, out, pictures=pictures)
 
 
 def _given(picture: Image) -> tuple[Any, ...]:

@@ -32,11 +32,13 @@ def summary(card: Card) -> str:
     """How big the card's network is: weights in millions, GFLOP an input (2 per multiply-add)."""
     network = models.build(card).eval()
     weights = sum(p.numel() for p in network.parameters()) / 1e6
+    # how many people an R-CNN looks at depends on the photo: its body is what can be told
+    whole, part = (network.backbone, " for the body") if card.kind == "rcnn" else (network, "")
     with FlopCounterMode(display=False) as counted, torch.no_grad():
-        network(torch.zeros(1, 3, *card.size))
+        whole(torch.zeros(1, 3, *card.size))
     work = counted.get_total_flops() / 1e9
-    height, width = card.size
-    return f"{card.name}: {weights:.2f} M weights, {work:.2f} GFLOP an input of {height}x{width}"
+    size = "{}x{}".format(*card.size)
+    return f"{card.name}: {weights:.2f} M weights, {work:.2f} GFLOP an input of {size}{part}"
 
 
 def load(
