@@ -62,7 +62,7 @@ class Crops(Dataset[dict[str, Any]]):
         self.flipped = skeleton.flipped
         self.labels = [relabel(s, skeleton) for s in samples]
         self.disk = disk
-        self.kept: dict[int, tuple[Image, Floats]] = {}
+        self.kept: dict[tuple[Path, bytes], tuple[Image, Floats]] = {}
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -124,9 +124,10 @@ class Crops(Dataset[dict[str, Any]]):
         if self.config.cache == "off":
             return self._cut(i)
         if self.config.cache == "ram":
-            if i not in self.kept:
-                self.kept[i] = self._cut(i)
-            return self.kept[i]
+            person = self.samples[i].image, self.samples[i].box.tobytes()  # a set may stand twice
+            if person not in self.kept:
+                self.kept[person] = self._cut(i)
+            return self.kept[person]
         if self.disk is None:
             raise ValueError("cache = 'disk' needs a folder")
         path = self.disk / f"{i}.npz"
