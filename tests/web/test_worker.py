@@ -1,6 +1,7 @@
 """The process that works clips off; killed at any time."""
 
 import csv
+import errno
 import os
 import signal
 import sqlite3
@@ -10,6 +11,7 @@ import pytest
 
 import serving
 from posegram import video
+from posegram.recorder import Writer
 from posegram.web.results import new_key
 from posegram.web.worker import Worker
 
@@ -107,6 +109,26 @@ def test_a_job_that_cannot_be_done_says_why(worker, changes, said):
     assert not worker.store.clip(key, 1).exists()
 
 
+def test_a_disk_that_fills_up_half_way_fails_the_job_and_spoils_nothing(worker, monkeypatch):
+    frames, write = [], Writer.write
+
+    def fills(self, image, time):
+        frames.append(time)
+        if len(frames) == 10:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, image, time)
+
+    first, second = add(worker), add(worker)
+    monkeypatch.setattr(Writer, "write", fills)
+    worker.work(worker.queue.claim())
+    worker.work(worker.queue.claim())
+    jobs = [worker.queue.get(key) for key in (first, second)]
+    assert [(job.state, job.done) for job in jobs] == [("failed", 9), ("done", 30)]
+    assert jobs[0].error == "the server could not read or write a file"
+    assert [path.name for path in worker.settings.results.glob("*/*/clip.mp4")] == ["clip.mp4"]
+    assert list(worker.settings.uploads.iterdir()) == []
+
+
 def test_a_failure_tells_nothing_of_the_servers_folders(worker):
     key = add(worker)
     (worker.settings.uploads / f"{key}.mp4").write_bytes(b"\0\0\0\x18ftypisom" + b"\0" * 500)
@@ -162,6 +184,16 @@ def test_a_locked_list_of_jobs_does_not_end_the_worker(worker, monkeypatch):
     monkeypatch.setattr("posegram.web.worker._BEAT", 0.01)
     worker.run()
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("wall", "worked", "hangs"),
+    [(20.0, 20.0, True), (15.0, 15.0, False), (100.0, 5.0, False), (200.0, 0.0, True)],
+    ids=["spinning", "at work", "starved by other work", "asleep for ever"],
+)
+def test_a_worker_hangs_by_its_own_time_rather_than_the_walls(worker, wall, worked, hangs):
+    worker.moved = (1000.0, 50.0)
+    assert worker.hangs(1000.0 + wall, 50.0 + worked) == hangs
 
 
 @pytest.mark.slow

@@ -29,6 +29,7 @@ _SWEEP = 60.0
 _FORGOTTEN = 3600.0  # age in seconds of an upload that no job knows
 _NICE = 10
 _PATIENCE = 15.0  # for a locked file; a worker has more of it than a visitor
+_STARVED = 10.0  # times longer may a step take on a computer that is busy with other work
 
 _log = logging.getLogger("posegram.worker")
 
@@ -46,7 +47,7 @@ class Worker:
     store: Results
     shelf: Shelf
     stopping: threading.Event = field(default_factory=threading.Event)
-    moved: float = field(default_factory=time.monotonic)  # when work last went on
+    moved: tuple[float, float] = (0.0, 0.0)  # the clocks when work last went on, see `_clocks`
 
     @classmethod
     def of(cls, settings: Settings) -> Worker:
@@ -60,10 +61,11 @@ class Worker:
         """Work until `stopping` is set."""
         swept = -_SWEEP
         while not self.stopping.is_set():
-            self.moved = time.monotonic()
+            self.moved = _clocks()
+            now = self.moved[0]
             try:
-                if self.moved - swept >= _SWEEP:
-                    swept = self.moved
+                if now - swept >= _SWEEP:
+                    swept = now
                     self.sweep()
                 lease = self.queue.claim()
                 if lease is None:
@@ -73,6 +75,13 @@ class Worker:
             except (sqlite3.Error, OSError) as fault:  # a locked file, a full disk: they pass
                 _log.error("cannot go on just now: %s", fault)
                 self.stopping.wait(_BEAT)
+
+    def hangs(self, wall: float, worked: float) -> bool:
+        """Whether a step has taken too long, at such times of the clocks of `_clocks`."""
+        patience = self.settings.lease_seconds + _PATIENCE
+        since_wall, since_worked = wall - self.moved[0], worked - self.moved[1]
+        # the wall's clock alone would end a healthy worker on a computer busy with other work
+        return since_worked > patience or since_wall > _STARVED * patience
 
     def work(self, lease: Lease) -> None:
         """Do one job to its end, or until it is no longer ours."""
@@ -151,8 +160,10 @@ class _Pulse:
         Raises:
             ValueError: the clip turns out longer than the server allows.
         """
-        worker, now = self.worker, time.monotonic()
-        self.done, self.total, worker.moved = done, max(self.total, done), now
+        worker = self.worker
+        worker.moved = _clocks()
+        now = worker.moved[0]
+        self.done, self.total = done, max(self.total, done)
         if done * self.lease.args["pixels"] > worker.settings.clip_pixels:
             raise ValueError("the video has too many pixels in all")
         if worker.stopping.is_set():
@@ -171,11 +182,17 @@ def _age(path: Path) -> float:
         return 0.0
 
 
+def _clocks() -> tuple[float, float]:
+    """Seconds by the wall's clock, and of processor time that the main thread has taken."""
+    main = time.pthread_getcpuclockid(threading.main_thread().ident or 0)
+    return time.monotonic(), time.clock_gettime(main)
+
+
 def _watch(worker: Worker, parent: int) -> None:
     """End the process when a decoder hangs, or when nobody is left who would stop it."""
     while True:
         time.sleep(_BEAT)
-        stuck = time.monotonic() - worker.moved > worker.settings.lease_seconds + _PATIENCE
+        stuck = worker.hangs(*_clocks())
         if stuck or os.getppid() != parent:
             _log.error("hangs" if stuck else "is alone")
             os._exit(70)
@@ -191,6 +208,7 @@ def main() -> None:
     os.chdir(settings.uploads)  # results name the clip as we open it: without the server's folders
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stopping.set())
+    worker.moved = _clocks()
     threading.Thread(target=_watch, args=(worker, os.getppid()), daemon=True).start()
     worker.run()
 
