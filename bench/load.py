@@ -6,7 +6,8 @@
 
 A refused upload (503, 429) is sent again after `Retry-After`, as a good client does; `lost` counts
 those that were never answered by 200. A live client sends 640x480 JPEGs, at most two under way,
-without a pause between them, so its frames per second are the most that it can get.
+without a pause between them, so its frames per second are the most that it can get. Exit code 1:
+something was lost, or answered in another way than by joints or a word to come back.
 """
 
 from __future__ import annotations
@@ -123,8 +124,8 @@ def upload(url: str, photo: bytes, seen: Seen, todo: Iterator[int], tries: int) 
     line.close()
 
 
-def uploads(url: str, pid: int | None, count: int, at_a_time: int) -> None:
-    """Upload photos side by side and print what came of it."""
+def uploads(url: str, pid: int | None, count: int, at_a_time: int) -> int:
+    """Upload photos side by side and print what came of it; how many were lost or met a 500."""
     photo, seen = PHOTO.read_bytes(), Seen()
     todo = iter(range(count))
     lock = threading.Lock()
@@ -154,6 +155,7 @@ def uploads(url: str, pid: int | None, count: int, at_a_time: int) -> None:
     row("milliseconds", latencies(seen.seconds), "p50 p95 p99")
     row("memory, MB", f"{before:.0f} -> {memory(pid):.0f}", "")
     print()
+    return count - good + seen.answers["500"]
 
 
 def live(url: str, seen: Seen, until: float, jpegs: list[bytes]) -> None:
@@ -192,8 +194,12 @@ def hear(told: dict[str, Any], sent: dict[int, float], seen: Seen) -> None:
         seen.note(kind if number == told["sequence"] else "dropped", sent.pop(number))
 
 
-def lives(url: str, pid: int | None, clients: int, seconds: float) -> None:
-    """Let live clients send for a while and print what they saw, over time and in all."""
+def lives(url: str, pid: int | None, clients: int, seconds: float) -> int:
+    """Let live clients send for a while and print what they saw, over time and in all.
+
+    Returns:
+        How many answers were neither joints nor a word of what to do instead.
+    """
     photo = cv2.imread(str(PHOTO))
     jpegs = []
     for shift in range(30):  # somebody who moves
@@ -232,6 +238,7 @@ def lives(url: str, pid: int | None, clients: int, seconds: float) -> None:
     total = sum((seen.answers for seen in every), Counter())
     row("answers", " ".join(f"{k}: {n}" for k, n in sorted(total.items())), "")
     print()
+    return sum(n for kind, n in total.items() if kind not in ("frame", "dropped", "busy"))
 
 
 def latencies(seconds: list[float]) -> str:
@@ -267,18 +274,19 @@ def main() -> None:
     args = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     if args.url:
-        measure(args, args.url.rstrip("/"), None)
-        return
+        sys.exit(min(measure(args, args.url.rstrip("/"), None), 1))
     most = max(args.live, default=1)
     with own_server(["--live", str(max(most, 8)), *args.serve]) as (url, pid):
-        measure(args, url, pid)
+        faults = measure(args, url, pid)
+    sys.exit(min(faults, 1))
 
 
-def measure(args: argparse.Namespace, url: str, pid: int | None) -> None:
-    if args.uploads:
-        uploads(url, pid, args.uploads, args.at_a_time)
+def measure(args: argparse.Namespace, url: str, pid: int | None) -> int:
+    """Do all that was asked for; how much went wrong."""
+    faults = uploads(url, pid, args.uploads, args.at_a_time) if args.uploads else 0
     for clients in args.live:
-        lives(url, pid, clients, args.seconds)
+        faults += lives(url, pid, clients, args.seconds)
+    return faults
 
 
 if __name__ == "__main__":
