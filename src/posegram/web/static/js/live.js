@@ -3,7 +3,7 @@
 import { listCameras, onFrames, openCamera } from "./camera.js";
 import { device } from "./device.js";
 import { drawPeople } from "./draw.js";
-import { clear, config, keep, part, picker, recall, say, warn } from "./page.js";
+import { clear, config, isLocal, keep, part, picker, recall, say, warn } from "./page.js";
 import { addShot, recorder, snapshot } from "./shots.js";
 import { server } from "./server.js";
 
@@ -204,9 +204,8 @@ function settle() {
 
 function restore() {
   const known = recall("live", {});
-  const local = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
   // on this very computer the server is quicker and as private; elsewhere pictures stay at home
-  form.elements.where.value = known.where ?? (local ? "server" : "device");
+  form.elements.where.value = known.where ?? (isLocal ? "server" : "device");
   if (!config.device || !Object.keys(config.device.poses).length) form.elements.where.value = "server";
   for (const name of ["mirror", "names", "scores", "boxes"]) {
     if (name in known) form.elements[name].checked = known[name];

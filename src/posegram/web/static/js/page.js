@@ -2,6 +2,9 @@
 
 export const config = JSON.parse(document.getElementById("main").dataset.config ?? "{}");
 
+/** Whether the server is this very computer. */
+export const isLocal = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+
 export const part = (id) => document.getElementById(id);
 
 /** A new element with attributes and children (elements or text). */
