@@ -403,9 +403,10 @@ def test_the_worker_follows_people_to_the_pixel_as_the_server_does(page):
         assert len(told) == len(people)
         for person in told:
             twin = _nearest(people.xy, np.array(person["xy"]))
-            off = np.abs(twin - person["xy"])[np.array(person["scores"]) > 0.3]
-            # in 8 bits one grey level of a crop moves joints a little, and unsure ones far
-            assert np.median(off) < 1
+            off = np.linalg.norm(twin - person["xy"], axis=-1)
+            # in 8 bits one grey level of a crop moves joints a little, and unsure ones far; the
+            # next box follows the joints, so that this adds up
+            assert np.median(off[np.array(person["scores"]) > 0.8]) < 1
 
 
 @needs_runtime
@@ -541,7 +542,59 @@ def test_the_browser_cuts_the_crops_that_python_cuts(page, box):
     told = {"data": base64.b64encode(photo.tobytes()).decode(), "width": width, "height": height}
     found = _module(page, "coords.js", call, told | {"box": box, "size": size})
     off = np.abs(np.array(found, dtype=np.int64).reshape(crop.shape) - crop)
-    assert (off.mean(), off.max()) < (0.6, 8)
+    # OpenCV 4 looks between pixels in 32 steps only
+    rough = cv2.__version__.startswith("4.")
+    assert off.mean() < (0.6 if rough else 0.01)
+    assert off.max() <= (8 if rough else 1)
+
+
+def test_the_browser_reads_the_pixels_that_python_reads(page):
+    photo = pictures.read(PHOTO)
+    page.goto("/")
+    found = page.evaluate(
+        """async (photo) => {
+          const bytes = Uint8Array.from(atob(photo), (letter) => letter.charCodeAt(0));
+          const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/jpeg" }));
+          const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+          context.drawImage(bitmap, 0, 0);
+          const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
+          return [bitmap.height, bitmap.width, Array.from(data.filter((_, n) => n % 4 < 3))];
+        }""",
+        base64.b64encode(PHOTO.read_bytes()).decode(),
+    )
+    assert tuple(found[:2]) == photo.shape[:2]
+    off = np.abs(np.array(found[2]).reshape(photo.shape) - photo)
+    assert off.mean() < 0.1  # decoders of JPEG may round in ways of their own
+
+
+@needs_runtime
+def test_the_browser_runs_the_network_as_python_does(page):
+    card, network = load_network("small", threads=1)
+    boxes = [(60 + 4 * n, 10 + 3 * n, 400 + 2 * n, 511 - n) for n in range(12)]
+    crops, _ = coords.crop(pictures.read(PHOTO), np.array(boxes, np.float32), card.size)
+    page.goto("/live")
+    found = page.evaluate(
+        """async ([crops, size]) => {
+          const base = new URL("../ort/", document.querySelector("script[type=module]").src).href;
+          const ort = await import(`${base}ort.wasm.min.mjs`);
+          ort.env.wasm.wasmPaths = base;
+          ort.env.wasm.numThreads = 1;
+          const { poses } = JSON.parse(document.querySelector("#main").dataset.config).device;
+          const session = await ort.InferenceSession.create(poses.small.file);
+          const pixels = Uint8Array.from(atob(crops), (letter) => letter.charCodeAt(0));
+          const dims = [pixels.length / (3 * size[0] * size[1]), ...size, 3];
+          const given = { [session.inputNames[0]]: new ort.Tensor("uint8", pixels, dims) };
+          const told = await session.run(given);
+          return Array.from(told[session.outputNames[0]].data);
+        }""",
+        [base64.b64encode(crops.tobytes()).decode(), card.size],
+    )
+    (native,) = network(crops)
+    web = np.array(found, dtype=np.float32).reshape(native.shape)
+    (xy, logit), (twin, _) = (coords.decode((m,), card.kind, card.size) for m in (native, web))
+    off = np.linalg.norm(xy - twin, axis=-1)[coords.probability(logit, card.calibration) > 0.5]
+    # the runtimes round 8-bit layers differently: docs/serve.md
+    assert (np.median(off) < 0.3, np.percentile(off, 90) < 1) == (True, True)
 
 
 def test_the_browser_reads_the_detectors_answers_as_python_does(page):
