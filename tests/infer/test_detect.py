@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from posegram.infer.detect import Detector
+from posegram.infer.detect import Detector, ranked
+from posegram.infer.load import load
 from posegram.pose import LSP14, Card, Skeleton
 
 CARD = Card("fake", "detector", Skeleton("box", ()), (96, 96), margin=1.0)
@@ -70,3 +71,15 @@ def test_the_network_sees_the_photo_in_its_own_aspect(photo, size):
 def test_another_kind_of_network_is_no_detector():
     with pytest.raises(ValueError, match="pose is a heatmap network, not a detector"):
         Detector(Card("pose", "heatmap", LSP14, (96, 96)), says([], []))
+
+
+def test_ranked_keeps_also_who_is_unlikely():
+    estimate = load()
+    found = ranked(estimate)
+    assert found.detect.threshold < estimate.detect.threshold
+    assert found.least < estimate.least
+
+
+def test_ranked_leaves_an_estimate_without_our_detector_as_it_is():
+    estimate = load(detector="none")
+    assert ranked(estimate) is estimate

@@ -20,6 +20,7 @@ from posegram.data import door, folder
 from posegram.data.stream import Shot, Stream
 from posegram.infer import boxes as given_boxes
 from posegram.infer import records
+from posegram.infer.detect import ranked
 from posegram.infer.load import load
 from posegram.infer.topdown import TopDown
 from posegram.pose import BODY19, COCO17, Image, People, Skeleton, convert, skeleton_named
@@ -94,7 +95,8 @@ def predict(
 
     The people are found first, unless --boxes tells where they are. With
     --format coco, image ids are the numbers in COCO-style file names, else
-    positions in name order, and images.json lists them. A clip gives an
+    positions in name order, and images.json lists them; of photos, unlikely
+    people are listed too, since COCO's metric ranks them. A clip gives an
     .mp4 with its sound and a .csv, too. Ctrl-C ends in good order.
 
     Exit code 1: some inputs could not be read, or not to their end; they are
@@ -106,6 +108,8 @@ def predict(
     clips = [path for path in everything if _is_clip(path)]
     given = _given(boxes, found, clips)
     estimate = load(model, detector=detector if boxes is None else "none", weights=weights)
+    if form is Form.coco and not clips:
+        estimate = ranked(estimate)
     _prepare(out)
     job = _Job(
         estimate=estimate,

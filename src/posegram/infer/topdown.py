@@ -13,7 +13,6 @@ from posegram.track import distinct_rows
 
 __all__ = ["BATCH", "Detect", "TopDown", "whole"]
 
-_LEAST = 0.25  # somebody found, none of whose joints is that likely, is a false alarm
 BATCH = 16  # crops per call of the network: bounds the memory that a crowd takes
 
 
@@ -37,6 +36,7 @@ class TopDown:
     card: Card
     network: Network
     detect: Detect | None = None
+    least: float = 0.25  # somebody found, none of whose joints is that likely, is a false alarm
 
     def __call__(self, image: Image, boxes: Floats | None = None) -> People:
         """One person per box, in the boxes' order, in the model's own skeleton.
@@ -73,9 +73,9 @@ class TopDown:
         people = People(xy, score, box, self.card.skeleton)
         if boxes is not None or self.detect is None:
             return people
-        # doubles show best before scores tell of the box, too
-        people = replace(people, score=score * sure[:, None])[distinct_rows(people)]
-        return people[people.score.max(axis=1, initial=0) >= _LEAST]
+        people = replace(people, score=score * sure[:, None])
+        people = people[distinct_rows(people)]  # of doubles, who more likely is somebody stays
+        return people[people.score.max(axis=1, initial=0) >= self.least]
 
     def _some(self, image: Image, box: Floats, margin: float) -> People:
         """The people in a few boxes (B, 4), with one call of the network."""
