@@ -137,6 +137,7 @@ def test_a_change_without_a_value_is_refused():
         ("precision=fp64", "precision = 'fp64'; it can be auto, bf16, fp32"),
         ("optimizer=sgd", "optimizer = 'sgd'; it can be adam, adamw"),
         ("cache=cloud", "cache = 'cloud'; it can be ram, disk, off"),
+        ("kernels=on", "kernels = 'on'; it can be auto, off"),
         ("batch=0", "batch = 0; it must be positive"),
         ("epochs=-1", "epochs = -1; it must be positive"),
         ("warmup=-1", "warmup = -1; it must not be negative"),

@@ -191,7 +191,7 @@ def test_a_refused_folder_is_left_as_it_was(trained):
     assert Config.read(trained.config.run / "config.toml") == trained.config
 
 
-@pytest.mark.parametrize("change", ["threads=2", "cache=off"])
+@pytest.mark.parametrize("change", ["threads=2", "cache=off", "kernels=off"])
 def test_a_run_may_go_on_with_other_means(tmp_path, labels, undrawn, change):
     config = runs.settings(tmp_path, labels, epochs=1)
     fit(config, progress=False)

@@ -14,6 +14,7 @@ _CHOICES = {
     "schedule": ("cosine", "plateau", "step"),
     "cache": ("ram", "disk", "off"),
     "precision": ("auto", "bf16", "fp32"),
+    "kernels": ("auto", "off"),
     "optimizer": ("adam", "adamw"),
     "match": ("name", "place"),
     "semi": ("off", "consistency", "teacher", "pseudo"),
@@ -95,6 +96,7 @@ class Config:
     teacher_decay: float = 0.99  # a step, of the averaged teacher
 
     precision: str = "auto"  # "auto" times bf16 and fp32 and takes the faster
+    kernels: str = "auto"  # our own for bf16 on CPUs, compiled by c++ as a run starts; or "off"
     threads: int = 0  # CPU threads of torch; 0: its own choice
     workers: int = 0  # processes that prepare batches
     cache: str = "ram"  # where decoded crops are kept: "ram", "disk" (in the run's folder), "off"

@@ -45,8 +45,9 @@ from posegram.train.keepers import Epochs, keepers
 from posegram.train.module import PoseModule, measurable, right_joints, summary
 from posegram.train.pairs import Pairs
 from posegram.train.pairs import people as unlabelled
+from posegram.train.quicken import quicken
 
-_FREE = {"threads", "workers", "cache"}  # settings that a resumed run may change
+_FREE = {"threads", "workers", "cache", "kernels"}  # settings that a resumed run may change
 
 __all__ = ["card_for", "fit", "sets"]
 
@@ -127,6 +128,7 @@ def fit(config: Config, *, progress: bool = True) -> Path:
     )
     start.hold(module.network, config, 0, module.fresh)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    kernels = quicken(module.network, config)
     precision = start.precision(module, config)
     watch = [Epochs(batches[0]), curves.Record(run), *keepers(config, task.watched)]
     if config.semi != "off":
@@ -136,7 +138,7 @@ def fit(config: Config, *, progress: bool = True) -> Path:
     last = run / "last.ckpt"
     run.mkdir(parents=True, exist_ok=True)
     (run / "config.toml").write_text(config.to_toml(), encoding="utf-8")
-    _write_environment(run, precision, len(train), len(valid))
+    _write_environment(run, precision, kernels, len(train), len(valid))
     if task.keep:
         task.keep(run, valid)
     with warnings.catch_warnings():
@@ -230,7 +232,7 @@ def _trainer(
     )
 
 
-def _write_environment(run: Path, precision: str, train: int, valid: int) -> None:
+def _write_environment(run: Path, precision: str, kernels: str, train: int, valid: int) -> None:
     facts = {
         "python": platform.python_version(),
         "machine": platform.machine(),
@@ -239,6 +241,7 @@ def _write_environment(run: Path, precision: str, train: int, valid: int) -> Non
         "lightning": version("lightning"),
         "threads": torch.get_num_threads(),
         "precision": precision,
+        "kernels": kernels,
         "people to train on": train,
         "people to validate on": valid,
         "started": time.strftime("%Y-%m-%d %H:%M:%S"),
