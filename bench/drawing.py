@@ -213,7 +213,7 @@ def _scatter(axis: Any, one: dict[str, Any], key: str, colours: dict[str, str]) 
     found = "photos" in one
     each, label = ("photo", _FOUND[key]) if found else ("person", _NAMES[key])
     axis.set(xscale="log", xlabel=f"CPU milliseconds per {each}, one thread", ylabel=label)
-    spec = one["spec"] if len(one["spec"]) < 46 else f"...{one['spec'][-43:]}"
+    spec = one["spec"].rpartition("/")[2]
     size = f"{one['photos']} photos" if found else f"{one['people']} people"
     axis.set_title(f"{spec}\n{size}", fontsize=9)
     _plain_ticks(axis.xaxis)

@@ -95,8 +95,8 @@ def predict(
 
     The people are found first, unless --boxes tells where they are. With
     --format coco, image ids are the numbers in COCO-style file names, else
-    positions in name order, and images.json lists them; of photos, unlikely
-    people are listed too, since COCO's metric ranks them. A clip gives an
+    positions in name order, and images.json lists them; unlikely people in
+    photos are listed, too, for COCO's metric ranks them. A clip gives an
     .mp4 with its sound and a .csv, too. Ctrl-C ends in good order.
 
     Exit code 1: some inputs could not be read, or not to their end; they are
@@ -108,11 +108,9 @@ def predict(
     clips = [path for path in everything if _is_clip(path)]
     given = _given(boxes, found, clips)
     estimate = load(model, detector=detector if boxes is None else "none", weights=weights)
-    if form is Form.coco and not clips:
-        estimate = ranked(estimate)
     _prepare(out)
     job = _Job(
-        estimate=estimate,
+        estimate=ranked(estimate) if form is Form.coco and not clips else estimate,
         cut=Cut(every, not no_smooth, start, end, stride),
         skeleton=chosen or _usual(estimate.card.skeleton),
         out=out,
