@@ -157,3 +157,26 @@ def test_the_card_tells_of_a_skeleton_without_falloffs(tmp_path):
     scores = {"valid_ap": 50.0, "valid_joints": 60.0}
     write_card(tmp_path / "c.md", replace(CARD, skeleton=LSP14, scores=scores), (3, 2), "train")
     assert "falloff 0.05 for every joint" in (tmp_path / "c.md").read_text()
+
+
+def answer(*people):
+    """Boxes, probabilities and maps of people (x, probability)."""
+    box = np.array([[x, 0, x + 10, 20] for x, _ in people], np.float32).reshape(-1, 4)
+    score = np.array([p for _, p in people], np.float32)
+    return box, score, np.zeros((len(people), 2, 4, 4), np.float32)
+
+
+def test_people_in_another_order_are_the_same_people(tmp_path):
+    here, there = answer((0, 0.9), (50, 0.9)), answer((50, 0.9), (0, 0.9))
+    ours, theirs = rcnn_export._pairs(here, there, tmp_path)
+    assert (ours.tolist(), theirs.tolist()) == ([0, 1], [1, 0])
+
+
+def test_a_faint_person_may_be_found_by_one_alone(tmp_path):
+    ours, theirs = rcnn_export._pairs(answer((0, 0.9)), answer((0, 0.9), (50, 0.051)), tmp_path)
+    assert (ours.tolist(), theirs.tolist()) == ([0], [0])
+
+
+def test_a_likely_person_found_by_one_alone_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="1 people were found instead of 2"):
+        rcnn_export._pairs(answer((0, 0.9), (50, 0.5)), answer((0, 0.9)), tmp_path)

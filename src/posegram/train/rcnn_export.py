@@ -13,12 +13,14 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from scipy.optimize import linear_sum_assignment
 
 from posegram import coords, image
 from posegram.data import coco
+from posegram.metrics.boxes import iou
 from posegram.models import load_weights, published
 from posegram.models.keypoint_rcnn import Whole
-from posegram.pose import Card, Floats, Image
+from posegram.pose import Card, Floats, Image, Ints
 from posegram.train import rcnn
 from posegram.train.config import Config
 from posegram.train.rcnn_photos import Photo, people_of
@@ -34,6 +36,8 @@ INPUTS = (
 OUTPUTS = ("box", "score", "maps")
 _BUDGET = 0.5  # pixels of the picture that a joint or a corner of a box may move
 _TIES = 0.01  # share of joints that may jump: two places of a map as high but for rounding
+_SAME = 0.5  # intersection over union of one person's two boxes
+_FAINT = 0.3  # probability: below, suppression keeps one of two false alarms by a hair
 _TILE = 320  # pixels, longest side of one picture in a results grid
 _SHOWN = 12  # photos in a results grid
 _COMPARED = 4  # photos on which an exported file is compared
@@ -199,8 +203,8 @@ def _compare(whole: Whole, session: Any, picture: Image, out: Path) -> None:
     with torch.no_grad():
         here = [part.numpy() for part in whole(*(torch.from_numpy(part) for part in given))]
     there = session.run(None, dict(zip(INPUTS, given, strict=True)))
-    if len(here[0]) != len(there[0]):
-        raise ValueError(f"{out}: {len(there[0])} people were found instead of {len(here[0])}")
+    ours, theirs = _pairs(here, there, out)
+    here, there = [part[ours] for part in here], [part[theirs] for part in there]
     away = [_joints(*here) - _joints(*there), (here[0] - there[0]).reshape(-1, 2, 2)]
     for name, far in zip(("joints", "boxes"), away, strict=True):
         moved = np.linalg.norm(far, axis=-1) > _BUDGET
@@ -208,6 +212,35 @@ def _compare(whole: Whole, session: Any, picture: Image, out: Path) -> None:
             raise ValueError(
                 f"{out}: {moved.mean():.1%} of the {name} moved by over {_BUDGET} pixels"
             )
+
+
+def _pairs(here: Sequence[Floats], there: Sequence[Floats], out: Path) -> tuple[Ints, Ints]:
+    """Rows of the same likely people in both answers: rounding may change their order.
+
+    Who is unlikely, or half as likely as the likeliest, may be elsewhere or in one answer alone.
+
+    Args:
+        here: boxes (N, 4), probabilities (N,) and maps of one.
+        there: the same of the other, M people.
+        out: the file, for the message.
+
+    Raises:
+        ValueError: somebody likelier is in one answer alone.
+    """
+    shared = iou(here[0], there[0])
+    ours, theirs = (np.asarray(rows, dtype=np.int64) for rows in linear_sum_assignment(-shared))
+    least = min(_FAINT, 0.5 * float(max(here[1].max(initial=0), there[1].max(initial=0))))
+    same = shared[ours, theirs] > _SAME
+    ours, theirs = ours[same], theirs[same]
+    alone = [
+        int((np.delete(answer[1], rows) >= least).sum())
+        for answer, rows in ((here, ours), (there, theirs))
+    ]
+    if any(alone):
+        found = len(theirs) + alone[1], len(ours) + alone[0]
+        raise ValueError(f"{out}: {found[0]} people were found instead of {found[1]}")
+    likely = here[1][ours] >= least
+    return ours[likely], theirs[likely]
 
 
 def _joints(box: Floats, _: Floats, maps: Floats) -> Floats:
