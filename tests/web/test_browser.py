@@ -160,7 +160,7 @@ def test_an_uploaded_photo_gets_its_joints_drawn_in(page):
 
 def test_without_the_skeleton_the_pose_is_the_photo(page):
     _upload(page)
-    page.locator("#tools input[name=skeleton]").uncheck(force=True)
+    page.locator("#tools label", has_text="Skeleton").click()
     assert _drawn(page) < 0.0002
 
 
