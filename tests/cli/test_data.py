@@ -84,11 +84,22 @@ def test_a_mended_file_is_found_without_that_fault(capsys, people, tmp_path):
     assert "outside-picture" not in again
 
 
-def test_the_source_is_not_overwritten(capsys, people, tmp_path):
+@pytest.mark.parametrize("form", ["{}", "coco:{}", "{}#1-1", "coco:{}#1-1"])
+def test_the_source_is_not_overwritten(capsys, people, tmp_path, form):
     path = coco.write(tmp_path / "a.json", people)
-    code, _, err = _run(capsys, "check", path, "--fix", path)
+    before = path.read_bytes()
+    code, _, err = _run(capsys, "check", form.format(path), "--fix", path)
     assert code == 2
     assert "which is never changed" in err
+    assert path.read_bytes() == before
+
+
+def test_a_mended_file_has_no_range_in_its_name(capsys, people, tmp_path):
+    path = coco.write(tmp_path / "a.json", people)
+    code, _, err = _run(capsys, "check", path, "--fix", f"{path}#1-1")
+    assert code == 2
+    assert "--fix writes one .json file" in err
+    assert [entry.name for entry in tmp_path.glob("a.json*")] == ["a.json"]
 
 
 def test_a_model_is_asked_about_every_picture_that_can_be_read(capsys, people, tmp_path):

@@ -14,7 +14,7 @@ from rich.table import Column, Table
 
 from posegram import image as pictures
 from posegram.cli.convert import convert as convert_labels
-from posegram.data import READERS, door, read
+from posegram.data import READERS, door, read, reader_of
 from posegram.data.check import Report
 from posegram.data.check import check as examine
 from posegram.data.doctor import page
@@ -73,8 +73,9 @@ def check(
     Exit code 0: no fault; 1: there are faults, or some were mended; 2: a
     source cannot be read. What is only worth a look is no fault.
     """
+    if fix is not None:
+        _refuse_overwriting(fix, sources)
     sets = [one for spec in sources for one in load(spec, images, split=split)]
-    _refuse_overwriting(fix, sources)
     opinions = [look(one, model, threads) for one in sets] if model else []
     report = examine(sets, copies=copies, opinions=opinions)
     _print(report, Console())
@@ -90,10 +91,12 @@ def check(
         raise typer.Exit(1)
 
 
-def _refuse_overwriting(fix: Path | None, sources: Sequence[str]) -> None:
-    for source in sources if fix is not None else ():
-        path = Path(source.partition(":")[2] or source)
-        if fix is not None and fix.exists() and path.exists() and fix.samefile(path):
+def _refuse_overwriting(fix: Path, sources: Sequence[str]) -> None:
+    if fix.suffix.lower() != ".json":  # such as labels.json#1-100, a source's name with its range
+        raise ValueError(f"--fix writes one .json file, so {fix} cannot be its name")
+    for source in sources:
+        path = reader_of(source)[1]
+        if fix.exists() and path.exists() and fix.samefile(path):
             raise ValueError(f"--fix {fix} is the source itself, which is never changed")
 
 
