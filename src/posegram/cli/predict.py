@@ -3,65 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from posegram import image as pictures
 from posegram.cli.clips import CLIPS, Cut, film_clip, stoppable
-from posegram.data import door, folder
-from posegram.data.stream import Shot, Stream
+from posegram.cli.photos import Form, Job, look, picture_name, saved, watched
+from posegram.data import folder
 from posegram.infer import boxes as given_boxes
 from posegram.infer import records
 from posegram.infer.detect import ranked
 from posegram.infer.load import load
-from posegram.infer.topdown import TopDown
-from posegram.pose import BODY19, COCO17, Image, People, Skeleton, convert, skeleton_named
+from posegram.pose import BODY19, COCO17, Skeleton, skeleton_named
 
-__all__ = ["Form", "predict"]
+__all__ = ["predict"]
 
 _INTERRUPTED = 130  # exit code after Ctrl-C, as shells count
-
-
-class Form(StrEnum):
-    """How results are written."""
-
-    json = "json"
-    coco = "coco"
-    annotations = "coco-annotations"
-    yolo = "yolo"
-    csv = "csv"
-    wide = "csv-wide"
-
-
-@dataclass
-class _Job:
-    """What one run was asked for, and what it has found so far."""
-
-    estimate: TopDown
-    cut: Cut  # of clips
-    skeleton: Skeleton
-    out: Path
-    form: Form
-    threshold: float
-    drawn: bool
-    given: dict[Path, given_boxes.Given] | None  # by photo; None without a file of boxes
-    names: dict[Path, str]  # what the results of each input are called, without suffix
-    ids: dict[Path, int]
-    table: Stream | None = None  # of all photos, in the forms that are one file
-    done: int = 0  # photos
-    people: int = 0
-    failed: list[str] = field(default_factory=list)
-    stopped: bool = False
-    entries: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # place in file, entry
-    listed: list[dict[str, Any]] = field(default_factory=list)  # images.json
 
 
 def predict(
@@ -99,8 +58,8 @@ def predict(
     photos are listed, too, for COCO's metric ranks them. A clip gives an
     .mp4 with its sound and a .csv, too. Ctrl-C ends in good order.
 
-    Exit code 1: some inputs could not be read, or not to their end; they are
-    listed, the others are done. Exit code 2: misuse.
+    Exit code 1: some inputs could not be read to their end, or some results
+    not written; they are listed, the others are done. Exit code 2: misuse.
     """
     chosen = skeleton_named(skeleton) if skeleton else None
     everything, missing = _found(inputs)
@@ -109,7 +68,7 @@ def predict(
     given = _given(boxes, found, clips)
     estimate = load(model, detector=detector if boxes is None else "none", weights=weights)
     _prepare(out)
-    job = _Job(
+    job = Job(
         estimate=ranked(estimate) if form is Form.coco and not clips else estimate,
         cut=Cut(every, not no_smooth, start, end, stride),
         skeleton=chosen or _usual(estimate.card.skeleton),
@@ -126,12 +85,12 @@ def predict(
     _finish(job, found, clips)
 
 
-def _work(job: _Job, found: list[Path], clips: list[Path]) -> None:
+def _work(job: Job, found: list[Path], clips: list[Path]) -> None:
     """Do one photo and one clip after another, until all are done or Ctrl-C is pressed."""
     given = job.given
-    with stoppable() as stopped, _shared_table(job, found):
-        for photo in _watched([p for p in found if given is None or p in given]):
-            _one(job, photo)
+    with stoppable() as stopped, saved(job, found):
+        for photo in watched([p for p in found if given is None or p in given]):
+            look(job, photo)
             if stopped():
                 break
         for clip in clips:
@@ -214,78 +173,13 @@ def _names(inputs: Sequence[Path], out: Path) -> dict[Path, str]:
 
 
 def _picture(photo: Path, name: str) -> str:
-    """File name of what is drawn for an input: of the same kind where we can write it."""
+    """File name of what is drawn for an input."""
     if _is_clip(photo):
         return f"{name}.mp4"
-    return name + (photo.suffix if photo.suffix.lower() in pictures.SUFFIXES else ".jpg")
+    return picture_name(photo, name)
 
 
-def _watched(photos: list[Path]) -> Iterator[Path]:
-    """The photos one by one, with a bar on a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
-    bar.disable = not console.is_terminal
-    with bar:
-        yield from bar.track(photos, description="photos")
-
-
-def _one(job: _Job, photo: Path) -> None:
-    """Find, draw and note the people of one photo; a photo that cannot be read is noted instead."""
-    try:
-        image = pictures.read(photo)
-        entry = None if job.given is None else job.given[photo]
-        if entry is not None:
-            entry.require(photo, image.shape[:2])
-    except (OSError, ValueError) as fault:
-        job.failed.append(str(fault))
-        return
-    found = job.estimate(image, None if entry is None else entry.box)
-    people = convert(found, job.skeleton)
-    job.done += 1
-    job.people += len(people)
-    _note(job, photo, image, people)
-    if job.drawn:
-        drawn = pictures.draw(image, people, threshold=job.threshold, boxes=job.given is not None)
-        pictures.write(job.out / _picture(photo, job.names[photo]), drawn)
-
-
-def _note(job: _Job, photo: Path, image: Image, people: People) -> None:
-    """Write a photo's JSON or rows, or keep its COCO entries for the end."""
-    height, width = image.shape[:2]
-    if job.form is Form.json:
-        name = job.estimate.card.name
-        record = records.photo_record(photo, (height, width), people, name)
-        door.save_json(job.out / f"{job.names[photo]}.json", record)
-    elif job.table is not None:
-        job.table.put(people, Shot(photo, size=(height, width), number=job.ids[photo]))
-    elif job.given is None:
-        number = job.ids[photo]
-        places = [len(job.entries) + n for n in range(len(people))]
-        job.entries += zip(places, records.coco_entries(people, number), strict=True)
-        entry = {"id": number, "file_name": photo.name, "width": width, "height": height}
-        job.listed.append(entry)
-    else:
-        given = job.given[photo]
-        entries = records.coco_entries(people, given.image_id, given.categories)
-        job.entries += zip(given.places, entries, strict=True)
-
-
-@contextmanager
-def _shared_table(job: _Job, photos: Sequence[Path]) -> Iterator[None]:
-    """The one file of all photos' results, in the forms that are one file."""
-    if job.form in (Form.json, Form.coco) or not photos:
-        yield
-        return
-    path = job.out / f"photos{records.FORMS[job.form]}"
-    model, threshold = job.estimate.card.name, job.threshold
-    with records.open_writer(
-        job.form, path, job.skeleton, model=model, threshold=threshold
-    ) as job.table:
-        yield
-
-
-def _film(job: _Job, clip: Path, stopped: Callable[[], bool]) -> None:
+def _film(job: Job, clip: Path, stopped: Callable[[], bool]) -> None:
     """Find, draw and write the people of one clip; one that cannot be read is noted instead."""
     try:
         made = film_clip(
@@ -309,13 +203,8 @@ def _film(job: _Job, clip: Path, stopped: Callable[[], bool]) -> None:
         job.failed.append(made.fault)
 
 
-def _finish(job: _Job, photos: list[Path], clips: list[Path]) -> None:
-    """Write what covers all photos, say what was done, and fail when an input failed."""
-    if job.form is Form.coco and photos:
-        in_order = [entry for _, entry in sorted(job.entries, key=lambda pair: pair[0])]
-        door.save_json(job.out / "coco_results.json", in_order)
-        if job.given is None:
-            door.save_json(job.out / "images.json", job.listed)
+def _finish(job: Job, photos: list[Path], clips: list[Path]) -> None:
+    """Say what was done, and fail when an input or a file of results failed."""
     people = "1 person" if job.people == 1 else f"{job.people} people"
     if photos or not clips:
         typer.echo(f"{_photo_count(job.done)}, {people} -> {job.out}")
@@ -326,7 +215,7 @@ def _finish(job: _Job, photos: list[Path], clips: list[Path]) -> None:
     _confess(job, "photo" if not clips else "file")
 
 
-def _confess(job: _Job, kind: str) -> None:
+def _confess(job: Job, kind: str) -> None:
     """Say what failed, and leave with the exit code for it."""
     if job.stopped:
         typer.echo("posegram: stopped; what was done until then is complete", err=True)

@@ -1,0 +1,167 @@
+"""Photos for `posegram predict`: looked at, drawn and written one by one; what fails is noted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from posegram import image as pictures
+from posegram.cli.clips import Cut
+from posegram.data.stream import Shot, Stream, save_text
+from posegram.infer import boxes as given_boxes
+from posegram.infer import records
+from posegram.infer.topdown import TopDown
+from posegram.pose import Image, People, Skeleton, convert
+
+__all__ = ["Form", "Job", "look", "picture_name", "saved", "watched"]
+
+
+class Form(StrEnum):
+    """How results are written."""
+
+    json = "json"
+    coco = "coco"
+    annotations = "coco-annotations"
+    yolo = "yolo"
+    csv = "csv"
+    wide = "csv-wide"
+
+
+@dataclass
+class Job:
+    """What one run was asked for, and what it has found so far."""
+
+    estimate: TopDown
+    cut: Cut  # of clips
+    skeleton: Skeleton
+    out: Path
+    form: Form
+    threshold: float
+    drawn: bool
+    given: dict[Path, given_boxes.Given] | None  # by photo; None without a file of boxes
+    names: dict[Path, str]  # what the results of each input are called, without suffix
+    ids: dict[Path, int]
+    table: Stream | None = None  # of all photos, in the forms that are one file
+    done: int = 0  # photos
+    people: int = 0
+    failed: list[str] = field(default_factory=list)
+    stopped: bool = False
+    entries: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # place in file, entry
+    listed: list[dict[str, Any]] = field(default_factory=list)  # images.json
+
+
+def picture_name(path: Path, name: str) -> str:
+    """File name of what is drawn for a photo: of the same kind where we can write it."""
+    return name + (path.suffix if path.suffix.lower() in pictures.SUFFIXES else ".jpg")
+
+
+def watched(photos: list[Path]) -> Iterator[Path]:
+    """The photos one by one, with a bar on a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
+    bar.disable = not console.is_terminal
+    with bar:
+        yield from bar.track(photos, description="photos")
+
+
+def look(job: Job, photo: Path) -> None:
+    """Find, write and draw the people of one photo; what cannot be read or written is noted."""
+    try:
+        image = pictures.read(photo)
+        entry = None if job.given is None else job.given[photo]
+        if entry is not None:
+            entry.require(photo, image.shape[:2])
+    except (OSError, ValueError) as fault:
+        job.failed.append(str(fault))
+        return
+    found = job.estimate(image, None if entry is None else entry.box)
+    people = convert(found, job.skeleton)
+    with _noted(job):
+        _write(job, photo, image, people)
+        job.done += 1
+        job.people += len(people)
+        if job.drawn:
+            _draw(job, photo, image, people)
+
+
+def _write(job: Job, photo: Path, image: Image, people: People) -> None:
+    """Write a photo's JSON or rows, or keep its COCO entries for the end."""
+    height, width = image.shape[:2]
+    if job.form is Form.json:
+        name = job.estimate.card.name
+        record = records.photo_record(photo, (height, width), people, name)
+        path = job.out / f"{job.names[photo]}.json"
+        save_text(path, json.dumps(record, allow_nan=False))
+    elif job.table is not None:
+        job.table.put(people, Shot(photo, size=(height, width), number=job.ids[photo]))
+    elif job.given is None:
+        number = job.ids[photo]
+        places = [len(job.entries) + n for n in range(len(people))]
+        job.entries += zip(places, records.coco_entries(people, number), strict=True)
+        entry = {"id": number, "file_name": photo.name, "width": width, "height": height}
+        job.listed.append(entry)
+    else:
+        given = job.given[photo]
+        entries = records.coco_entries(people, given.image_id, given.categories)
+        job.entries += zip(given.places, entries, strict=True)
+
+
+def _draw(job: Job, photo: Path, image: Image, people: People) -> None:
+    path = job.out / picture_name(photo, job.names[photo])
+    drawn = pictures.draw(image, people, threshold=job.threshold, boxes=job.given is not None)
+    try:
+        pictures.write(path, drawn)
+    except OSError as fault:
+        if fault.strerror is None:  # a sentence already
+            raise
+        raise type(fault)(f"cannot write {path}: {fault.strerror}") from fault
+
+
+@contextmanager
+def saved(job: Job, photos: Sequence[Path]) -> Iterator[None]:
+    """The files that cover all photos; what was found is in them also when the work breaks off.
+
+    A file that cannot be opened is refused; one that cannot be finished is noted.
+    """
+    if job.form is Form.json or not photos:
+        yield
+    elif job.form is Form.coco:
+        try:
+            yield
+        finally:
+            with _noted(job):
+                _save_coco(job)
+    else:
+        path = job.out / f"photos{records.FORMS[job.form]}"
+        model, threshold = job.estimate.card.name, job.threshold
+        job.table = records.open_writer(
+            job.form, path, job.skeleton, model=model, threshold=threshold
+        )
+        with _noted(job), job.table:
+            yield
+
+
+def _save_coco(job: Job) -> None:
+    """Write the COCO results, and without a file of boxes the list of the photos' ids."""
+    entries = [entry for _, entry in sorted(job.entries, key=lambda pair: pair[0])]
+    save_text(job.out / "coco_results.json", json.dumps(entries, allow_nan=False))
+    if job.given is None:
+        save_text(job.out / "images.json", json.dumps(job.listed))
+
+
+@contextmanager
+def _noted(job: Job) -> Iterator[None]:
+    """A file that cannot be written costs nothing else: it is noted."""
+    try:
+        yield
+    except (OSError, ValueError) as fault:
+        job.failed.append(str(fault))

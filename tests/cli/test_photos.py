@@ -1,0 +1,103 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+
+import tiny
+from posegram import image as pictures
+from posegram.cli import main
+from posegram.infer.load import load_network
+from posegram.infer.topdown import TopDown
+from posegram.pose import COCO17
+
+
+@pytest.fixture
+def model(tmp_path):
+    return tiny.constant(tmp_path / "model.onnx", skeleton=COCO17)
+
+
+@pytest.fixture
+def two(tmp_path):
+    """A folder with the photos a.png and b.png."""
+    (tmp_path / "two").mkdir()
+    for name in ("a.png", "b.png"):
+        pictures.write(tmp_path / "two" / name, np.full((120, 100, 3), 128, dtype=np.uint8))
+    return tmp_path / "two"
+
+
+def run(*args):
+    """Exit code of one run of `posegram predict`, each photo being one person."""
+    with pytest.raises(SystemExit) as stop:
+        main(["predict", *map(str, args), "--detector", "none"])
+    return stop.value.code
+
+
+def listing(folder):
+    return sorted(p.name for p in folder.iterdir() if p.is_file())
+
+
+# what cannot be written
+
+
+def test_a_picture_that_cannot_be_written_costs_nothing_else(tmp_path, two, model, capsys):
+    out = tmp_path / "out"
+    (out / "a.png").mkdir(parents=True)
+    assert run(two, "--out", out, "--model", model) == 1
+    told = capsys.readouterr()
+    assert listing(out) == ["a.json", "b.json", "b.png"]
+    assert told.err.splitlines() == [
+        "posegram: 1 photo failed:",
+        f"  cannot write {out / 'a.png'}: Is a directory",
+    ]
+
+
+def test_a_json_file_that_cannot_be_written_costs_nothing_else(tmp_path, two, model, capsys):
+    out = tmp_path / "out"
+    (out / "a.json").mkdir(parents=True)
+    assert run(two, "--out", out, "--model", model) == 1
+    assert listing(out) == ["b.json", "b.png"]
+    assert f"cannot write {out / 'a.json'}: Is a directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [("csv", "photos.csv"), ("coco", "coco_results.json"), ("coco", "images.json")],
+)
+def test_a_shared_file_that_cannot_be_written_is_named(tmp_path, two, model, capsys, form, name):
+    out = tmp_path / "out"
+    (out / name).mkdir(parents=True)
+    assert run(two, "--out", out, "--model", model, "--format", form) == 1
+    assert {"a.png", "b.png"} <= set(listing(out))
+    assert name in capsys.readouterr().err
+
+
+def test_coco_results_are_written_though_no_picture_can_be(tmp_path, two, model):
+    out = tmp_path / "out"
+    for name in ("a.png", "b.png"):
+        (out / name).mkdir(parents=True)
+    assert run(two, "--out", out, "--model", model, "--format", "coco") == 1
+    found = json.loads((out / "coco_results.json").read_text())
+    assert [entry["image_id"] for entry in found] == [1, 2]
+
+
+class Failing(TopDown):
+    """A model that fails at its second photo."""
+
+    def __call__(self, image, boxes=None):
+        seen = self.__dict__.setdefault("seen", [])
+        seen.append(image)
+        if len(seen) == 2:
+            raise RuntimeError("out of memory")
+        return super().__call__(image, boxes)
+
+
+@pytest.mark.parametrize(("form", "name"), [("csv", "photos.csv"), ("coco", "coco_results.json")])
+def test_what_was_found_is_written_when_the_work_breaks_off(
+    tmp_path, two, model, monkeypatch, form, name
+):
+    failing = Failing(*load_network(model))
+    monkeypatch.setattr(sys.modules["posegram.cli.predict"], "load", lambda *a, **k: failing)
+    with pytest.raises(RuntimeError):
+        run(two, "--out", tmp_path / "out", "--format", form)
+    assert (tmp_path / "out" / name).stat().st_size > 100
