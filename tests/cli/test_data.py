@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 import scipy.io
 
 import figures
+from posegram import image as pictures
 from posegram.cli import main
 from posegram.data import coco
 
@@ -39,12 +41,21 @@ def test_faults_in_the_data_end_with_1(capsys, people, tmp_path):
     assert "fault: missing-image: 1 times the picture's file is not there (figure0000.png)" in out
 
 
-def test_what_is_worth_a_look_ends_with_0(capsys, people, tmp_path):
+def test_a_set_without_any_picture_ends_with_1(capsys, people, tmp_path):
     for person in people:
         person.image.unlink()
     code, out, _ = _run(capsys, "check", coco.write(tmp_path / "a.json", people))
+    assert code == 1
+    assert "fault: missing-image: no picture is at hand" in out
+
+
+def test_what_is_worth_a_look_ends_with_0(capsys, people, tmp_path):
+    other = tmp_path / "images" / "near.jpg"
+    pictures.write(other, pictures.read(people[0].image))
+    moved = replace(people[0], image=other, xy=people[0].xy + 1)
+    code, out, _ = _run(capsys, "check", coco.write(tmp_path / "a.json", [*people, moved]))
     assert code == 0
-    assert "note: missing-image: no picture is at hand" in out
+    assert "note: near-photo: 1 times" in out
 
 
 def test_parts_of_a_set_are_compared(capsys, people, tmp_path):
@@ -131,7 +142,7 @@ def test_a_release_in_the_official_layout_is_checked(capsys, tmp_path):
 def test_the_mpii_list_is_checked_without_pictures(capsys, shared):
     _, out, _ = _run(capsys, "check", shared / "references" / "mpii" / "valid.json")
     assert "2,958 people in 2,729 images, 0 of them at hand" in out
-    assert "note: missing-image: no picture is at hand" in out
+    assert "fault: missing-image: no picture is at hand" in out
 
 
 def _truncated(folder):

@@ -67,6 +67,16 @@ def test_images_are_looked_for_where_the_caller_says(tmp_path):
     assert found[0].image == tmp_path / "val" / "a.jpg"
 
 
+def test_images_are_found_in_the_layout_of_coco(tmp_path):
+    for name in ("annotations", "train2017"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "train2017" / "a.jpg").touch()
+    path = tmp_path / "annotations" / "person_keypoints_train2017.json"
+    _file(tmp_path, _person()).rename(path)
+    assert coco.read(path)[0].image == tmp_path / "train2017" / "a.jpg"
+    assert coco.read_scenes(path)[0].image == tmp_path / "train2017" / "a.jpg"
+
+
 def test_names_written_otherwise_give_the_built_in_skeleton(tmp_path):
     names = [joint.replace("_", "-").capitalize() for joint in MPII16.joints]
     assert _named(tmp_path, names) is MPII16

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -77,6 +78,35 @@ def test_pictures_are_looked_for_in_images_beside_the_file(tmp_path):
 
 def test_pictures_are_else_looked_for_beside_the_file(tmp_path):
     assert door.images_beside(tmp_path / "a.json") == tmp_path
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["images", "images/train2017", "train2017", "annotations/images/train2017", "annotations"],
+)
+def test_pictures_are_found_where_coco_has_them(tmp_path, place):
+    path = tmp_path / "annotations" / "person_keypoints_train2017.json"
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / place / "b.jpg").touch()
+    assert door.images_beside(path, ["a.jpg", "b.jpg"]) == tmp_path / place
+
+
+def test_pictures_are_found_beside_the_working_folder(tmp_path, monkeypatch):
+    for name in ("annotations", "train2017"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "train2017" / "a.jpg").touch()
+    monkeypatch.chdir(tmp_path / "annotations")
+    assert door.images_beside(Path("kp_train2017.json"), ["a.jpg"]) == Path("../train2017")
+
+
+def test_names_of_pictures_decide_between_folders(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "a.jpg").touch()
+    assert door.images_beside(tmp_path / "a.json", ["a.jpg"]) == tmp_path
+
+
+def test_pictures_that_are_nowhere_are_said_to_be_in_the_usual_place(tmp_path):
+    assert door.images_beside(tmp_path / "a.json", ["gone.jpg"]) == tmp_path
 
 
 def test_a_picture_gives_its_height_and_width(tmp_path):

@@ -217,6 +217,14 @@ def test_head_sizes_are_those_of_the_published_evaluation(shared, original):
     np.testing.assert_allclose([s.head for s in original], wanted, atol=1e-3)
 
 
+def test_pictures_of_a_list_are_found_beside_its_folder(tmp_path, mat):
+    people = mpii.read(mat, tmp_path / "images")
+    path = mpii.write(tmp_path / "annot" / "train.json", people)
+    (tmp_path / "images").mkdir()
+    people[0].image.touch()
+    assert mpii.read(path)[0].image == people[0].image
+
+
 # writing
 
 

@@ -37,15 +37,15 @@ def read(path: Path, images: Path | None = None) -> list[Sample]:
 
     Args:
         path: the JSON file.
-        images: the pictures' folder; by default `images` beside the file, else its own folder.
+        images: the pictures' folder; by default as `posegram.data.door.images_beside` finds it.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is no annotation file, or a record in it is wrong; the record is named.
     """
     whole = _open(path)
-    images = images or door.images_beside(path)
     files = _files(path, whole.get("images"))
+    images = images or door.images_beside(path, list(files.values()))
     skeletons = _skeletons(path, whole.get("categories"))
     found = []
     for number, record in enumerate(whole["annotations"]):
@@ -81,7 +81,7 @@ def read_scenes(path: Path, images: Path | None = None, *, part: str = "") -> li
 
     Args:
         path: the JSON file; its annotations need no keypoints.
-        images: the pictures' folder; by default `images` beside the file, else its own folder.
+        images: the pictures' folder; by default as `posegram.data.door.images_beside` finds it.
         part: "train" leaves out photos whose entry says `valid`, "valid" all others; both leave
             out those that say `near_duplicate`. "partial" takes every photo as if not all of its
             people were listed.
@@ -93,8 +93,8 @@ def read_scenes(path: Path, images: Path | None = None, *, part: str = "") -> li
     if part not in _PARTS:
         raise ValueError(f"{path}: no part {part!r}; there are {', '.join(_PARTS[1:])}")
     whole = _open(path)
-    images = images or door.images_beside(path)
     files = _files(path, whole.get("images"))
+    images = images or door.images_beside(path, list(files.values()))
     boxes = _boxes(path, whole)
     scenes = []
     for entry in whole["images"]:

@@ -6,7 +6,7 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ __all__ = [
     "save_json",
 ]
 
+_ASKED = 20  # names of images that must show in which folder they are
 _GROWTH = 0.06  # head, hands and feet reach beyond their joints
 _BROKEN_MAT = (
     *(ValueError, TypeError, OSError, KeyError, IndexError, OverflowError, MemoryError),
@@ -126,10 +127,25 @@ def save_json(path: Path, value: Any) -> Path:
     return path
 
 
-def images_beside(path: Path) -> Path:
-    """The folder that most likely holds the images of an annotation file."""
+def images_beside(path: Path, names: Sequence[str] = ()) -> Path:
+    """The folder that most likely holds the images of an annotation file.
+
+    That is `images` beside the file, else its own folder. Where names are given and it holds none
+    of the first, the places of COCO and MPII are tried: for `annotations/..._train2017.json` it
+    may be `images`, `images/train2017` or `train2017`, beside the file or beside its folder.
+
+    Args:
+        path: the file, or a folder of labels.
+        names: of the images, as the file has them.
+    """
     folder = path if path.is_dir() else path.parent
-    return folder / "images" if (folder / "images").is_dir() else folder
+    usual = folder / "images" if (folder / "images").is_dir() else folder
+    above = Path(os.path.normpath(folder / ".."))
+    part = path.stem.rpartition("_")[2]
+    named = ("", "images", f"images/{part}", part)
+    places = [usual, *(root / name for root in (folder, above) for name in named)]
+    some = names[:_ASKED]
+    return next((p for p in places if any((p / n).is_file() for n in some)), usual)
 
 
 def picture_size(path: Path) -> tuple[int, int] | None:

@@ -38,7 +38,7 @@ def read(
 
     Args:
         path: the .mat of the release or a .json list.
-        images: the pictures' folder; by default `images` beside the file, else its own folder.
+        images: the pictures' folder; by default as `posegram.data.door.images_beside` finds it.
         split: `train` or `test` of the release, by `img_train`; None for both.
         single: only the people that the release calls well separated (`single_person`).
 
@@ -48,18 +48,19 @@ def read(
     """
     if split is not None and split not in _SPLITS:
         raise ValueError(f"MPII has no split {split!r}; there are {', '.join(_SPLITS)}")
-    images = images or door.images_beside(path)
     if path.suffix.lower() == ".json":
         if split or single:
             raise ValueError(f"{path}: a list has no `img_train` or `single_person` to choose by")
         return _list(path, images)
-    return _release(path, images, split, single)
+    return _release(path, images or door.images_beside(path), split, single)
 
 
-def _list(path: Path, images: Path) -> list[Sample]:
+def _list(path: Path, images: Path | None) -> list[Sample]:
     records = door.load_json(path)
     if not isinstance(records, list):
         raise ValueError(f"{path}: is no list of people, as MPII's train.json and valid.json are")
+    named = [str(one["image"]) for one in records if isinstance(one, dict) and "image" in one]
+    images = images or door.images_beside(path, named)
     found = []
     for number, record in enumerate(records):
         try:

@@ -57,11 +57,12 @@ def test_a_missing_picture_is_certain(samples):
     assert (one.kind, one.level, one.image) == ("missing-image", "certain", 0)
 
 
-def test_no_picture_at_all_is_worth_a_look(samples):
+def test_no_picture_at_all_is_one_fault_of_the_set(samples):
     for sample in samples:
         sample.image.unlink()
     (one,) = files(_set(samples))
-    assert (one.kind, one.level, one.image) == ("missing-image", "look", None)
+    assert (one.kind, one.level, one.image) == ("missing-image", "likely", None)
+    assert f"looked in {samples[0].image.parent}" in one.sentence
 
 
 def test_a_file_that_is_no_picture_is_certain(samples):

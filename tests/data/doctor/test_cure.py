@@ -155,6 +155,16 @@ def test_a_missing_picture_goes_with_its_people(spoil, tmp_path):
     assert len(mended["annotations"]) == 5
 
 
+def test_a_set_without_pictures_is_kept_whole_on_demand(tmp_path):
+    samples = figures.samples(tmp_path / "images", 2)
+    for sample in samples:
+        sample.image.unlink()
+    sources = gather(samples)
+    mended = cure(sources, check(sources).findings, also=["missing-image"])
+    assert len(mended.whole["images"]) == 2
+    assert "missing-image" not in mended.done
+
+
 def test_crowds_and_other_keys_are_kept(spoil):
     def change(whole):
         whole["licenses"] = [{"id": 1}]

@@ -132,7 +132,8 @@ def load(spec: str, images: Path | None = None, *, split: str = "") -> list[Anno
         if span:
             last = int(span["last"]) if span["last"] else None
             whole["annotations"] = whole["annotations"][int(span["first"]) - 1 : last]
-        return _parsed(spec, whole, images or door.images_beside(path), split)
+        names = [str(entry["file_name"]) for entry in whole["images"]]
+        return _parsed(spec, whole, images or door.images_beside(path, names), split)
     if reader == "lsp":  # it masks what lies outside the picture, where it finds the picture
         folder = images or door.images_beside(path)
         samples = [_moved(sample, folder) for sample in data.read(spec, _NOWHERE)]

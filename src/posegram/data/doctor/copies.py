@@ -31,8 +31,9 @@ def files(people: Annotations) -> list[Finding]:
         for place, why in people.broken.items()
     ]
     if not there.any() and len(there):
-        what = "no picture is at hand, so nothing was checked against the pictures"
-        found.append(Finding("missing-image", "look", 0.1, what))
+        where = f"no picture is at hand (looked in {people.images[0].parent}; --images says where)"
+        what = f"{where}, so nothing was checked against the pictures"
+        found.append(Finding("missing-image", "likely", 0.1, what))
         there = np.ones_like(there)
         known = there
     for row, image in enumerate(people.images):

@@ -75,6 +75,7 @@ def cure(
         for f in findings
         if (f.level == "certain" or (f.level == "likely" and f.kind in also))
         and f.kind in CURES
+        and f.image is not None
         and sources[f.source].whole is sources[0].whole
     ]
     persons: dict[tuple[int, int], set[str]] = defaultdict(set)
