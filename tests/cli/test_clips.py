@@ -92,6 +92,20 @@ def test_a_photo_and_a_clip_of_one_name_do_not_overwrite_each_other(tmp_path, ru
     assert listing(tmp_path) == ["a.json", "a.png", "a_2.csv", "a_2.json", "a_2.mp4"]
 
 
+@pytest.mark.parametrize(
+    ("form", "ends"), [("csv", ".csv"), ("csv-wide", "_wide.csv"), ("yolo", "_yolo")]
+)
+def test_a_clip_called_photos_leaves_the_table_of_all_photos_alone(tmp_path, run, form, ends):
+    both = (photo(tmp_path / "a.png"), clips.make(tmp_path / "photos.mp4"))
+    code, _, _ = run(*both, "--no-pictures", "--format", form)
+    assert (code, listing(tmp_path)) == (0, sorted([f"photos{ends}", f"photos_2{ends}"]))
+
+
+def test_a_clip_called_photos_keeps_its_name_without_photos(tmp_path, run):
+    run(clips.make(tmp_path / "photos.mp4"), "--no-pictures", "--format", "csv")
+    assert listing(tmp_path) == ["photos.csv"]
+
+
 def test_results_beside_a_clip_leave_the_clip_alone(tmp_path, run):
     (tmp_path / "out").mkdir()
     clip = clips.make(tmp_path / "out" / "a.mp4")

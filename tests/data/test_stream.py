@@ -55,6 +55,14 @@ def test_work_that_fails_before_the_first_picture_keeps_the_old_file(tmp_path):
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.txt", "old")]
 
 
+def test_two_files_of_one_name_under_way_do_not_meet(tmp_path):
+    first, second = (Count(tmp_path / "a.txt", COCO17) for _ in range(2))
+    first.add(nobody())
+    second.add(nobody(LSP14))
+    assert first.close() == second.close()
+    assert (tmp_path / "a.txt").read_text() == "0 coco17\nend\n"
+
+
 def test_a_second_close_does_nothing(tmp_path):
     out = Count(tmp_path / "a.txt", COCO17)
     assert out.close() == out.close() == tmp_path / "a.txt"

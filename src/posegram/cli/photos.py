@@ -21,7 +21,9 @@ from posegram.infer import records
 from posegram.infer.topdown import TopDown
 from posegram.pose import Image, People, Skeleton, convert
 
-__all__ = ["Form", "Job", "look", "picture_name", "saved", "watched"]
+__all__ = ["TABLE", "Form", "Job", "look", "picture_name", "saved", "watched"]
+
+TABLE = "photos"  # what the one file of all photos' results is called, before its form's ending
 
 
 class Form(StrEnum):
@@ -141,7 +143,7 @@ def saved(job: Job, photos: Sequence[Path]) -> Iterator[None]:
             with _noted(job):
                 _save_coco(job)
     else:
-        path = job.out / f"photos{records.FORMS[job.form]}"
+        path = job.out / f"{TABLE}{records.FORMS[job.form]}"
         model, threshold = job.estimate.card.name, job.threshold
         job.table = records.open_writer(
             job.form, path, job.skeleton, model=model, threshold=threshold

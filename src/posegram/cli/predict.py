@@ -10,7 +10,7 @@ import typer
 
 from posegram import image as pictures
 from posegram.cli.clips import CLIPS, Cut, film_clip, stoppable
-from posegram.cli.photos import Form, Job, look, picture_name, saved, watched
+from posegram.cli.photos import TABLE, Form, Job, look, picture_name, saved, watched
 from posegram.data import folder
 from posegram.infer import boxes as given_boxes
 from posegram.infer import records
@@ -77,7 +77,7 @@ def predict(
         threshold=threshold,
         drawn=not no_pictures,
         given=given,
-        names=_names(everything, out),
+        names=_names(everything, out, form),
         ids=dict(zip(found, records.image_ids(found), strict=True)),
         failed=missing,
     )
@@ -153,8 +153,9 @@ def _usual(skeleton: Skeleton) -> Skeleton:
     return COCO17 if skeleton == BODY19 else skeleton
 
 
-def _names(inputs: Sequence[Path], out: Path) -> dict[Path, str]:
+def _names(inputs: Sequence[Path], out: Path, form: Form) -> dict[Path, str]:
     """A name for each input's results that overwrites neither an input nor another's results."""
+    one_table = form not in (Form.json, Form.coco) and not all(map(_is_clip, inputs))
     # without regard to case, since two such names are one file on some systems
     sources = {os.path.normpath(p.absolute()).casefold() for p in inputs}
     used: set[str] = set()
@@ -163,6 +164,7 @@ def _names(inputs: Sequence[Path], out: Path) -> dict[Path, str]:
         name, count = photo.stem, 1
         while (
             name.casefold() in used
+            or (one_table and _is_clip(photo) and name.casefold() == TABLE)
             or os.path.normpath((out / _picture(photo, name)).absolute()).casefold() in sources
         ):
             count += 1

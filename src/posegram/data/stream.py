@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import uuid
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +129,7 @@ class FileStream(Stream):
 
     def __init__(self, path: Path, skeleton: Skeleton) -> None:
         super().__init__(path, skeleton)
-        self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._part = path.with_name(f".{uuid.uuid4().hex}.part")
         self._file = opened(path, self._part)
 
     def _finish(self) -> None:
