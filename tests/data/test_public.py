@@ -84,6 +84,12 @@ def test_a_folder_of_pictures_is_read_as_such(tmp_path):
     assert len(data.read(str(tmp_path))) == 1
 
 
+@pytest.mark.parametrize("name", ["", "/data.yaml"])
+def test_a_data_yaml_makes_yolo(tmp_path, name):
+    (tmp_path / "data.yaml").write_text("train: images/train")
+    assert data.reader_of(f"{tmp_path}{name}")[0] == "yolo"
+
+
 def test_a_folder_of_pictures_with_texts_is_yolo(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((5, 6, 3), dtype=np.uint8))
     (tmp_path / "a.txt").write_text("0 0.5 0.5 0.5 0.5\n0 0.5 0.5 0.5 0.5")

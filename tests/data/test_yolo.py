@@ -59,6 +59,19 @@ def test_labels_and_images_may_lie_in_folders_of_that_name(photos):
     assert places == [photos / "images" / "a.png"] * 2
 
 
+@pytest.mark.parametrize("place", ["", "data.yaml", "labels/train", "images/train"])
+def test_the_layout_of_ultralytics_is_read(photos, place):
+    for name in ("images/train", "labels"):
+        (photos / name).mkdir(parents=True)
+    (photos / "a.png").rename(photos / "images" / "train" / "a.png")
+    _label(photos / "labels" / "train", "0 0.5 0.5 0.2 0.4")
+    (photos / "data.yaml").write_text(
+        f"train: images/train\nkpt_names: {{0: {list(LSP14.joints)}}}"
+    )
+    (person,) = yolo.read(photos / place)
+    assert (person.image, person.skeleton) == (photos / "images" / "train" / "a.png", LSP14)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

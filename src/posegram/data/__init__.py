@@ -81,6 +81,8 @@ def _guess(path: Path) -> str:
         return _guess_mat(path)
     if path.suffix.lower() == ".json":
         return _guess_json(path)
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return "yolo"
     known = ", ".join(sorted(READERS))
     raise ValueError(f"{path}: say how to read it, as reader:path; there are {known}")
 
@@ -89,7 +91,8 @@ def _guess_folder(path: Path) -> str:
     if (path / "joints.mat").exists():
         return "lsp"
     texts = path / "labels" if (path / "labels").is_dir() else path
-    return "yolo" if any(texts.glob("*.txt")) else "folder"
+    known = (path / "data.yaml").is_file() or any(texts.glob("*.txt"))
+    return "yolo" if known else "folder"
 
 
 def _guess_mat(path: Path) -> str:

@@ -8,14 +8,13 @@ counted from 0.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from posegram.data import door, folder, joints
+from posegram.data import door, yolo_folders
 from posegram.data.stream import Shot, Stream, save_bytes, save_text
 from posegram.pose import COCO17, Bytes, Floats, People, Sample, Skeleton
 
@@ -33,43 +32,25 @@ def read(
     0, 0, which YOLO writes for unlabelled ones.
 
     Args:
-        path: the folder of the .txt files, or one that holds `labels` and `images`.
-        images: the pictures' folder; by default `images` inside or beside `path`, else `path`.
+        path: a folder or a data.yaml, see `posegram.data.yolo_folders.pairs`.
+        images: the pictures' folder; by default the one that belongs to the labels.
         skeleton: what the joints are; by default those that `kpt_names` of a data.yaml beside
-            the labels says, else COCO's.
+            or above the labels says, else COCO's.
 
     Raises:
-        FileNotFoundError: there is no such folder.
+        FileNotFoundError: there is no such file or folder.
         ValueError: a line is wrong, or a picture cannot be read; file and line are named.
     """
-    door.require(path, "folder")
-    labels = path / "labels" if (path / "labels").is_dir() else path
-    images = images or _images(path)
-    skeleton = skeleton or _skeleton(labels) or _skeleton(labels.parent) or COCO17
+    places = yolo_folders.pairs(path, images)
+    skeleton = skeleton or yolo_folders.skeleton(path) or COCO17
     found = []
-    for image in folder.images_in(images):
-        text = labels / f"{image.stem}.txt"
+    for image, text in places:
         if text.exists():
             found += _people(text, image, skeleton)
     if not found:
-        raise ValueError(f"{path}: holds no label file with a person for a picture in {images}")
+        where = places[0][0].parent
+        raise ValueError(f"{path}: holds no label file with a person for a picture in {where}")
     return found
-
-
-def _images(path: Path) -> Path:
-    if path.name == "labels" and (path.parent / "images").is_dir():
-        return path.parent / "images"
-    return door.images_beside(path)
-
-
-def _skeleton(place: Path) -> Skeleton | None:
-    """The skeleton whose joints the folder's data.yaml names, as Ultralytics' `kpt_names` does."""
-    path = place / "data.yaml"
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    # up to the next key at the start of a line, in block or in flow style
-    found = re.search(r"^kpt_names:(.*?)(?=^\S|\Z)", text, re.M | re.S)
-    names = re.findall(r"[A-Za-z_][\w -]*\w", found[1]) if found else []
-    return joints.skeleton_of(f"yolo{len(names)}", names) if names else None
 
 
 def _people(text: Path, image: Path, skeleton: Skeleton) -> list[Sample]:

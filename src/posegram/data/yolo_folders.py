@@ -1,0 +1,124 @@
+"""Where YOLO data sets keep pictures and labels: folders of either, lists, and their data.yaml.
+
+Ultralytics takes `labels/train/a.txt` for `images/train/a.jpg` (docs.ultralytics.com/datasets).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from posegram.data import door, folder, joints
+from posegram.pose import Skeleton
+
+__all__ = ["pairs", "skeleton"]
+
+_YAMLS = (".yaml", ".yml")
+
+
+def pairs(path: Path, images: Path | None = None) -> list[tuple[Path, Path]]:
+    """Every picture with the text file that holds its labels, if it has any.
+
+    Args:
+        path: a folder of labels, or of pictures beside labels, or one that holds `labels` and
+            `images`; or a data.yaml, whose `train` is taken. A folder without labels of its own
+            that holds a data.yaml stands for it.
+        images: the pictures' folder, where it is none of these.
+
+    Raises:
+        FileNotFoundError: there is no such file, or none that the data.yaml names.
+        ValueError: it is neither folder nor data.yaml, or there is no picture.
+    """
+    door.require(path, "file or folder")
+    if path.is_dir() and not any(_labels(path).glob("*.txt")):
+        path = path / "data.yaml" if (path / "data.yaml").is_file() else path
+    found = [pair for part in _parts(path) for pair in _part(part, images)]
+    if not found:
+        raise ValueError(f"{path}: there is no picture in {images or _images(path)}")
+    return found
+
+
+def skeleton(path: Path) -> Skeleton | None:
+    """The skeleton whose joints a data.yaml names, as Ultralytics' `kpt_names` does.
+
+    It is the path itself, or lies in the folder of the labels or up to two above.
+    """
+    places = [_labels(path), *_labels(path).absolute().parents[:2]]
+    files = [path] if path.suffix.lower() in _YAMLS else [p / "data.yaml" for p in places]
+    for file in files:
+        text = file.read_text(encoding="utf-8-sig") if file.is_file() else ""
+        # up to the next key at the start of a line, in block or in flow style
+        found = re.search(r"^kpt_names:(.*?)(?=^\S|\Z)", text, re.M | re.S)
+        names = re.findall(r"[A-Za-z_][\w -]*\w", found[1]) if found else []
+        if names:
+            return joints.skeleton_of(f"yolo{len(names)}", names)
+    return None
+
+
+def _labels(path: Path) -> Path:
+    """The folder of the labels that a folder stands for."""
+    if (path / "labels").is_dir():
+        return path / "labels"
+    other = _renamed(path, "images", "labels")
+    return other if other.is_dir() else path
+
+
+def _images(path: Path) -> Path:
+    """The folder of the pictures that a folder stands for."""
+    other = _renamed(path, "labels", "images")
+    if (path / "labels").is_dir() or not other.is_dir():
+        return door.images_beside(path)
+    return other
+
+
+def _renamed(path: Path, name: str, other: str) -> Path:
+    """The path with the last folder of that name called otherwise."""
+    parts = list(path.parts)
+    if name in parts:
+        parts[len(parts) - 1 - parts[::-1].index(name)] = other
+    return Path(*parts)
+
+
+def _part(path: Path, images: Path | None) -> Iterator[tuple[Path, Path]]:
+    """Pictures and labels of a folder, or of a text that lists pictures."""
+    if path.is_dir():
+        labels = _labels(path)
+        for image in folder.images_in(images or _images(path)):
+            yield image, labels / f"{image.stem}.txt"
+        return
+    for line in path.read_text(encoding="utf-8-sig").split("\n"):
+        image = path.parent / line.strip()
+        if line.strip():
+            labels = _renamed(image.parent, "images", "labels")
+            yield images / image.name if images else image, labels / f"{image.stem}.txt"
+
+
+def _parts(path: Path) -> list[Path]:
+    """The folders and lists that a data.yaml names to train on; a folder itself."""
+    if path.is_dir():
+        return [path]
+    if path.suffix.lower() not in _YAMLS:
+        raise ValueError(f"{path}: is a file, wanted a folder of labels or a data.yaml")
+    text = path.read_text(encoding="utf-8-sig")
+    named = _values(text, "train")
+    if not named:
+        raise ValueError(f"{path}: has no `train`, which says where the pictures are")
+    roots = [*(path.parent / root for root in _values(text, "path")), path.parent]
+    return [_found(path, roots, name) for name in named]
+
+
+def _found(path: Path, roots: list[Path], name: str) -> Path:
+    # Roboflow writes ../train/images for what lies beside the data.yaml
+    for place in (root / one for one in (name, name.removeprefix("../")) for root in roots):
+        if place.exists():
+            return place
+    raise FileNotFoundError(f"{path}: its `train` is {name}, which is not there")
+
+
+def _values(text: str, key: str) -> list[str]:
+    """The value of a key at the start of a line, or those of its list; none where it is empty."""
+    found = re.search(rf"^{key}:(.*(?:\n[ \t]*- .*)*)", text, re.M)
+    lines = re.split(r"[\n,\[\]]", found[1]) if found else []
+    values = [re.sub(r"(^|\s)#.*", "", line).strip() for line in lines]
+    return [v.removeprefix("- ").strip().strip("'\"") for v in values if v]

@@ -1,0 +1,128 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from posegram.data import yolo_folders
+from posegram.pose import LSP14
+
+PAIR = ("images/train/a.png", "labels/train/a.txt")
+
+
+def _touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+@pytest.fixture
+def root(tmp_path):
+    """The layout of Ultralytics: a picture to train on and one to validate on."""
+    _touch(tmp_path, *PAIR, "images/val/b.png", "labels/val/b.txt")
+    return tmp_path
+
+
+def _pairs(root, place=""):
+    """What is found, below the root."""
+    found = yolo_folders.pairs(root / place)
+    return [tuple(os.path.relpath(p, root) for p in pair) for pair in found]
+
+
+def _yaml(root, text):
+    (root / "data.yaml").write_text(text)
+
+
+@pytest.mark.parametrize("place", ["labels/train", "images/train"])
+def test_a_folder_of_either_finds_the_other(root, place):
+    assert _pairs(root, place) == [PAIR]
+
+
+def test_the_last_folder_of_that_name_is_meant(tmp_path):
+    _touch(tmp_path / "labels", *PAIR)
+    assert _pairs(tmp_path / "labels", "labels/train") == [PAIR]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "train: images/train\nval: images/val\n",
+        "train: 'images/train'  # a comment\n",
+        "path: gone/elsewhere\ntrain: images/train\n",
+        "path: .\ntrain:\n  - images/train\n",
+        "train: [images/train]\n",
+        "train: ../images/train\n",
+        "train: list.txt\n",
+    ],
+)
+def test_a_data_yaml_says_what_to_train_on(root, text):
+    _yaml(root, text)
+    (root / "list.txt").write_text("./images/train/a.png\n\n")
+    assert _pairs(root, "data.yaml") == [PAIR]
+
+
+def test_several_folders_to_train_on_are_all_taken(root):
+    _yaml(root, "train: [images/train, images/val]\n")
+    assert len(_pairs(root, "data.yaml")) == 2
+
+
+def test_places_in_a_data_yaml_lie_below_its_path(root):
+    (root / "about").mkdir()
+    _yaml(root / "about", f"path: {root}\ntrain: images/train\n")
+    assert _pairs(root, "about/data.yaml") == [PAIR]
+
+
+def test_a_folder_without_labels_of_its_own_stands_for_its_data_yaml(root):
+    _yaml(root, "train: images/train\n")
+    assert _pairs(root) == [PAIR]
+
+
+def test_labels_and_images_right_inside_come_before_the_data_yaml(tmp_path):
+    _touch(tmp_path, "images/a.png", "labels/a.txt")
+    _yaml(tmp_path, "train: elsewhere\n")
+    assert _pairs(tmp_path) == [("images/a.png", "labels/a.txt")]
+
+
+def test_pictures_are_looked_for_where_the_caller_says(root):
+    _touch(root, "mine/c.png")
+    found = yolo_folders.pairs(root / "labels" / "train", root / "mine")
+    assert found == [(root / "mine" / "c.png", root / "labels" / "train" / "c.txt")]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault", "message"),
+    [
+        ("names: {0: person}\n", ValueError, "has no `train`"),
+        ("train:\n", ValueError, "has no `train`"),
+        ("train: gone\n", FileNotFoundError, "its `train` is gone, which is not there"),
+    ],
+)
+def test_a_data_yaml_that_names_nothing_is_refused(root, text, fault, message):
+    _yaml(root, text)
+    with pytest.raises(fault, match=rf"data\.yaml: {message}"):
+        yolo_folders.pairs(root / "data.yaml")
+
+
+def test_another_file_is_refused(root):
+    with pytest.raises(ValueError, match=r"wanted a folder of labels or a data\.yaml"):
+        yolo_folders.pairs(root / "labels" / "train" / "a.txt")
+
+
+def test_a_folder_without_pictures_is_named(root):
+    with pytest.raises(ValueError, match=r"no picture in .*images$"):
+        yolo_folders.pairs(root)
+
+
+@pytest.mark.parametrize("place", ["labels/train", "images/train", "data.yaml"])
+def test_joints_are_those_of_the_data_yaml_above(root, place):
+    _yaml(root, f"train: images/train\nkpt_names:\n  0: {list(LSP14.joints)}\n")
+    assert yolo_folders.skeleton(root / place) is LSP14
+
+
+def test_joints_without_names_are_not_known(root):
+    _yaml(root, "train: images/train\nkpt_shape: [17, 3]\n")
+    assert yolo_folders.skeleton(root / "labels" / "train") is None
+
+
+def test_a_folder_of_the_working_folder_is_enough(root, monkeypatch):
+    monkeypatch.chdir(root)
+    assert yolo_folders.pairs(Path("labels/train")) == [tuple(Path(p) for p in PAIR)]
