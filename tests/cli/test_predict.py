@@ -163,6 +163,30 @@ def test_photos_of_one_name_do_not_overwrite_each_other(tmp_path, model):
     assert {p.name: load(p)["image"] for p in (tmp_path / "out").glob("*.json")} == told
 
 
+def test_a_new_name_is_nobody_elses(tmp_path, model):
+    given = [photo(tmp_path / f) for f in ("x/a.png", "y/a.png", "x/a_2.png")]
+    run(*given, "--out", tmp_path / "out", "--model", model)
+    assert listing(tmp_path / "out") == sorted(
+        f"{n}.{end}" for n in ("a", "a_2", "a_3") for end in ("json", "png")
+    )
+    assert load(tmp_path / "out" / "a_2.json")["image"] == given[2].as_posix()
+
+
+def test_photos_of_one_name_have_yolo_labels_each(tmp_path, model):
+    for name in ("a.jpg", "a.png", "a_2.png"):
+        photo(tmp_path / "in" / name)
+    args = ("--model", model, "--format", "yolo")
+    assert run(tmp_path / "in", "--out", tmp_path / "out", *args) == 0
+    labels = tmp_path / "out" / "photos_yolo" / "labels"
+    assert listing(labels) == ["a.txt", "a_2.txt", "a_3.txt"]
+
+
+def test_yolo_labels_beside_the_photos_keep_the_photos_names(tmp_path, model):
+    photo(tmp_path / "in" / "a.png")
+    run(tmp_path / "in", "--out", tmp_path / "in", "--model", model, "--format", "yolo")
+    assert listing(tmp_path / "in" / "photos_yolo" / "labels") == ["a.txt"]
+
+
 def test_names_that_differ_in_case_alone_do_not_overwrite_each_other(tmp_path, model):
     given = [photo(tmp_path / "x" / "A.png"), photo(tmp_path / "y" / "a.png")]
     run(*given, "--out", tmp_path / "out", "--model", model, "--no-pictures")

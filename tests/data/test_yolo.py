@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from posegram.data import yolo
+from posegram.data.stream import Shot
 from posegram.pose import COCO17, LSP14, MPII16, People, Sample
 
 
@@ -186,6 +187,13 @@ def test_found_people_become_labels_by_a_threshold(photos):
             out.add(found(score), image=photos / name, size=(100, 200))
     texts = [(out.path / "labels" / f"{n}.txt").read_text().split() for n in "ab"]
     assert [(words[5], words[7]) for words in texts] == [("0.1", "2"), ("0", "0")]
+
+
+def test_labels_may_have_a_name_of_their_own(photos):
+    with yolo.Labels(photos / "out", COCO17) as out:
+        for name, label in (("a.png", ""), ("a.jpg", "a_2")):
+            out.put(found(1), Shot(photos / name, size=(100, 200), label=label))
+    assert sorted(p.name for p in (out.path / "labels").iterdir()) == ["a.txt", "a_2.txt"]
 
 
 def test_a_picture_without_people_has_an_empty_text(photos):

@@ -50,6 +50,7 @@ class Job:
     drawn: bool
     given: dict[Path, given_boxes.Given] | None  # by photo; None without a file of boxes
     names: dict[Path, str]  # what the results of each input are called, without suffix
+    labels: dict[Path, str]  # the same for photos' YOLO labels, which belong to pictures by name
     ids: dict[Path, int]
     table: Stream | None = None  # of all photos, in the forms that are one file
     done: int = 0  # photos
@@ -104,7 +105,9 @@ def _write(job: Job, photo: Path, image: Image, people: People) -> None:
         path = job.out / f"{job.names[photo]}.json"
         save_text(path, json.dumps(record, allow_nan=False))
     elif job.table is not None:
-        job.table.put(people, Shot(photo, size=(height, width), number=job.ids[photo]))
+        number, label = job.ids[photo], job.labels[photo]
+        shot = Shot(photo, size=(height, width), number=number, label=label)
+        job.table.put(people, shot)
     elif job.given is None:
         number = job.ids[photo]
         places = [len(job.entries) + n for n in range(len(people))]

@@ -21,6 +21,10 @@ from posegram.pose import BODY19, COCO17, Skeleton, skeleton_named
 __all__ = ["predict"]
 
 _INTERRUPTED = 130  # exit code after Ctrl-C, as shells count
+_BOXES = "COCO annotation file with people's boxes, matched by file name."
+_DETECTOR = "Finds the people: an .onnx file, or none: a photo is one person."
+_FORMAT = "A JSON file each, or another form of results."
+_EVERY = "Clips: frames from one look of the person detector to the next."
 
 
 def predict(
@@ -30,21 +34,13 @@ def predict(
     out: Path = typer.Option(..., "--out", "-o", help="Folder for the results."),
     model: str = typer.Option("", help="A bundled model or an .onnx or .ckpt file."),
     weights: str = typer.Option("", help="Of keypoint-rcnn: a .pth file, not the download."),
-    boxes: Path | None = typer.Option(
-        None, help="COCO annotation file with people's boxes, matched by file name."
-    ),
-    detector: str = typer.Option(
-        "", help="Finds the people: an .onnx file, or none: a photo is one person."
-    ),
-    form: Form = typer.Option(
-        Form.json, "--format", help="A JSON file each, or another form of results."
-    ),
+    boxes: Path | None = typer.Option(None, help=_BOXES),
+    detector: str = typer.Option("", help=_DETECTOR),
+    form: Form = typer.Option(Form.json, "--format", help=_FORMAT),
     skeleton: str = typer.Option("", help="coco17, body19, lsp14 or mpii16; else the model's."),
     threshold: float = typer.Option(0.3, min=0.0, max=1.0, help="Smallest score that is drawn."),
     no_pictures: bool = typer.Option(False, "--no-pictures", help="Write no pictures or clips."),
-    every: int = typer.Option(
-        10, min=1, help="Clips: frames from one look of the person detector to the next."
-    ),
+    every: int = typer.Option(10, min=1, help=_EVERY),
     no_smooth: bool = typer.Option(False, "--no-smooth", help="Clips: joints as they are found."),
     start: float = typer.Option(0.0, min=0.0, help="Clips: seconds at which to begin."),
     end: float | None = typer.Option(None, min=0.0, help="Clips: seconds at which to stop."),
@@ -78,6 +74,7 @@ def predict(
         drawn=not no_pictures,
         given=given,
         names=_names(everything, out, form),
+        labels=_distinct(found),
         ids=dict(zip(found, records.image_ids(found), strict=True)),
         failed=missing,
     )
@@ -156,21 +153,32 @@ def _usual(skeleton: Skeleton) -> Skeleton:
 def _names(inputs: Sequence[Path], out: Path, form: Form) -> dict[Path, str]:
     """A name for each input's results that overwrites neither an input nor another's results."""
     one_table = form not in (Form.json, Form.coco) and not all(map(_is_clip, inputs))
-    # without regard to case, since two such names are one file on some systems
     sources = {os.path.normpath(p.absolute()).casefold() for p in inputs}
-    used: set[str] = set()
+
+    def taken(path: Path, name: str) -> bool:
+        if one_table and _is_clip(path) and name.casefold() == TABLE:
+            return True
+        return os.path.normpath((out / _picture(path, name)).absolute()).casefold() in sources
+
+    return _distinct(inputs, taken)
+
+
+def _distinct(
+    paths: Sequence[Path], taken: Callable[[Path, str], bool] = lambda path, name: False
+) -> dict[Path, str]:
+    """The stem of each path, with a number behind it where that is another's or `taken`."""
+    # without regard to case, since two such names are one file on some systems
+    used, stems = set[str](), {path.stem.casefold() for path in paths}
     names = {}
-    for photo in inputs:
-        name, count = photo.stem, 1
-        while (
-            name.casefold() in used
-            or (one_table and _is_clip(photo) and name.casefold() == TABLE)
-            or os.path.normpath((out / _picture(photo, name)).absolute()).casefold() in sources
-        ):
+    for path in paths:
+        name, count = path.stem, 1
+        while name.casefold() in used or taken(path, name):
             count += 1
-            name = f"{photo.stem}_{count}"
+            while f"{path.stem}_{count}".casefold() in stems:
+                count += 1
+            name = f"{path.stem}_{count}"
         used.add(name.casefold())
-        names[photo] = name
+        names[path] = name
     return names
 
 

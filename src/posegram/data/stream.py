@@ -36,6 +36,7 @@ class Shot:
     time: float | None = None  # seconds from the start of the clip
     size: tuple[int, int] | None = None  # height, width in pixels
     number: int | None = None  # id of the picture where the caller has one
+    label: str = ""  # what its file of labels is called, without suffix; by default as the picture
 
     @property
     def name(self) -> str:

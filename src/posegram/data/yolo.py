@@ -151,7 +151,7 @@ class Labels(Stream):
     def _write(self, people: People, shot: Shot) -> None:
         if shot.size is None:
             raise ValueError(f"{self.path}: YOLO labels need the size of each picture")
-        name = Path(shot.name).stem
+        name = shot.label or Path(shot.name).stem
         if shot.frame is None and self._photos.setdefault(name, shot.image) != shot.image:
             other = self._photos[name]
             raise ValueError(f"{self.path}: {other} and {shot.image} would share one label file")
