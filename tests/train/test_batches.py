@@ -243,6 +243,35 @@ def test_a_kept_photo_is_never_read_again(people, tmp_path, monkeypatch, cache):
     assert kept[0]["crop"].any()
 
 
+def test_two_workers_may_keep_one_photo_at_once(people, tmp_path, monkeypatch):
+    config, save = replace(PLAIN, cache="disk"), np.savez
+    one, two = (Crops(people[:1], LSP14, config, training=False, disk=tmp_path) for _ in range(2))
+
+    def interrupted(file, **arrays):
+        monkeypatch.setattr(np, "savez", save)
+        two[0]  # the other worker has its turn while this one writes
+        save(file, **arrays)
+
+    monkeypatch.setattr(np, "savez", interrupted)
+    np.testing.assert_array_equal(one[0]["crop"], crops(people[:1])[0]["crop"])
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_corrected_boxes_are_cut_anew(people, tmp_path):
+    moved = replace(people[0], box=people[0].box + 60)
+    for person in (people[0], moved):
+        kept = Crops([person], LSP14, replace(PLAIN, cache="disk"), training=False, disk=tmp_path)
+        np.testing.assert_array_equal(kept[0]["crop"], crops([person])[0]["crop"])
+
+
+def test_a_photo_written_anew_is_cut_anew(people, tmp_path):
+    person = replace(people[0], image=tmp_path / "a.png")
+    kept = Crops([person], LSP14, replace(PLAIN, cache="disk"), training=False, disk=tmp_path / "c")
+    for photo in (people[0].image, people[1].image):
+        image.write(person.image, image.read(photo))
+        np.testing.assert_array_equal(kept[0]["crop"], crops([person])[0]["crop"])
+
+
 def test_a_disk_cache_without_a_folder_is_refused(people):
     with pytest.raises(ValueError, match="cache = 'disk' needs a folder"):
         crops(people, cache="disk")[0]

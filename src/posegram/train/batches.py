@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -130,13 +132,9 @@ class Crops(Dataset[dict[str, Any]]):
             return self.kept[person]
         if self.disk is None:
             raise ValueError("cache = 'disk' needs a folder")
-        path = self.disk / f"{i}.npz"
+        path = self.disk / f"{_key(self.samples[i])}.npz"
         if not path.exists():
-            part, place = self._cut(i)
-            self.disk.mkdir(parents=True, exist_ok=True)
-            with path.with_suffix(".part").open("wb") as file:
-                np.savez(file, part=part, place=place)
-            path.with_suffix(".part").replace(path)
+            _save(path, *self._cut(i))
         with np.load(path) as kept:
             return kept["part"], kept["place"]
 
@@ -163,6 +161,24 @@ class Crops(Dataset[dict[str, Any]]):
             )
             part = coords.warp(part, matrix.astype(np.float32), size)
         return np.ascontiguousarray(part), place.astype(np.float32)
+
+
+def _key(person: Sample) -> str:
+    """A name that changes with the photo or the box, so that corrected labels are cut anew."""
+    photo = f"{person.image}:{person.image.stat().st_mtime_ns}:"
+    return hashlib.sha256(photo.encode() + person.box.tobytes()).hexdigest()[:32]
+
+
+def _save(path: Path, part: Image, place: Floats) -> None:
+    """Write a region by way of a file of one's own: several workers may keep the same one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    own = path.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        with own.open("wb") as file:
+            np.savez(file, part=part, place=place)
+        own.replace(path)
+    finally:
+        own.unlink(missing_ok=True)
 
 
 def _after(first: Floats, second: Floats) -> Floats:
