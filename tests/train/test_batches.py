@@ -258,8 +258,8 @@ def test_two_workers_may_keep_one_photo_at_once(people, tmp_path, monkeypatch):
 
 
 def test_corrected_boxes_are_cut_anew(people, tmp_path):
-    moved = replace(people[0], box=people[0].box + 60)
-    for person in (people[0], moved):
+    for corner in (10, 70):
+        person = replace(people[0], box=np.float32([corner, corner, corner + 20, corner + 20]))
         kept = Crops([person], LSP14, replace(PLAIN, cache="disk"), training=False, disk=tmp_path)
         np.testing.assert_array_equal(kept[0]["crop"], crops([person])[0]["crop"])
 
