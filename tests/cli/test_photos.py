@@ -4,12 +4,14 @@ import sys
 import numpy as np
 import pytest
 
+import clips
 import tiny
 from posegram import image as pictures
 from posegram.cli import main
+from posegram.infer.detect import Detector
 from posegram.infer.load import load_network
 from posegram.infer.topdown import TopDown
-from posegram.pose import COCO17
+from posegram.pose import COCO17, Card, Skeleton
 
 
 @pytest.fixture
@@ -101,3 +103,35 @@ def test_what_was_found_is_written_when_the_work_breaks_off(
     with pytest.raises(RuntimeError):
         run(two, "--out", tmp_path / "out", "--format", form)
     assert (tmp_path / "out" / name).stat().st_size > 100
+
+
+# COCO results
+
+
+@pytest.fixture
+def doubtful(model, monkeypatch):
+    """A model that finds somebody and, hardly, somebody else in every photo."""
+    card = Card("fake", "detector", Skeleton("box", ()), (96, 96), margin=1.0)
+    found = (np.float32([[[0, 0, 30, 60], [50, 20, 80, 90]]]), np.float32([[5, -2.5]]))
+    estimate = TopDown(*load_network(model), Detector(card, lambda picture: found))
+    monkeypatch.setattr(sys.modules["posegram.cli.predict"], "load", lambda *a, **k: estimate)
+
+
+def test_coco_results_rank_unlikely_people_too_but_only_likely_ones_are_counted(
+    tmp_path, two, doubtful, capsys
+):
+    for form in ("json", "coco"):
+        assert run(two, "--out", tmp_path / form, "--format", form) == 0
+        assert capsys.readouterr().out.startswith("2 photos, 2 people ->")
+    found = json.loads((tmp_path / "coco" / "coco_results.json").read_text())
+    assert [entry["image_id"] for entry in found] == [1, 1, 2, 2]
+
+
+def test_a_clip_changes_nothing_in_the_photos_coco_results(tmp_path, two, doubtful):
+    clip = clips.make(tmp_path / "film.mp4")
+    for out, given in (("alone", [two]), ("both", [two, clip])):
+        run(*given, "--out", tmp_path / out, "--format", "coco", "--no-pictures")
+    alone, both = (tmp_path / out / "coco_results.json" for out in ("alone", "both"))
+    assert both.read_text() == alone.read_text()
+    frames = json.loads((tmp_path / "both" / "film_coco_results.json").read_text())
+    assert len({entry["track_id"] for entry in frames}) == 1  # plain, as in any other form

@@ -42,6 +42,8 @@ class Job:
     """What one run was asked for, and what it has found so far."""
 
     estimate: TopDown
+    of_photos: TopDown  # the same; for COCO's metric, it keeps also who is unlikely
+    least: float  # probability of somebody's best joint from which on he is counted
     cut: Cut  # of clips
     skeleton: Skeleton
     out: Path
@@ -86,12 +88,12 @@ def look(job: Job, photo: Path) -> None:
     except (OSError, ValueError) as fault:
         job.failed.append(str(fault))
         return
-    found = job.estimate(image, None if entry is None else entry.box)
+    found = job.of_photos(image, None if entry is None else entry.box)
     people = convert(found, job.skeleton)
     with _noted(job):
         _write(job, photo, image, people)
         job.done += 1
-        job.people += len(people)
+        job.people += int((found.score.max(axis=1, initial=0) >= job.least).sum())
         if job.drawn:
             _draw(job, photo, image, people)
 

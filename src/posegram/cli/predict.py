@@ -63,9 +63,12 @@ def predict(
     clips = [path for path in everything if _is_clip(path)]
     given = _given(boxes, found, clips)
     estimate = load(model, detector=detector if boxes is None else "none", weights=weights)
+    of_photos = ranked(estimate) if form is Form.coco else estimate
     _prepare(out)
     job = Job(
-        estimate=ranked(estimate) if form is Form.coco and not clips else estimate,
+        estimate=estimate,
+        of_photos=of_photos,
+        least=0.0 if of_photos is estimate else estimate.least,
         cut=Cut(every, not no_smooth, start, end, stride),
         skeleton=chosen or _usual(estimate.card.skeleton),
         out=out,
