@@ -116,6 +116,17 @@ def test_coco_results_of_every_annotation_are_paired_with_the_labelled_ones(
     assert row(out, "MAE").split()[1] == "3.00"
 
 
+@pytest.mark.parametrize("metric", ["error", "ap"])
+def test_an_annotation_may_have_no_keypoints(run, truth, people, tmp_path, metric):
+    path = results(tmp_path / "p.json", people)
+    whole = json.loads(truth.read_text())
+    whole["annotations"].append(dict(whole["annotations"][0], id=77, keypoints=None))
+    truth.write_text(json.dumps(whole))
+    code, out, err = run(truth, "--predictions", path, "--metric", metric, "--resamples", 100)
+    assert (code, err) == (0, "")
+    assert "6 people" in out
+
+
 def test_more_results_than_annotations_are_measured_by_ap_alone(run, truth, people, tmp_path):
     _, out, _ = run(truth, "--predictions", results(tmp_path / "p.json", people, extra=2))
     assert "note: only ap: the results are not one per annotation" in out

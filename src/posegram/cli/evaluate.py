@@ -219,7 +219,7 @@ def _labelled(coco: dict[str, Any]) -> list[int]:
     return [
         place
         for place, label in enumerate(coco["annotations"])
-        if not label.get("iscrowd") and any(v > 0 for v in label.get("keypoints", ())[2::3])
+        if not label.get("iscrowd") and any(v > 0 for v in (label.get("keypoints") or ())[2::3])
     ]
 
 
