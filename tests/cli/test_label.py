@@ -74,6 +74,15 @@ def test_a_folder_is_labelled(tmp_path, photos, model):
     assert len(data.read(f"coco:{out}", photos)) == 5
 
 
+@pytest.mark.parametrize("options", [(), ("--most-uncertain", 2)])
+def test_a_folder_in_which_nobody_is_found_is_no_failure(tmp_path, photos, model, capsys, options):
+    out = tmp_path / "l.json"
+    assert run(photos, "--model", model, "--out", out, "--min-score", 1, *options) == 0
+    assert content(out)["annotations"] == []
+    assert "0 people" in capsys.readouterr().out
+    assert not out.with_name("l.json.parts").exists()
+
+
 def test_a_joint_is_where_the_model_puts_it(tmp_path, photos, model):
     run(photos, "--model", model, "--out", tmp_path / "l.json", "--min-score", 0)
     sample = data.read(f"coco:{tmp_path / 'l.json'}", photos)[0]

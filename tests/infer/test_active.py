@@ -191,7 +191,9 @@ def test_a_folder_with_other_photos_is_refused(tmp_path, photos):
         write_round(tmp_path / "labels.json", found, found, {}, least=0.3)
 
 
-def test_a_round_of_nobody_is_refused(tmp_path, photos):
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_round_of_nobody_is_written(tmp_path, photos, count):
     found = [doubtful(photos[0], 0.5)]
-    with pytest.raises(ValueError, match="nobody was found in 1 photos"):
-        write_round(tmp_path / "labels.json", found, found, {}, least=0.95)
+    assert write_round(tmp_path / "labels.json", found, found[:count], {}, least=0.95) == 0
+    whole = json.loads((tmp_path / "labels.json").read_text())
+    assert (len(whole["images"]), whole["annotations"]) == (count, [])

@@ -1,5 +1,4 @@
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -213,7 +212,7 @@ def written(tmp_path):
     one, two = photo(tmp_path / "p" / "a.png"), photo(tmp_path / "p" / "b.png")
     made = labels.as_labels(Task(one), found(people=2, score=0.8), least=0.5)
     sizes = {two: (60, 80), one: (60, 80)}
-    path = labels.write(tmp_path / "l.json", made, sizes, {"model": "theirs"})
+    path = labels.write(tmp_path / "l.json", made, sizes, {"model": "theirs"}, COCO17)
     return path, json.loads(path.read_text())
 
 
@@ -252,16 +251,18 @@ def test_relative_and_absolute_paths_give_the_same_file(tmp_path, monkeypatch):
     def names(root):
         one, two = root / "p/deep/a.png", root / "p/b.png"
         made = labels.as_labels(Task(one), found(), least=0.5)
-        path = labels.write(root / "l.json", made, {one: (60, 80), two: (60, 80)}, {})
+        path = labels.write(root / "l.json", made, {one: (60, 80), two: (60, 80)}, {}, COCO17)
         return path.read_text()
 
     assert names(Path()) == names(tmp_path)
 
 
-def test_a_file_of_nobody_is_refused(tmp_path):
-    said = re.escape(f"nobody was found in 1 photos, so {tmp_path / 'l.json'} is not written")
-    with pytest.raises(ValueError, match=said):
-        labels.write(tmp_path / "l.json", [], {photo(tmp_path / "a.png"): (60, 80)}, {})
+def test_a_file_of_nobody_lists_the_photos(tmp_path):
+    sizes = {photo(tmp_path / "a.png"): (60, 80)}
+    whole = json.loads(labels.write(tmp_path / "l.json", [], sizes, {"a": 1}, LSP14).read_text())
+    image = {"id": 1, "file_name": "a.png", "height": 60, "width": 80}
+    assert (whole["images"], whole["annotations"], whole["info"]) == ([image], [], {"a": 1})
+    assert whole["categories"][0]["keypoints"] == list(LSP14.joints)
 
 
 def test_nothing_but_the_file_is_left(written):

@@ -24,7 +24,7 @@ from posegram.infer.load import BUNDLED, DEFAULT, bundled, load
 from posegram.infer.rcnn_load import is_rcnn, weights_of
 from posegram.infer.topdown import TopDown
 from posegram.infer.views import views
-from posegram.pose import Skeleton
+from posegram.pose import BODY19, Skeleton
 
 __all__ = ["label"]
 
@@ -93,7 +93,7 @@ def label(
         _round(out, work, records, estimate, most_uncertain, info)
     else:
         made = _labels(work, records, estimate, min_score, mend)
-        _finish(out, made, {t.photo: r for t, r in zip(work, records, strict=True)}, info)
+        _finish(out, made, work, records, info, estimate.card.skeleton)
     shutil.rmtree(parts)
     if any("failed" in record for record in records):
         raise typer.Exit(1)
@@ -123,14 +123,21 @@ def _settings(estimate: TopDown, model: str, adapter: str) -> dict[str, Any]:
 
 
 def _finish(
-    out: Path, made: Sequence[Label], records: dict[Path, dict[str, Any]], info: dict[str, Any]
+    out: Path,
+    made: Sequence[Label],
+    work: Sequence[Task],
+    records: Sequence[dict[str, Any]],
+    info: dict[str, Any],
+    skeleton: Skeleton,
 ) -> None:
     """Write the file and say what was done; exit when no photo could be read."""
-    photos = {p: (r["size"][0], r["size"][1]) for p, r in records.items() if "size" in r}
+    done = [(t.photo, r["size"]) for t, r in zip(work, records, strict=True) if "size" in r]
+    photos = {photo: (size[0], size[1]) for photo, size in done}
     if not photos:
         raise typer.Exit(1)
     purpose = "Joints placed by a model" if info["mend"] is None else "Labels mended by a model"
-    labels.write(out, made, photos, {"description": purpose} | info)
+    skeleton = skeleton if info["mend"] is None else BODY19
+    labels.write(out, made, photos, {"description": purpose} | info, skeleton)
     people = "1 person" if len(made) == 1 else f"{len(made)} people"
     typer.echo(f"{_count(len(photos))}, {people} -> {out}")
 

@@ -166,7 +166,7 @@ def write_round(
         least: see `prefilled`.
 
     Raises:
-        ValueError: nobody was found in the chosen photos, or `images` holds other photos.
+        ValueError: `images` holds other photos.
     """
     labels: list[Label] = []
     sizes: dict[Path, tuple[int, int]] = {}
@@ -174,12 +174,11 @@ def write_round(
         height, width = pictures.probe(copy)
         sizes[copy] = (height, width)
         labels += prefilled(one, copy, sizes[copy], least=least)
-    if not labels:
-        raise ValueError(f"nobody was found in {len(ranked)} photos, so {out} is not written")
     _rank(out.with_suffix(".ranking.csv"), ranked, chosen)
     tiles = [_tile(rank, one, least) for rank, one in enumerate(chosen[:_SHEET], 1)]
-    pictures.write(out.with_suffix(".sheet.png"), pictures.grid(tiles, min(6, len(tiles))))
-    write(out, labels, sizes, info)
+    if tiles:
+        pictures.write(out.with_suffix(".sheet.png"), pictures.grid(tiles, min(6, len(tiles))))
+    write(out, labels, sizes, info, ranked[0].people.skeleton)
     return len(labels)
 
 

@@ -184,7 +184,11 @@ def _in_body19(sample: Sample) -> Sample:
 
 
 def write(
-    path: Path, labels: Sequence[Label], photos: dict[Path, tuple[int, int]], info: dict[str, Any]
+    path: Path,
+    labels: Sequence[Label],
+    photos: dict[Path, tuple[int, int]],
+    info: dict[str, Any],
+    skeleton: Skeleton,
 ) -> Path:
     """The COCO annotation file written, atomically; it says that a model made it, and which.
 
@@ -194,22 +198,15 @@ def write(
 
     Args:
         path: the JSON file to write.
-        labels: people of one skeleton.
+        labels: people of that skeleton, perhaps none.
         photos: height and width of every photo that was looked at.
         info: goes into the file's `info`.
-
-    Raises:
-        ValueError: there is nobody.
+        skeleton: whose joints the file names.
     """
-    root = Path(os.path.commonpath([photo.parent.absolute() for photo in photos]))
-    samples = [replace(one.sample, image=one.sample.image.absolute()) for one in labels]
-    if not samples:
-        raise ValueError(f"nobody was found in {len(photos)} photos, so {path} is not written")
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-    try:
-        whole = door.load_json(coco.write(draft, samples, root))
-    finally:
-        draft.unlink(missing_ok=True)
+    root = Path(os.path.commonpath([photo.absolute().parent for photo in photos or [path]]))
+    whole = coco.heading(skeleton, "") | {"images": [], "annotations": []}
+    if labels:
+        whole = _written(path, labels, root)
     for record, label in zip(whole["annotations"], labels, strict=True):
         known = label.score[label.score > 0]
         record["score"] = round(float(known.mean()), 5) if len(known) else 0.0
@@ -220,6 +217,17 @@ def write(
     return door.save_json(path, {**whole, "info": info})
 
 
+def _written(path: Path, labels: Sequence[Label], root: Path) -> dict[str, Any]:
+    """What `coco.write` makes of the labels."""
+    samples = [replace(one.sample, image=one.sample.image.absolute()) for one in labels]
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    try:
+        whole: dict[str, Any] = door.load_json(coco.write(draft, samples, root))
+    finally:
+        draft.unlink(missing_ok=True)
+    return whole
+
+
 def _unpeopled(
     photos: Sequence[Path],
     sizes: dict[Path, tuple[int, int]],
@@ -227,7 +235,7 @@ def _unpeopled(
     root: Path,
 ) -> list[dict[str, Any]]:
     """Image entries of photos in which nobody was found, their ids behind the others'."""
-    start = max(record["id"] for record in others) + 1
+    start = max((record["id"] for record in others), default=0) + 1
     return [
         {
             "id": number,
