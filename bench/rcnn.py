@@ -81,8 +81,8 @@ def torchvisions(card: Card, network: Any) -> Estimate:
     return estimate
 
 
-def ways(args: argparse.Namespace, first: Image) -> dict[str, Estimate]:
-    """Every way by its name, torchvision's own first."""
+def ways(args: argparse.Namespace, sample: Image) -> dict[str, Estimate]:
+    """Every way by its name, torchvision's own first; the export is compared on `sample`."""
     fresh = read(args.weights)
     card, network = fresh()
     card = replace(card, size=SIZE)
@@ -91,8 +91,7 @@ def ways(args: argparse.Namespace, first: Image) -> dict[str, Estimate]:
     for name, options in STEPS.items():
         found[name] = on_torch(card, fresh()[1], threads=1, options=options)
     path = Path(args.out) / "rcnn.onnx"
-    half = first[::2, ::2].copy()
-    export(fresh()[1], card, path, pictures=[half])
+    export(fresh()[1], card, path, pictures=[sample])
     for name, (engine, options) in ENGINES.items():
         if engine == "onnxruntime" or has_openvino():
             found[name] = open_rcnn(path, threads=1, options=options, engine=engine)
@@ -105,13 +104,20 @@ def shown(photo: Image, trained: tuple[int, int]) -> Image:
     """The photo; for a network of smaller pictures, at their scale in a grey one of full size."""
     if trained == SIZE:
         return photo
-    height, width = coords.fit_sides(photo.shape[:2], min(trained), max(trained))
-    small = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+    small = scaled(photo, trained)
+    height, width = small.shape[:2]
     tall, wide = coords.fit_sides(photo.shape[:2], min(SIZE), max(SIZE))
     whole = np.full((tall, wide, 3), GREY, dtype=np.uint8)
     y, x = (tall - height) // 2, (wide - width) // 2
     whole[y : y + height, x : x + width] = small
     return whole
+
+
+def scaled(photo: Image, size: tuple[int, int]) -> Image:
+    """The photo as torchvision would scale it for pictures of a size."""
+    height, width = coords.fit_sides(photo.shape[:2], min(size), max(size))
+    small = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, dtype=np.uint8)
 
 
 def agreement(base: People, other: People) -> dict[str, Any]:
@@ -208,7 +214,9 @@ def main() -> None:
     rows = np.linspace(0, len(files) - 1, min(args.photos, len(files))).astype(int)
     trained = read(args.weights)()[0].size
     photos = [shown(image.read(files[n]), trained) for n in rows]
-    measured = measure(ways(args, photos[0]), photos, args.repeats)
+    half = (SIZE[0] // 2, SIZE[1] // 2)
+    sample = scaled(image.read(files[rows[0]]), half if trained == SIZE else trained)
+    measured = measure(ways(args, sample), photos, args.repeats)
     people = sum(a["people"] for a in measured[DEFAULT][1])
     text = f"{table(measured)}\n\n{note(args, photos, people, trained)}"
     (Path(args.out) / "table.md").write_text(text, encoding="utf-8")
