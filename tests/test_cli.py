@@ -1,3 +1,5 @@
+import errno
+import os
 import subprocess
 import sys
 
@@ -63,6 +65,17 @@ def test_a_users_mistake_is_one_sentence_and_exit_code_2(failing, capsys, kind):
     failing(kind("the photo is upside down"))
     assert run() == 2
     assert capsys.readouterr().err == "posegram: the photo is upside down\n"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG, errno.EIO])
+@pytest.mark.parametrize("said_otherwise", [False, True])
+def test_a_full_or_broken_disk_is_failed_work(failing, capsys, number, said_otherwise):
+    fault = OSError(number, os.strerror(number))
+    if said_otherwise:
+        fault, fault.__cause__ = OSError("cannot write a.json"), fault
+    failing(fault)
+    assert run() == 1
+    assert capsys.readouterr().err == f"posegram: {fault}\n"
 
 
 def test_a_developer_sees_the_traceback(failing, monkeypatch):

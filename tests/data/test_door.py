@@ -71,6 +71,12 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert json.loads(path.read_text()) == "old"
 
 
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(OSError, match=r"^cannot write .*a\.json: "):
+        door.save_json(tmp_path / "a.json", "new")
+
+
 def test_pictures_are_looked_for_in_images_beside_the_file(tmp_path):
     (tmp_path / "images").mkdir()
     assert door.images_beside(tmp_path / "a.json") == tmp_path / "images"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -41,6 +42,8 @@ _EXTRAS = {  # package -> the extra that brings it; all others come with [train]
     **{"torchvision": "rcnn", "keras": "keras", "openvino": "openvino"},
 }
 
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # no mistake in the command
+
 app = typer.Typer(
     name="posegram",
     help="Find, train and measure 2D human joints.",
@@ -76,7 +79,8 @@ def main(args: list[str] | None = None) -> None:
         if os.environ.get("POSEGRAM_DEBUG"):
             raise
         typer.echo(f"posegram: {_sentence(fault)}", err=True)
-        sys.exit(2)
+        numbers = {getattr(one, "errno", None) for one in (fault, fault.__cause__)}
+        sys.exit(1 if numbers & _DISK else 2)
 
 
 def _sentence(fault: Exception) -> str:

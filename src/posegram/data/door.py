@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from posegram import coords
 from posegram import image as pictures
+from posegram.data.stream import save_text
 from posegram.pose import Floats
 
 __all__ = [
@@ -116,15 +117,13 @@ def _short(fault: BaseException) -> str:
 
 
 def save_json(path: Path, value: Any) -> Path:
-    """The path of the JSON file written; it appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(json.dumps(value, allow_nan=False), encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    """The path of the JSON file written; it appears whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+        ValueError: the value holds what JSON does not know, such as NaN.
+    """
+    return save_text(path, json.dumps(value, allow_nan=False))
 
 
 def images_beside(path: Path, names: Sequence[str] = ()) -> Path:
