@@ -25,13 +25,17 @@ def make(
     size: tuple[int, int] = (96, 128),
     rotation: int = 0,
     sound: float = 0.0,
+    offset: float = 0.0,
 ) -> Path:
     """A clip with a frame at each time (10 at 25/s without), turned by its metadata; its path.
 
-    `sound` is the number of seconds of sound beside it.
+    `sound` is the number of seconds of sound beside it, `offset` what the clip's own clock shows
+    at its beginning, as that of a broadcast does.
     """
     times = [n / 25 for n in range(10)] if times is None else times
     options = {"movflags": "+faststart"} if path.suffix in (".mp4", ".mov") else {}
+    if offset:
+        options["output_ts_offset"] = str(offset)
     with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream("libx264", rate=25)
         stream.height, stream.width = size

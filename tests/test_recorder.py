@@ -87,6 +87,17 @@ def test_sound_starts_where_the_pictures_do(tmp_path):
     assert late == pytest.approx(1.0, abs=0.05)
 
 
+@pytest.mark.parametrize("start", [0.0, 1.0])
+def test_sound_of_a_clip_with_a_clock_of_its_own_starts_there_too(tmp_path, start):
+    moments = [n / 25 for n in range(50)]
+    source = clips.make(tmp_path / "in.mts", moments, sound=2.0, offset=36_000)
+    out = record(tmp_path / "out.mp4", 10, sound=source, start=start)
+    assert heard(out)[1] == pytest.approx(0.36, abs=0.05)
+    headless = [packet[7:] for packet in heard(source)[0]]  # .mts has a header before each packet
+    first = headless.index(heard(out)[0][0]) * 1024 / 44100
+    assert first == pytest.approx(start, abs=0.05)
+
+
 def test_a_clip_without_sound_stays_silent(tmp_path):
     source = clips.make(tmp_path / "in.mp4")
     assert not probe(record(tmp_path / "out.mp4", sound=source)).sound

@@ -53,6 +53,19 @@ def test_start_and_end_cut_a_clip(tmp_path):
     assert times(path, start=0.7, end=1.1) == pytest.approx([0.7, 0.8, 0.9, 1.0])
 
 
+def test_times_begin_at_0_whatever_the_clips_own_clock_shows(tmp_path):
+    path = clips.make(tmp_path / "a.mts", offset=36_000)
+    assert times(path) == pytest.approx([n / 25 for n in range(10)])
+    assert (probe(path).seconds, probe(path).count) == (pytest.approx(0.4), 10)
+
+
+@pytest.mark.parametrize("start", [0.1, 0.5, 1.0, 2.2, 14.9])
+def test_start_and_end_cut_a_clip_with_a_clock_of_its_own(tmp_path, start):
+    path = clips.make(tmp_path / "a.mts", [n / 25 for n in range(400)], offset=36_000)
+    told = [n / 25 for n in range(400) if start - 1e-6 <= n / 25 < start + 0.5]
+    assert times(path, start=start, end=start + 0.5) == pytest.approx(told)
+
+
 def test_a_file_whose_name_looks_like_an_address_is_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     clips.make(tmp_path / "a.mp4").rename("http:a.mp4")

@@ -19,7 +19,7 @@ try:
 except ModuleNotFoundError as fault:
     raise ImportError("video needs PyAV: pip install 'posegram[video]'") from fault
 
-__all__ = ["Writer"]
+__all__ = ["Writer", "beginning"]
 
 _TICKS = 90_000  # of a second, in which the times of written frames are counted
 # real containers only: a playlist of the same name would make FFmpeg read other files
@@ -140,6 +140,11 @@ class Writer:
             self._part.unlink(missing_ok=True)
 
 
+def beginning(container: Any) -> float:
+    """The time that a clip's own clock shows at its beginning: of .ts files, any number."""
+    return max(0.0, (container.start_time or 0) / 1e6)  # below 0 is but the run-up of the sound
+
+
 def _h264(container: Any, size: tuple[int, int], fps: float) -> Any:
     """A stream of the kind that every browser plays."""
     rate = Fraction(min(max(fps, 1.0), 240.0)).limit_denominator(1001)
@@ -162,15 +167,15 @@ def _sound(container: Any, path: Path | None, start: float) -> Generator[Any, No
     with av.open(f"file:{path}", metadata_errors="ignore", container_options=_GUARDED) as clip:
         if not clip.streams.audio or clip.streams.audio[0].codec_context.name not in _COPIED:
             return
-        taken = clip.streams.audio[0]
+        taken, began = clip.streams.audio[0], beginning(clip) + start
         given = container.add_stream_from_template(taken)
         if start > 0:
-            clip.seek(int(start * 1_000_000))
+            clip.seek(int((began - 1.0) * 1_000_000))  # in .ts files it may land a little behind
         with contextlib.suppress(av.error.FFmpegError):  # sound that breaks off ends there
             for packet in clip.demux(taken):
                 if packet.dts is None or packet.pts is None:
                     continue
-                shift = round(start / packet.time_base)
+                shift = round(began / packet.time_base)
                 packet.pts, packet.dts, packet.stream = (
                     packet.pts - shift,
                     packet.dts - shift,

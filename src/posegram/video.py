@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from posegram.pose import Image
-from posegram.recorder import Writer
+from posegram.recorder import Writer, beginning
 
 try:
     import av
@@ -73,7 +73,7 @@ def probe(source: Source, *, trusted: bool = True) -> Clip:
         first = next(_decoded(container, stream, str(source)), None)
         if first is None:
             raise ValueError(f"{source} holds no frame that can be decoded")
-        height, width = _upright(first).shape[:2]
+        height, width = _upright(first[0]).shape[:2]
         seconds, fps = _seconds(container, stream), _rate(stream)
         count = None if seconds is None else max(1, round(seconds * fps))
         return Clip(width, height, seconds, fps, count, bool(container.streams.audio))
@@ -102,14 +102,13 @@ def frames(
         else:
             stream.thread_type = "AUTO"
         if start > 0:
-            container.seek(int(start * 1_000_000))  # to a key frame before; the rest is skipped
+            _seek(container, stream, start)
         step, last = 1.0 / _rate(stream), -math.inf
-        for picture in _decoded(container, stream, str(source)):
-            time = picture.time
+        for picture, time in _decoded(container, stream, str(source)):
             if time is None or time <= last:  # damaged or missing times still have to grow
                 time = max(0.0, last + step)
             last = time
-            if end is not None and time >= end:
+            if end is not None and time >= end - 1e-6:
                 return
             if time >= start - 1e-6:
                 yield Frame(_upright(picture), time)
@@ -210,15 +209,29 @@ def _refusal(source: Source, fault: Exception | None = None) -> Exception:
     return ValueError(f"{source} is not a readable video (another kind of file, or cut off)")
 
 
-def _decoded(container: Any, stream: Any, name: str) -> Iterator[Any]:
-    """FFmpeg's frames in the order in which they are shown; damaged ones are left out."""
-    damaged, time = False, None
+def _seek(container: Any, stream: Any, start: float) -> None:
+    """Go to a key frame before `start` seconds; in .ts files the first guess may lie behind it."""
+    end, place = beginning(container) + start, 0
+    for back in (0.0, 2.0, 10.0, start + 1.0):
+        place = int((end - back) * 1_000_000)
+        container.seek(place)
+        key = next((p for p in container.demux(stream) if p.is_keyframe), None)
+        time = None if key is None else key.dts if key.pts is None else key.pts
+        if time is not None and time * stream.time_base <= end:
+            break
+    container.seek(place)
+
+
+def _decoded(container: Any, stream: Any, name: str) -> Iterator[tuple[Any, float | None]]:
+    """FFmpeg's frames as they are shown, with their times; damaged ones are left out."""
+    damaged, time, began = False, None, beginning(container)
     try:
         for packet in container.demux(stream):
             pictures = _pictures(packet)
             for picture in pictures or ():
-                time = picture.time if picture.time is not None else time
-                yield picture
+                told = None if picture.time is None else picture.time - began
+                time = time if told is None else told
+                yield picture, told
             if packet.dts is not None:  # else it only asked for what was still in the decoder
                 damaged = pictures is None or (damaged and not pictures)
     except av.error.FFmpegError as fault:
@@ -252,8 +265,8 @@ def _check_end(container: Any, stream: Any, name: str, reached: float) -> None:
 
 def _seconds(container: Any, stream: Any) -> float | None:
     if stream.duration is not None and stream.time_base is not None:
-        start = stream.start_time or 0
-        return float((start + stream.duration) * stream.time_base)
+        end = ((stream.start_time or 0) + stream.duration) * stream.time_base
+        return float(end) - beginning(container)
     return None if not container.duration or container.duration < 0 else container.duration / 1e6
 
 

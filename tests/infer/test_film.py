@@ -42,6 +42,13 @@ def test_the_drawn_clip_has_every_frame_at_its_time(tmp_path):
     assert [f.time for f in frames(tmp_path / "out.mp4")] == pytest.approx(told, abs=1e-4)
 
 
+def test_a_clip_with_a_clock_of_its_own_is_drawn_from_0_on(tmp_path):
+    clip = clips.make(tmp_path / "in.mts", sound=0.4, offset=36_000)
+    film(standing, clip, tmp_path / "out.mp4", plan=Plan({"csv": tmp_path / "a.csv"}))
+    assert probe(tmp_path / "out.mp4").seconds == pytest.approx(0.4, abs=0.05)
+    assert float(rows(tmp_path / "a.csv")[0]["time"]) == pytest.approx(0, abs=0.05)
+
+
 def test_people_are_drawn_into_it(tmp_path, clip):
     film(standing, clip, tmp_path / "out.mp4")
     pairs = zip(frames(clip), frames(tmp_path / "out.mp4"), strict=True)
