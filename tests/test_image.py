@@ -202,11 +202,33 @@ def test_a_probe_reads_no_pixels():
     assert pictures.probe(header_of_a_png(4000, 3000)) == (3000, 4000)
 
 
-def test_a_probe_gives_the_upright_size(tmp_path):
+@pytest.mark.parametrize("tag", [None, 1, 6])
+def test_a_probe_decodes_no_png(tmp_path, monkeypatch, tag):
+    exif = PIL.Image.Exif()
+    if tag is not None:
+        exif[0x0112] = tag
+    PIL.Image.fromarray(noise(20, 30)).save(tmp_path / "a.png", exif=exif)
+    monkeypatch.setattr(PIL.ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
+    assert pictures.probe(tmp_path / "a.png") == ((30, 20) if tag == 6 else (20, 30))
+
+
+def test_a_probe_finds_an_orientation_behind_the_pixels():
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
-    PIL.Image.fromarray(noise(20, 30)).save(tmp_path / "a.jpg", exif=exif)
-    assert pictures.probe(tmp_path / "a.jpg") == (30, 20)
+    data = io.BytesIO()
+    PIL.Image.fromarray(noise(20, 30)).save(data, "png")
+    body = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    whole = data.getvalue()[:-12] + chunk + data.getvalue()[-12:]
+    assert pictures.probe(whole) == pictures.read(whole).shape[:2] == (30, 20)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_a_probe_gives_the_upright_size(tmp_path, suffix):
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    PIL.Image.fromarray(noise(20, 30)).save(tmp_path / f"a.{suffix}", exif=exif)
+    assert pictures.probe(tmp_path / f"a.{suffix}") == (30, 20)
 
 
 def test_a_probe_refuses_a_decompression_bomb():

@@ -33,6 +33,7 @@ _BOMBS = (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning)
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)
 
 _ORIENTATION = 0x0112  # the EXIF tag; its values, CIPA DC-008 table 4.6.4: how to stand upright
+_PNG_EXIF = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")  # where a PNG may have it
 _UPRIGHT = {
     2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
     3: PIL.Image.Transpose.ROTATE_180,
@@ -65,15 +66,18 @@ def read(source: str | Path | bytes) -> Image:
 
 
 def probe(source: str | Path | bytes) -> tuple[int, int]:
-    """Height and width of the upright picture in a file or in bytes, read from the header alone.
+    """Height and width of the upright picture in a file or in bytes; its pixels stay undecoded.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: as `read`, except that damage behind the header goes unseen.
     """
-    opened = _open(*_source(source))
+    data, name = _source(source)
+    opened = _open(data, name)
     width, height = opened.size
-    return (width, height) if _orientation(opened) >= 5 else (height, width)
+    # Pillow decodes a PNG without EXIF to look for some behind its pixels
+    may_turn = opened.format != "PNG" or any(mark in data for mark in _PNG_EXIF)
+    return (width, height) if may_turn and _orientation(opened) >= 5 else (height, width)
 
 
 def write(path: str | Path, image: Image) -> None:
