@@ -114,6 +114,11 @@ def test_results_beside_a_clip_leave_the_clip_alone(tmp_path, run):
     assert (clip.read_bytes(), listing(tmp_path)[-1]) == (before, "a_2.mp4")
 
 
+def test_people_below_the_smallest_score_are_left_out(tmp_path, run):
+    _, said, _ = run(clips.make(tmp_path / "a.mp4"), "--no-pictures", "--min-score", "1")
+    assert (", 0 people," in said, rows(tmp_path / "out" / "a.csv")) == (True, [])
+
+
 def test_no_pictures_means_no_clip(tmp_path, run):
     run(clips.make(tmp_path / "a.mp4"), "--no-pictures")
     assert listing(tmp_path) == ["a.csv", "a.json"]

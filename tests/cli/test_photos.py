@@ -135,3 +135,17 @@ def test_a_clip_changes_nothing_in_the_photos_coco_results(tmp_path, two, doubtf
     assert both.read_text() == alone.read_text()
     frames = json.loads((tmp_path / "both" / "film_coco_results.json").read_text())
     assert len({entry["track_id"] for entry in frames}) == 1  # plain, as in any other form
+
+
+# who is left out
+
+
+def test_people_below_the_smallest_score_are_left_out(tmp_path, two, doubtful, capsys):
+    for form, name in (("coco", "coco_results.json"), ("csv", "photos.csv")):
+        args = ("--out", tmp_path / form, "--format", form, "--min-score")
+        assert run(two, *args, "0.05") == 0
+        assert "2 people" in capsys.readouterr().out
+        some = (tmp_path / form / name).read_text()
+        assert run(two, *args, "1") == 0
+        assert "0 people" in capsys.readouterr().out
+        assert len((tmp_path / form / name).read_text()) < len(some)

@@ -365,6 +365,47 @@ def test_a_photo_of_another_size_than_its_boxes_fails(tmp_path, model, capsys):
     assert "is 100x120 pixels, but its boxes were given for 640x480" in capsys.readouterr().err
 
 
+def test_boxes_and_a_smallest_score_do_not_go_together(tmp_path, model, capsys):
+    path = boxes_file(tmp_path / "x.json", [{"id": 1, "file_name": "a.png"}], [])
+    args = ("--out", tmp_path / "out", "--model", model, "--boxes", path, "--min-score", "0.5")
+    assert run(photo(tmp_path / "a.png"), *args) == 2
+    assert "--min-score is for people who are found" in capsys.readouterr().err
+
+
+# how the model works
+
+
+@pytest.fixture
+def told(monkeypatch, model):
+    """What `load` was asked for."""
+    asked = {}
+    given = sys.modules["posegram.cli.predict"].load(model, detector="none")
+    monkeypatch.setattr(
+        sys.modules["posegram.cli.predict"], "load", lambda *a, **k: asked.update(k) or given
+    )
+    return asked
+
+
+def test_threads_and_engine_are_those_asked_for(tmp_path, told):
+    args = ("--out", tmp_path / "out", "--threads", 1, "--engine", "auto")
+    assert run(photo(tmp_path / "a.png"), *args) == 0
+    assert (told["threads"], told["engine"]) == (1, "auto")
+
+
+def test_an_unknown_engine_is_misuse(tmp_path, model, capsys):
+    args = ("--out", tmp_path / "out", "--model", model, "--engine", "steam")
+    assert run(photo(tmp_path / "a.png"), *args) == 2
+    assert "no engine 'steam'; there are onnxruntime, openvino, auto" in capsys.readouterr().err
+
+
+def test_flipping_averages_with_the_mirrored_crop(tmp_path, model):
+    a = photo(tmp_path / "a.png")
+    for out, flip in (("plain", ()), ("both", ("--flip",))):
+        run(a, "--out", tmp_path / out, "--model", model, *flip)
+    (plain,), (both,) = (load(tmp_path / o / "a.json")["people"] for o in ("plain", "both"))
+    assert both["joints"]["left_wrist"] != plain["joints"]["left_wrist"]
+
+
 # Keypoint R-CNN
 
 
@@ -396,7 +437,7 @@ def test_broken_photos_are_listed_and_the_rest_is_done(tmp_path, model, capsys):
     assert told.out.startswith("1 photo,")
     assert told.err.splitlines() == [
         "posegram: 2 photos failed:",
-        f"  {tmp_path / 'in' / 'bad.jpg'} is not a readable PNG, JPEG or WebP image",
+        f"  {tmp_path / 'in' / 'bad.jpg'} is not a readable PNG, JPEG, WebP, BMP or TIFF image",
         f"  {tmp_path / 'in' / 'empty.png'} is empty",
     ]
 

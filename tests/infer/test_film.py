@@ -49,6 +49,18 @@ def test_a_clip_with_a_clock_of_its_own_is_drawn_from_0_on(tmp_path):
     assert float(rows(tmp_path / "a.csv")[0]["time"]) == pytest.approx(0, abs=0.05)
 
 
+def test_people_below_the_least_score_are_left_out(tmp_path, clip):
+    plan = Plan({"csv": tmp_path / "a.csv"}, least=1.01)
+    assert film(standing, clip, tmp_path / "out.mp4", plan=plan).people == 0
+    assert rows(tmp_path / "a.csv") == []
+    assert (
+        np.abs(
+            next(frames(clip)).image.astype(int) - next(frames(tmp_path / "out.mp4")).image
+        ).mean()
+        < 4
+    )
+
+
 def test_people_are_drawn_into_it(tmp_path, clip):
     film(standing, clip, tmp_path / "out.mp4")
     pairs = zip(frames(clip), frames(tmp_path / "out.mp4"), strict=True)

@@ -160,3 +160,9 @@ def test_the_astronauts_shoulders_are_below_her_eyes_and_above_her_hips(astronau
 
 def test_the_scores_of_real_weights_are_probabilities(astronaut):
     assert ((astronaut.score > 0) & (astronaut.score < 1)).all()
+
+
+@pytest.mark.parametrize("detector", ["mine.onnx", Path("mine.onnx")])
+def test_a_detector_for_keypoint_rcnn_is_refused(detector):
+    with pytest.raises(ValueError, match="keypoint-rcnn finds people itself, so it takes no"):
+        load("keypoint-rcnn", detector=detector)

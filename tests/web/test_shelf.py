@@ -80,6 +80,16 @@ def test_keypoint_rcnn_without_torch_is_refused_in_one_sentence(model, monkeypat
         Shelf.of((model,)).estimate(RCNN)
 
 
+def test_keypoint_rcnn_is_given_no_detector(model, monkeypatch):
+    asked = []
+    monkeypatch.setattr(shelves, "_rcnn_runs", lambda: True)
+    monkeypatch.setattr(shelves, "load", lambda source, **k: asked.append(k["detector"]))
+    shelf = Shelf.of((model,), detector="mine.onnx")
+    for name in ("mine", RCNN):
+        shelf.estimate(name)
+    assert asked == ["mine.onnx", ""]
+
+
 def test_missing_weights_are_one_sentence_without_a_path(model, monkeypatch):
     def missing(*_, **__):
         raise FileNotFoundError("put the file at /home/me/weights.pth")

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -77,6 +77,7 @@ def film_clip(
     skeleton: Skeleton,
     model: str,
     threshold: float,
+    min_score: float,
     drawn: bool,
     cut: Cut,
     stopped: Callable[[], bool],
@@ -93,6 +94,7 @@ def film_clip(
 
     results = results_of(form, out, name)
     plan = Plan(results, skeleton, model, threshold, cut.start, cut.end, cut.stride)
+    plan = replace(plan, least=min_score)
     follow = Follower(estimate, smooth=cut.smooth, every=cut.every)
     with _bar() as bar:
         task = bar.add_task(clip.name, total=None)

@@ -18,6 +18,7 @@ from posegram.cli.clips import Cut
 from posegram.data.stream import Shot, Stream, save_text
 from posegram.infer import boxes as given_boxes
 from posegram.infer import records
+from posegram.infer.detect import ranked
 from posegram.infer.topdown import TopDown
 from posegram.pose import Image, People, Skeleton, convert
 
@@ -42,13 +43,12 @@ class Job:
     """What one run was asked for, and what it has found so far."""
 
     estimate: TopDown
-    of_photos: TopDown  # the same; for COCO's metric, it keeps also who is unlikely
-    least: float  # probability of somebody's best joint from which on he is counted
     cut: Cut  # of clips
     skeleton: Skeleton
     out: Path
     form: Form
     threshold: float
+    min_score: float  # of a person; who has less is left out
     drawn: bool
     given: dict[Path, given_boxes.Given] | None  # by photo; None without a file of boxes
     names: dict[Path, str]  # what the results of each input are called, without suffix
@@ -61,6 +61,14 @@ class Job:
     stopped: bool = False
     entries: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # place in file, entry
     listed: list[dict[str, Any]] = field(default_factory=list)  # images.json
+    # of photos: for COCO's metric it keeps also who is unlikely, and who is not counted
+    of_photos: TopDown = field(init=False)
+    least: float = 0.0  # probability of somebody's best joint from which on they are counted
+
+    def __post_init__(self) -> None:
+        self.of_photos = ranked(self.estimate) if self.form is Form.coco else self.estimate
+        if self.of_photos is not self.estimate:
+            self.least = self.estimate.least
 
 
 def picture_name(path: Path, name: str) -> str:
@@ -89,7 +97,9 @@ def look(job: Job, photo: Path) -> None:
         job.failed.append(str(fault))
         return
     found = job.of_photos(image, None if entry is None else entry.box)
-    people = convert(found, job.skeleton)
+    whole = convert(found, job.skeleton)
+    kept = records.person_scores(whole) >= job.min_score
+    found, people = found[kept], whole[kept]
     with _noted(job):
         _write(job, photo, image, people)
         job.done += 1

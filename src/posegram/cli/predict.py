@@ -14,23 +14,25 @@ from posegram.cli.photos import TABLE, Form, Job, look, picture_name, saved, wat
 from posegram.data import folder
 from posegram.infer import boxes as given_boxes
 from posegram.infer import records
-from posegram.infer.detect import ranked
 from posegram.infer.load import load
+from posegram.infer.views import views
 from posegram.pose import BODY19, COCO17, Skeleton, skeleton_named
 
 __all__ = ["predict"]
 
 _INTERRUPTED = 130  # exit code after Ctrl-C, as shells count
+_INPUTS = "Photos, clips, or folders of either."
 _BOXES = "COCO annotation file with people's boxes, matched by file name."
 _DETECTOR = "Finds the people: an .onnx file, or none: a photo is one person."
 _FORMAT = "A JSON file each, or another form of results."
+_THRESHOLD = "Smallest score of a joint that is drawn or becomes a label."
+_MIN_SCORE = "Smallest score of a person, the joints' mean; others are left out."
+_ENGINE = "What runs .onnx files: onnxruntime, openvino, or auto: openvino where it is installed."
 _EVERY = "Clips: frames from one look of the person detector to the next."
 
 
 def predict(
-    inputs: list[Path] = typer.Argument(
-        ..., metavar="PATHS", help="Photos, clips, or folders of either."
-    ),
+    inputs: list[Path] = typer.Argument(..., metavar="PATHS", help=_INPUTS),
     out: Path = typer.Option(..., "--out", "-o", help="Folder for the results."),
     model: str = typer.Option("", help="A bundled model or an .onnx or .ckpt file."),
     weights: str = typer.Option("", help="Of keypoint-rcnn: a .pth file, not the download."),
@@ -38,13 +40,17 @@ def predict(
     detector: str = typer.Option("", help=_DETECTOR),
     form: Form = typer.Option(Form.json, "--format", help=_FORMAT),
     skeleton: str = typer.Option("", help="coco17, body19, lsp14 or mpii16; else the model's."),
-    threshold: float = typer.Option(0.3, min=0.0, max=1.0, help="Smallest score that is drawn."),
+    threshold: float = typer.Option(0.3, min=0.0, max=1.0, help=_THRESHOLD),
+    min_score: float = typer.Option(0.0, min=0.0, max=1.0, help=_MIN_SCORE),
+    flip: bool = typer.Option(False, "--flip", help="Average with the mirrored crop."),
     no_pictures: bool = typer.Option(False, "--no-pictures", help="Write no pictures or clips."),
     every: int = typer.Option(10, min=1, help=_EVERY),
     no_smooth: bool = typer.Option(False, "--no-smooth", help="Clips: joints as they are found."),
     start: float = typer.Option(0.0, min=0.0, help="Clips: seconds at which to begin."),
     end: float | None = typer.Option(None, min=0.0, help="Clips: seconds at which to stop."),
     stride: int = typer.Option(1, min=1, help="Clips: take every n-th frame."),
+    threads: int = typer.Option(0, min=0, help="Cores to use; 0 means all."),
+    engine: str = typer.Option("onnxruntime", help=_ENGINE),
 ) -> None:
     """Find people's joints in photos and clips: a copy with the joints drawn and JSON for each.
 
@@ -61,19 +67,19 @@ def predict(
     everything, missing = _found(inputs)
     found = [path for path in everything if not _is_clip(path)]
     clips = [path for path in everything if _is_clip(path)]
-    given = _given(boxes, found, clips)
-    estimate = load(model, detector=detector if boxes is None else "none", weights=weights)
-    of_photos = ranked(estimate) if form is Form.coco else estimate
+    given = _given(boxes, found, clips, min_score)
+    detector = detector if boxes is None else "none"
+    estimate = load(model, detector=detector, threads=threads, engine=engine, weights=weights)
+    estimate = views(estimate, flip=flip)
     _prepare(out)
     job = Job(
         estimate=estimate,
-        of_photos=of_photos,
-        least=0.0 if of_photos is estimate else estimate.least,
         cut=Cut(every, not no_smooth, start, end, stride),
         skeleton=chosen or _usual(estimate.card.skeleton),
         out=out,
         form=form,
         threshold=threshold,
+        min_score=min_score,
         drawn=not no_pictures,
         given=given,
         names=_names(everything, out, form),
@@ -127,10 +133,12 @@ def _in_folder(path: Path) -> list[Path]:
 
 
 def _given(
-    boxes: Path | None, photos: list[Path], clips: list[Path]
+    boxes: Path | None, photos: list[Path], clips: list[Path], min_score: float
 ) -> dict[Path, given_boxes.Given] | None:
     if boxes is None:
         return None
+    if min_score:
+        raise ValueError("--min-score is for people who are found; --boxes says who is there")
     if clips:
         raise ValueError(f"--boxes is for photos; {clips[0]} is a clip")
     matched = given_boxes.match(photos, given_boxes.read_boxes(boxes))
@@ -204,6 +212,7 @@ def _film(job: Job, clip: Path, stopped: Callable[[], bool]) -> None:
             skeleton=job.skeleton,
             model=job.estimate.card.name,
             threshold=job.threshold,
+            min_score=job.min_score,
             drawn=job.drawn,
             cut=job.cut,
             stopped=stopped,

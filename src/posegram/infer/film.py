@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from posegram import image as pictures
-from posegram.data.stream import Stream
+from posegram.data.stream import Stream, person_scores
 from posegram.infer import records
 from posegram.infer.follow import Follower
 from posegram.pose import Image, People, Skeleton, convert
@@ -40,6 +40,7 @@ class Plan:
     start: float = 0.0  # seconds into the clip
     end: float | None = None
     stride: int = 1  # every n-th frame is looked at and written
+    least: float = 0.0  # smallest score of somebody who is drawn and written
     trusted: bool = True  # False for a stranger's file, see `video.frames`
 
 
@@ -110,7 +111,7 @@ def film(
     with ExitStack() as files:
         sinks: list[Stream] = []
         movie = None if out is None else _Movie(files, out, source, plan, clip.fps, brush)
-        for count, shot in enumerate(shots, 1):
+        for count, shot in enumerate(_likely(shots, plan), 1):
             if count == 1:
                 sinks = _opened(files, plan, shot.people.skeleton)
             notes.ids |= set(shot.people.track.tolist() if shot.people.track is not None else ())
@@ -176,6 +177,13 @@ def _smoothed(held: list[_Shot]) -> list[_Shot]:
     times = np.array([shot.time for shot in held])
     people = mend([shot.people for shot in held], times)
     return [_Shot(shot.time, some) for shot, some in zip(held, people, strict=True)]
+
+
+def _likely(shots: Iterable[_Shot], plan: Plan) -> Iterator[_Shot]:
+    """The same frames without the people whose score is below the plan's least."""
+    for shot in shots:
+        written = convert(shot.people, plan.skeleton or shot.people.skeleton)
+        yield _Shot(shot.time, shot.people[person_scores(written) >= plan.least])
 
 
 def _opened(files: ExitStack, plan: Plan, found: Skeleton) -> list[Stream]:

@@ -48,6 +48,7 @@ def load(
         threads: how many cores one call may use; 0 means all physical ones.
         detector: finds the people: an .onnx or .ckpt file, or "none", which takes the whole image
             as one person. Without it, the bundled one, but "none" for a skeleton of no people.
+            Keypoint R-CNN finds people itself and takes none.
         adapter: of somebody else's .onnx file: a name or .toml file, see `infer.foreign`.
         engine: what runs .onnx files of ours: "onnxruntime"; "openvino", slower to load; or "auto",
             OpenVINO where it is installed.
@@ -60,7 +61,9 @@ def load(
     """
     if engine not in ENGINES:
         raise ValueError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
-    if not adapter and is_rcnn(model):  # finds people itself: no detector
+    if not adapter and is_rcnn(model):
+        if str(detector) not in ("", "none"):
+            raise ValueError(f"{model} finds people itself, so it takes no detector: {detector}")
         return cast(TopDown, load_rcnn(model, weights=weights, threads=threads, engine=engine))
     if str(weights):
         raise ValueError(f"weights are for keypoint-rcnn; {model or DEFAULT} has its own")

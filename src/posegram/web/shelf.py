@@ -73,8 +73,10 @@ class Shelf:
     def _load(self, name: str) -> Estimate:
         if name == RCNN and not _rcnn_runs():
             raise ImportError(f"Keypoint R-CNN needs torch: {_RCNN_INSTALL}")
+        source = self.sources[name]
         try:
-            return load(self.sources[name], threads=self.threads, detector=self.detector)
+            detector = "" if is_rcnn(source) else self.detector
+            return load(source, threads=self.threads, detector=detector)
         except FileNotFoundError as fault:
             _log.error("%s", fault)
             raise ValueError(f"the weights of {name} are not on this server") from fault
