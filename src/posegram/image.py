@@ -12,13 +12,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import PIL.Image
+import PIL.TiffImagePlugin
 
 from posegram.drawing import draw, require_picture
 from posegram.pose import Image
 
 __all__ = ["LIMIT", "SUFFIXES", "draw", "grid", "probe", "read", "write"]
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 LIMIT = 89_000_000  # pixels; Pillow itself warns of a decompression bomb a little above
 
 _QUALITY = {  # what cv2 takes for each of SUFFIXES
@@ -26,14 +27,16 @@ _QUALITY = {  # what cv2 takes for each of SUFFIXES
     ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
     ".png": [],
     ".webp": [cv2.IMWRITE_WEBP_QUALITY, 95],
+    **{suffix: [] for suffix in (".bmp", ".tif", ".tiff")},
 }
-_FORMATS = ("JPEG", "PNG", "WEBP")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 _BOMBS = (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning)
 # what Pillow's decoders are known to raise on damaged bytes
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)
 
 _ORIENTATION = 0x0112  # the EXIF tag; its values, CIPA DC-008 table 4.6.4: how to stand upright
 _PNG_EXIF = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")  # where a PNG may have it
+_WIDTH, _HEIGHT = 256, 257  # tags of TIFF
 _UPRIGHT = {
     2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
     3: PIL.Image.Transpose.ROTATE_180,
@@ -46,9 +49,10 @@ _UPRIGHT = {
 
 
 def read(source: str | Path | bytes) -> Image:
-    """The picture in a PNG, JPEG or WebP file or in bytes, (H, W, 3) uint8 RGB, upright by EXIF.
+    """The picture in a file or in bytes, (H, W, 3) uint8 RGB, upright by EXIF.
 
-    Transparent parts become white; 16-bit grey is scaled to 8.
+    PNG, JPEG, WebP, BMP and TIFF are read; of a TIFF the first page. Transparent parts become
+    white; 16-bit grey is scaled to 8.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -56,9 +60,9 @@ def read(source: str | Path | bytes) -> Image:
     """
     data, name = _source(source)
     opened = _open(data, name)
-    turn = _UPRIGHT.get(_orientation(opened))
     try:
         opened.load()
+        turn = _UPRIGHT.get(_orientation(opened))  # only now: Pillow turns a TIFF itself
         picture = _rgb(opened)
     except _DAMAGE as fault:
         raise ValueError(f"{name} is damaged or cut off: {fault}") from fault
@@ -74,7 +78,7 @@ def probe(source: str | Path | bytes) -> tuple[int, int]:
     """
     data, name = _source(source)
     opened = _open(data, name)
-    width, height = opened.size
+    width, height = _stored(opened)
     # Pillow decodes a PNG without EXIF to look for some behind its pixels
     may_turn = opened.format != "PNG" or any(mark in data for mark in _PNG_EXIF)
     return (width, height) if may_turn and _orientation(opened) >= 5 else (height, width)
@@ -135,10 +139,17 @@ def _open(data: bytes, name: str) -> PIL.Image.Image:
     except _BOMBS as fault:
         raise ValueError(too_large) from fault
     except _DAMAGE as fault:
-        raise ValueError(f"{name} is not a readable PNG, JPEG or WebP image") from fault
+        raise ValueError(f"{name} is not a readable PNG, JPEG, WebP, BMP or TIFF image") from fault
     if opened.size[0] * opened.size[1] > LIMIT:
         raise ValueError(too_large)
     return opened
+
+
+def _stored(opened: PIL.Image.Image) -> tuple[int, int]:
+    """Width and height before any turn; of a TIFF, some versions of Pillow tell those after it."""
+    if isinstance(opened, PIL.TiffImagePlugin.TiffImageFile):
+        return opened.tag_v2[_WIDTH], opened.tag_v2[_HEIGHT]
+    return opened.size
 
 
 def _orientation(opened: PIL.Image.Image) -> int:
