@@ -57,6 +57,11 @@ def test_a_broken_json_file_is_refused(tmp_path, content):
         door.load_json(tmp_path / "cut.json")
 
 
+def test_json_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": "ä"}', encoding="utf-8-sig")
+    assert door.load_json(tmp_path / "a.json") == {"a": "ä"}
+
+
 def test_json_is_written_as_it_is_read(tmp_path):
     assert door.load_json(door.save_json(tmp_path / "new" / "a.json", {"a": [1, 2.5]})) == {
         "a": [1, 2.5]

@@ -105,7 +105,7 @@ def load_json(path: Path) -> Any:
     """
     require(path, "file")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError) as fault:
         message = f"{path}: not a readable JSON file, perhaps cut off ({_short(fault)})"
         raise ValueError(message) from fault
