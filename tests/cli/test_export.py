@@ -82,6 +82,12 @@ def test_nobody_to_compare_on_is_refused_in_one_sentence(checkpoint, tmp_path, c
     assert "--people reader:path" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["gone.ckpt", "gone.keras", "gone.pth"])
+def test_a_missing_model_is_named_before_anything_else(tmp_path, capsys, name):
+    assert _run(tmp_path / name, "--out", tmp_path / "a.onnx") == 2
+    assert capsys.readouterr().err == f"posegram: there is no model file {tmp_path / name}\n"
+
+
 def test_a_file_that_is_no_checkpoint_is_refused(checkpoint, tmp_path, capsys):
     (tmp_path / "bad.ckpt").write_text("nothing")
     assert _run(tmp_path / "bad.ckpt", "-o", tmp_path / "a.onnx", "--people", checkpoint[1]) == 2

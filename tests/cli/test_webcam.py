@@ -123,6 +123,13 @@ def test_a_source_that_is_not_there_is_one_sentence(tmp_path, run, source, sente
     assert (code, told.startswith(f"posegram: {sentence}"), told.count("\n")) == (2, True, 1)
 
 
+def test_no_page_is_opened_for_a_source_that_is_not_there(run, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    _, said, _ = run("gone.mp4")
+    assert (opened, said) == ([], "")
+
+
 def test_a_missing_folder_is_one_sentence(tmp_path, run):
     clip = clips.make(tmp_path / "a.mp4")
     code, _, told = run(clip, "--record", tmp_path / "gone" / "out.mp4")

@@ -166,3 +166,9 @@ def test_the_scores_of_real_weights_are_probabilities(astronaut):
 def test_a_detector_for_keypoint_rcnn_is_refused(detector):
     with pytest.raises(ValueError, match="keypoint-rcnn finds people itself, so it takes no"):
         load("keypoint-rcnn", detector=detector)
+
+
+def test_a_detector_is_no_model(tmp_path):
+    path = tiny.detector(tmp_path / "d.onnx", (10, 20, 40, 80))
+    with pytest.raises(ValueError, match=r"d\.onnx is a detector: give it as --detector"):
+        load(path)

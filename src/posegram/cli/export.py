@@ -47,6 +47,8 @@ def export(
     A Keras model takes (H, W, 3) in 0..1 and puts out 2K coordinates,
     x0, y0, x1, y1, ...; one that asks for code of its own is refused.
     """
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f"there is no model file {checkpoint}")
     if checkpoint.suffix.lower() == ".keras" or out.suffix.lower() == ".keras":
         if half or eight:
             raise ValueError("--half and --int8 are for .ckpt files that become .onnx files")

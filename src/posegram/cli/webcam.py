@@ -6,6 +6,7 @@ import time
 import webbrowser
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,11 +92,12 @@ def _show(
 ) -> None:
     from posegram.web.show import shown  # brings Flask
 
+    first = _first(moving)  # before a page opens that would stay empty
     with shown(port) as (screen, address):
         typer.echo(f"showing at {address} - Ctrl-C stops")
         if browse:
             webbrowser.open(address)
-        for frame in moving:
+        for frame in chain([first], moving):
             people = _usual(follow(frame.image, frame.time))
             screen.put(draw(frame.image, people), len(people))
             if done():
@@ -112,9 +114,7 @@ def _record(
 ) -> None:
     from posegram.video import Writer
 
-    first = next(moving, None)
-    if first is None:
-        raise ValueError("the source gave no picture")
+    first = _first(moving)
     began, size = time.monotonic(), (first.image.shape[0], first.image.shape[1])
     with Writer(path, size) as writer:
         frame: Frame | None = first
@@ -124,6 +124,14 @@ def _record(
             frame = None if done() else next(moving, None)
     rate = writer.count / max(time.monotonic() - began, 1e-6)
     typer.echo(f"{writer.count} frames, {rate:.1f} frames/s -> {path}")
+
+
+def _first(moving: Iterator[Frame]) -> Frame:
+    """The first frame of a source, which shows that there is one."""
+    first = next(moving, None)
+    if first is None:
+        raise ValueError("the source gave no picture")
+    return first
 
 
 def _usual(people: People) -> People:

@@ -73,6 +73,8 @@ def load(
         estimate: TopDown = load_foreign(Path(model), adapter, threads=threads)
     else:
         estimate = TopDown(*load_network(model, threads=threads, engine=engine))
+    if estimate.card.kind == "detector":
+        raise ValueError(f"{model} is a detector: give it as --detector (in Python, detector=)")
     if not detector and len(_BODY & set(estimate.card.skeleton.joints)) < _ENOUGH:
         return estimate
     return replace(estimate, detect=load_detector(detector, threads=threads, engine=engine))
