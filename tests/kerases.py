@@ -39,7 +39,7 @@ def crops(people: list[Sample], size: tuple[int, int] = (64, 64)) -> tuple[np.nd
     for sample in people:
         matrix = coords.to_crop(sample.box, size)
         pictures.append(coords.warp(image.read(sample.image), matrix, size) / np.float32(255))
-        share = coords.encode_regression(coords.move(sample.xy, matrix), size)
+        share = (coords.move(sample.xy, matrix) + 0.5) / np.float32([size[1], size[0]])
         shares.append(share.ravel())
     return np.stack(pictures), np.stack(shares)
 

@@ -23,7 +23,6 @@ __all__ = [
     "decode",
     "decode_maps",
     "encode_heatmap",
-    "encode_regression",
     "fit_sides",
     "inverse",
     "move",
@@ -155,11 +154,6 @@ def area_of(box: Floats) -> float:
     return float(max(box[2] - box[0], 0) * max(box[3] - box[1], 0))
 
 
-def encode_regression(xy: Floats, size: tuple[int, int]) -> Floats:
-    """Crop pixels as shares of the crop, (..., 2): 0 and 1 are its outer edges."""
-    return np.asarray((xy + 0.5) / (size[1], size[0]), dtype=np.float32)
-
-
 def encode_heatmap(
     xy: Floats, size: tuple[int, int], cells: tuple[int, int], sigma: float = 1.5
 ) -> tuple[Floats, Floats]:
@@ -192,7 +186,8 @@ def decode(raw: Raw, kind: str, size: tuple[int, int]) -> tuple[Floats, Floats]:
 
     Args:
         raw: the network's arrays, see `posegram.pose.Raw`.
-        kind: "heatmap" (unnormalised logits) or "regression" (shares of the crop, logits).
+        kind: "heatmap" (unnormalised logits) or "regression" (shares of the crop, of which 0 and 1
+            are its outer edges, and logits).
         size: height and width of the crop in pixels.
     """
     if kind == "regression":

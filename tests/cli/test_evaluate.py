@@ -57,7 +57,7 @@ def results(path, people, off=0.0, extra=0):
         image["id"] for image in json.loads((path.parent / "truth.json").read_text())["images"]
     ]
     rows = [*zip(images, people, strict=True), *[(images[0], people[0])] * extra]
-    coco.write_results(path, [(image, one(s, off)) for image, s in rows])
+    path.write_text(json.dumps([e for image, s in rows for e in coco.results(image, one(s, off))]))
     return path
 
 

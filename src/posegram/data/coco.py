@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from posegram.data.scenes import Scene
 from posegram.data.stream import exact, person_scores
 from posegram.pose import COCO17, Bytes, Floats, People, Sample, Skeleton
 
-__all__ = ["heading", "read", "read_scenes", "record", "results", "write", "write_results"]
+__all__ = ["heading", "read", "read_scenes", "record", "results", "write"]
 
 _PARTS = ("", "train", "valid", "partial")
 _EVERYWHERE = [-1e6, -1e6, 1e6, 1e6]  # a box around any photo
@@ -292,7 +292,7 @@ def record(xy: Floats, visible: Bytes, box: Floats, area: float | None) -> dict[
     return made
 
 
-def results(image_id: int, people: People, *, category: int = 1) -> list[dict[str, Any]]:
+def results(image_id: int, people: People) -> list[dict[str, Any]]:
     """COCO results of one image, one entry per person in order.
 
     The third number of a joint is its probability, the person's score their mean over the joints
@@ -304,16 +304,10 @@ def results(image_id: int, people: People, *, category: int = 1) -> list[dict[st
         rows = np.column_stack([np.where(has[:, None], xy, 0), np.where(has, score, 0)])
         entry = {
             "image_id": image_id,
-            "category_id": category,
+            "category_id": 1,
             "keypoints": [exact(value) for value in rows.ravel()],
             "score": round(float(person_scores(people)[n]), 6),
         }
         track = {} if people.track is None else {"track_id": int(people.track[n])}
         entries.append(entry | track)
     return entries
-
-
-def write_results(path: Path, found: Iterable[tuple[int, People]], *, category: int = 1) -> Path:
-    """The COCO results file written, from pairs of image id and the people found in it."""
-    entries = [e for image, people in found for e in results(image, people, category=category)]
-    return door.save_json(path, entries)

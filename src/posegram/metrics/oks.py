@@ -18,7 +18,6 @@ from posegram.pose import COCO17, Ints
 __all__ = ["AP_NAMES", "Matches", "ap_statistic", "keypoint_ap", "matches"]
 
 AP_NAMES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
-_THRESHOLDS = np.linspace(0.5, 0.95, 10)  # OKS
 _RECALLS = np.linspace(0.0, 1.0, 101)
 _CELLS = 500_000  # numbers held at once in a resample's curves: 4 MB each
 _AREAS = 3  # all; medium, 32^2 to 96^2; large, above: COCO's keypoint task has no small people

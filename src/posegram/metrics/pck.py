@@ -1,4 +1,4 @@
-"""Distances between predicted and labelled joints: MAE, EPE, PCK, PCKh and the area under it.
+"""Distances between predicted and labelled joints: MAE, PCK, PCKh and the area under them.
 
 Predictions and labels must count pixels from the same origin. Pixels are those of the original
 image; N people, K joints. Shares run from 0 to 1.
@@ -19,10 +19,8 @@ __all__ = [
     "Reals",
     "Weighting",
     "area_under",
-    "auc",
     "average",
     "distance",
-    "epe",
     "head_size",
     "mae",
     "paired",
@@ -96,11 +94,6 @@ def mae(xy: Reals, truth: Reals, visible: Mask) -> float:
     return average(np.abs(xy.astype(np.float64) - truth).mean(axis=-1), visible)
 
 
-def epe(xy: Reals, truth: Reals, visible: Mask, normaliser: Reals | None = None) -> float:
-    """Mean Euclidean distance over labelled joints: pixels, or units of the normaliser (N,)."""
-    return average(distance(xy, truth, normaliser), visible)
-
-
 def pck(
     xy: Reals, truth: Reals, visible: Mask, normaliser: Reals, threshold: float = 0.2
 ) -> Doubles:
@@ -151,22 +144,6 @@ def pckh(
     """
     right = _right(xy, truth, visible, head, threshold)
     return average(right.astype(np.float64), visible, weighting)
-
-
-def auc(
-    xy: Reals,
-    truth: Reals,
-    visible: Mask,
-    normaliser: Reals,
-    *,
-    top: float = 0.5,
-    step: float = 0.01,
-) -> float:
-    """Count-weighted area under PCK from threshold 0 to `top`, trapezoid rule, divided by `top`."""
-    away = distance(xy, truth, normaliser)
-    if np.isnan(normaliser[visible.any(axis=1)]).any():
-        raise ValueError("a person with labelled joints has no normaliser")
-    return average(area_under(away, top=top, step=step), visible)
 
 
 def area_under(away: Reals, *, top: float = 0.5, step: float = 0.01) -> Doubles:
