@@ -87,6 +87,15 @@ def test_photos_and_clips_of_a_folder_are_both_done(tmp_path, run):
     assert (code, listing(tmp_path), said.count("\n")) == (0, told, 2)
 
 
+@pytest.mark.parametrize("form", ["json", "yolo"])
+def test_a_clip_in_a_folder_within_a_folder_keeps_the_folder(tmp_path, run, form):
+    (tmp_path / "in" / "one").mkdir(parents=True)
+    clips.make(tmp_path / "in" / "one" / "a.mp4")
+    code, _, err = run(tmp_path / "in", "--recursive", "--format", form)
+    assert (code, err, listing(tmp_path)) == (0, "", ["one"])
+    assert (tmp_path / "out" / "one" / "a.mp4").is_file()
+
+
 def test_a_photo_and_a_clip_of_one_name_do_not_overwrite_each_other(tmp_path, run):
     run(photo(tmp_path / "a.png"), clips.make(tmp_path / "a.mp4"))
     assert listing(tmp_path) == ["a.json", "a.png", "a_2.csv", "a_2.json", "a_2.mp4"]

@@ -141,6 +141,66 @@ def test_a_folder_gives_the_results_of_every_photo_in_it(tmp_path, model):
     assert listing(tmp_path / "out") == told
 
 
+def test_what_is_left_out_of_a_folder_is_said(tmp_path, model, capsys):
+    photo(tmp_path / "in" / "a.png")
+    photo(tmp_path / "in" / "more" / "b.png")
+    for name in ("b.gif", "c.HEIC", "d.gif", ".hidden"):
+        (tmp_path / "in" / name).touch()
+    assert run(tmp_path / "in", "--out", tmp_path / "out", "--model", model) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        f"posegram: {tmp_path / 'in'}: 3 files left out: .gif, .heic",
+        f"posegram: {tmp_path / 'in'}: 1 folder left out: --recursive opens it",
+    ]
+
+
+def test_a_folder_of_folders_alone_says_how_to_open_them(tmp_path, model, capsys):
+    photo(tmp_path / "in" / "more" / "b.png")
+    assert run(tmp_path / "in", "--out", tmp_path / "out", "--model", model) == 2
+    assert "1 folder left out: --recursive opens it" in capsys.readouterr().err
+
+
+@pytest.fixture
+def deep(tmp_path):
+    """A folder with a photo of one name in it and below."""
+    photo(tmp_path / "in" / "a.png")
+    photo(tmp_path / "in" / "one" / "a.png")
+    return tmp_path / "in"
+
+
+def _all(folder):
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def test_results_of_folders_within_folders_keep_the_folders(tmp_path, model, deep, capsys):
+    assert run(deep, "--out", tmp_path / "out", "--model", model, "--recursive") == 0
+    assert _all(tmp_path / "out") == ["a.json", "a.png", "one/a.json", "one/a.png"]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("form", "name"), [("coco", "images.json"), ("coco-annotations", "photos_coco.json")]
+)
+def test_file_names_of_folders_within_folders_keep_the_folders(tmp_path, model, deep, form, name):
+    args = ("--out", tmp_path / "out", "--model", model, "--format", form, "--no-pictures")
+    run(deep, *args, "--recursive")
+    listed = load(tmp_path / "out" / name)
+    images = listed if form == "coco" else listed["images"]
+    assert [image["file_name"] for image in images] == ["a.png", "one/a.png"]
+
+
+def test_labels_of_folders_within_folders_keep_the_folders(tmp_path, model, deep):
+    run(deep, "--out", tmp_path / "out", "--model", model, "--format", "yolo", "--recursive")
+    labels = [name for name in _all(tmp_path / "out") if name.endswith(".txt")]
+    assert [name.rpartition("labels/")[2] for name in labels] == ["a.txt", "one/a.txt"]
+
+
+def test_results_in_the_folder_itself_are_not_looked_at_again(tmp_path, model, deep, capsys):
+    for _ in range(2):
+        run(deep, "--out", deep / "out", "--model", model, "--recursive")
+    assert _all(deep / "out") == ["a.json", "a.png", "one/a.json", "one/a.png"]
+    assert capsys.readouterr().err == ""
+
+
 def test_a_folder_is_read_in_natural_order(tmp_path, model):
     for n in (10, 9, 1):
         photo(tmp_path / "in" / f"frame{n}.png")

@@ -19,6 +19,38 @@ def test_pictures_come_in_natural_order(photos):
     assert names == ["A2.png", "b9.png", "b9b.png", "b10.png"]
 
 
+@pytest.fixture
+def deep(photos):
+    """The same with pictures in folders below it, one of them hidden."""
+    for name in ("b9/deep/c.png", "b9/a.png", ".trash/old.png", "b9/x.gif"):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        (photos / name).touch()
+    return photos
+
+
+def _below(root, found):
+    return [p.relative_to(root).as_posix() for p in found]
+
+
+def test_folders_below_stay_closed_unless_told(deep):
+    assert len(folder.images_in(deep)) == 4
+
+
+def test_folders_below_are_opened_in_natural_order(deep):
+    names = _below(deep, folder.images_in(deep, recursive=True))
+    assert names == ["A2.png", "b9/a.png", "b9/deep/c.png", "b9.png", "b9b.png", "b10.png"]
+
+
+def test_what_is_passed_over_is_told(deep):
+    assert _below(deep, folder.passed_over(deep)) == ["album.png", "b9", "notes.txt"]
+    assert _below(deep, folder.passed_over(deep, recursive=True)) == ["b9/x.gif", "notes.txt"]
+
+
+def test_a_folder_that_leads_back_to_itself_is_opened_once(deep):
+    (deep / "b9" / "round").symlink_to(deep)
+    assert len(folder.images_in(deep, recursive=True)) == 6
+
+
 def test_the_box_is_the_whole_picture(photos):
     assert folder.read(photos)[0].box.tolist() == [-0.5, -0.5, 5.5, 3.5]
 

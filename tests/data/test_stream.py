@@ -99,6 +99,10 @@ def test_a_photo_keeps_its_name():
     assert Shot(image=Path("a/street.jpg")).name == "street.jpg"
 
 
+def test_a_photo_may_keep_folders_in_its_name():
+    assert Shot(image=Path("a/b/street.jpg"), place="b/street.jpg").name == "b/street.jpg"
+
+
 def test_an_exact_number_is_the_same_float32_and_short():
     rng = np.random.default_rng(0)
     values = rng.uniform(-1, 2000, 200).astype(np.float32)

@@ -54,6 +54,7 @@ class Job:
     names: dict[Path, str]  # what the results of each input are called, without suffix
     labels: dict[Path, str]  # the same for photos' YOLO labels, which belong to pictures by name
     ids: dict[Path, int]
+    places: dict[Path, str]  # file name of each input, with the folders below the one given
     table: Stream | None = None  # of all photos, in the forms that are one file
     done: int = 0  # photos
     people: int = 0
@@ -118,13 +119,16 @@ def _write(job: Job, photo: Path, image: Image, people: People) -> None:
         save_text(path, json.dumps(record, allow_nan=False))
     elif job.table is not None:
         number, label = job.ids[photo], job.labels[photo]
-        shot = Shot(photo, size=(height, width), number=number, label=label)
+        shot = Shot(
+            photo, size=(height, width), number=number, place=job.places[photo], label=label
+        )
         job.table.put(people, shot)
     elif job.given is None:
         number = job.ids[photo]
         places = [len(job.entries) + n for n in range(len(people))]
         job.entries += zip(places, records.coco_entries(people, number), strict=True)
-        entry = {"id": number, "file_name": photo.name, "width": width, "height": height}
+        name = job.places[photo]
+        entry = {"id": number, "file_name": name, "width": width, "height": height}
         job.listed.append(entry)
     else:
         given = job.given[photo]
@@ -136,6 +140,7 @@ def _draw(job: Job, photo: Path, image: Image, people: People) -> None:
     path = job.out / picture_name(photo, job.names[photo])
     drawn = pictures.draw(image, people, threshold=job.threshold, boxes=job.given is not None)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         pictures.write(path, drawn)
     except OSError as fault:
         if fault.strerror is None:  # a sentence already

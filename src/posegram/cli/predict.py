@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 import typer
 
@@ -20,8 +20,10 @@ from posegram.pose import BODY19, COCO17, Skeleton, skeleton_named
 
 __all__ = ["predict"]
 
+_KINDS = 8  # of files left out that are named
 _INTERRUPTED = 130  # exit code after Ctrl-C, as shells count
 _INPUTS = "Photos, clips, or folders of either."
+_RECURSIVE = "Open folders within folders, too; the results keep the folders."
 _BOXES = "COCO annotation file with people's boxes, matched by file name."
 _DETECTOR = "Finds the people: an .onnx file, or none: a photo is one person."
 _FORMAT = "A JSON file each, or another form of results."
@@ -34,6 +36,7 @@ _EVERY = "Clips: frames from one look of the person detector to the next."
 def predict(
     inputs: list[Path] = typer.Argument(..., metavar="PATHS", help=_INPUTS),
     out: Path = typer.Option(..., "--out", "-o", help="Folder for the results."),
+    recursive: bool = typer.Option(False, "--recursive", "-r", help=_RECURSIVE),
     model: str = typer.Option("", help="A bundled model or an .onnx or .ckpt file."),
     weights: str = typer.Option("", help="Of keypoint-rcnn: a .pth file, not the download."),
     boxes: Path | None = typer.Option(None, help=_BOXES),
@@ -64,9 +67,9 @@ def predict(
     not written; they are listed, the others are done. Exit code 2: misuse.
     """
     chosen = skeleton_named(skeleton) if skeleton else None
-    everything, missing = _found(inputs)
-    found = [path for path in everything if not _is_clip(path)]
-    clips = [path for path in everything if _is_clip(path)]
+    places, missing = _found(inputs, out, recursive)
+    found = [path for path in places if not _is_clip(path)]
+    clips = [path for path in places if _is_clip(path)]
     given = _given(boxes, found, clips, min_score)
     detector = detector if boxes is None else "none"
     estimate = load(model, detector=detector, threads=threads, engine=engine, weights=weights)
@@ -82,8 +85,9 @@ def predict(
         min_score=min_score,
         drawn=not no_pictures,
         given=given,
-        names=_names(everything, out, form),
-        labels=_distinct(found),
+        places=places,
+        names=_names(places, out, form),
+        labels=_distinct({photo: places[photo] for photo in found}),
         ids=dict(zip(found, records.image_ids(found), strict=True)),
         failed=missing,
     )
@@ -109,27 +113,63 @@ def _is_clip(path: Path) -> bool:
     return path.suffix.lower() in CLIPS
 
 
-def _found(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """Every file once, folders opened in natural order; and a sentence for each missing path."""
+def _found(inputs: Sequence[Path], out: Path, recursive: bool) -> tuple[dict[Path, str], list[str]]:
+    """Every file once, folders opened in natural order; and a sentence for each missing path.
+
+    With each file goes its name, behind the folders that lie between it and the one given.
+    """
     found: dict[str, Path] = {}
+    places = {}
     missing = []
     for path in inputs:
         if not path.exists():
             missing.append(f"there is no file {path}")
             continue
-        for file in _in_folder(path) if path.is_dir() else [path]:
-            found.setdefault(os.path.normpath(file.absolute()), file)
+        root = path if path.is_dir() else path.parent
+        for file in _in_folder(path, out, recursive) if path.is_dir() else [path]:
+            if found.setdefault(os.path.normpath(file.absolute()), file) is file:
+                places[file] = file.relative_to(root).as_posix()
     if not found:
         raise FileNotFoundError("; ".join(missing))
-    return list(found.values()), missing
+    return places, missing
 
 
-def _in_folder(path: Path) -> list[Path]:
-    known = (*pictures.SUFFIXES, *CLIPS)
-    inside = folder.images_in(path, suffixes=known)
+def _in_folder(path: Path, out: Path, recursive: bool) -> list[Path]:
+    """The photos and clips in a folder, but for results in a folder in it; says what else is there.
+
+    Raises:
+        ValueError: there is none.
+    """
+    known, results = (*pictures.SUFFIXES, *CLIPS), out.resolve()
+    has_results = path.resolve() in results.parents
+
+    def foreign(files: list[Path]) -> list[Path]:
+        if not has_results:
+            return files
+        return [p for p in files if results not in (p.resolve(), *p.resolve().parents)]
+
+    inside = foreign(folder.images_in(path, suffixes=known, recursive=recursive))
+    others = foreign(folder.passed_over(path, suffixes=known, recursive=recursive))
     if not inside:
-        raise ValueError(f"the folder {path} holds no photo or clip ({', '.join(known)})")
+        none = f"the folder {path} holds no photo or clip ({', '.join(known)})"
+        raise ValueError("; ".join([none, *_left_out(others)]))
+    for sentence in _left_out(others):
+        typer.echo(f"posegram: {path}: {sentence}", err=True)
     return inside
+
+
+def _left_out(others: Sequence[Path]) -> list[str]:
+    """Such as `3 files left out: .gif, .heic`."""
+    folders, files = ([p for p in others if p.is_dir() == kind] for kind in (True, False))
+    said = []
+    if files:
+        kinds = sorted({p.suffix.lower() or p.name for p in files})
+        more = ", ..." if len(kinds) > _KINDS else ""
+        said.append(f"{_number(files, 'file')} left out: {', '.join(kinds[:_KINDS])}{more}")
+    if folders:
+        it = "it" if len(folders) == 1 else "them"
+        said.append(f"{_number(folders, 'folder')} left out: --recursive opens {it}")
+    return said
 
 
 def _given(
@@ -161,8 +201,11 @@ def _usual(skeleton: Skeleton) -> Skeleton:
     return COCO17 if skeleton == BODY19 else skeleton
 
 
-def _names(inputs: Sequence[Path], out: Path, form: Form) -> dict[Path, str]:
-    """A name for each input's results that overwrites neither an input nor another's results."""
+def _names(inputs: Mapping[Path, str], out: Path, form: Form) -> dict[Path, str]:
+    """A name for each input's results that overwrites neither an input nor another's results.
+
+    The inputs' own names, as `_found` gives them, keep their folders.
+    """
     one_table = form not in (Form.json, Form.coco) and not all(map(_is_clip, inputs))
     sources = {os.path.normpath(p.absolute()).casefold() for p in inputs}
 
@@ -175,19 +218,20 @@ def _names(inputs: Sequence[Path], out: Path, form: Form) -> dict[Path, str]:
 
 
 def _distinct(
-    paths: Sequence[Path], taken: Callable[[Path, str], bool] = lambda path, name: False
+    places: Mapping[Path, str], taken: Callable[[Path, str], bool] = lambda path, name: False
 ) -> dict[Path, str]:
-    """The stem of each path, with a number behind it where that is another's or `taken`."""
+    """Each name without its suffix, with a number behind it where that is another's or `taken`."""
+    own = {path: PurePosixPath(place).with_suffix("").as_posix() for path, place in places.items()}
     # without regard to case, since two such names are one file on some systems
-    used, stems = set[str](), {path.stem.casefold() for path in paths}
+    used, stems = set[str](), {stem.casefold() for stem in own.values()}
     names = {}
-    for path in paths:
-        name, count = path.stem, 1
+    for path, stem in own.items():
+        name, count = stem, 1
         while name.casefold() in used or taken(path, name):
             count += 1
-            while f"{path.stem}_{count}".casefold() in stems:
+            while f"{stem}_{count}".casefold() in stems:
                 count += 1
-            name = f"{path.stem}_{count}"
+            name = f"{stem}_{count}"
         used.add(name.casefold())
         names[path] = name
     return names
@@ -203,6 +247,7 @@ def _picture(photo: Path, name: str) -> str:
 def _film(job: Job, clip: Path, stopped: Callable[[], bool]) -> None:
     """Find, draw and write the people of one clip; one that cannot be read is noted instead."""
     try:
+        (job.out / job.names[clip]).parent.mkdir(parents=True, exist_ok=True)
         made = film_clip(
             job.estimate,
             clip,
@@ -248,6 +293,10 @@ def _confess(job: Job, kind: str) -> None:
         typer.echo(f"  {sentence}", err=True)
     if job.failed or job.stopped:
         raise typer.Exit(_INTERRUPTED if job.stopped else 1)
+
+
+def _number(things: Sequence[object], kind: str) -> str:
+    return f"{len(things)} {kind}{'' if len(things) == 1 else 's'}"
 
 
 def _photo_count(count: int) -> str:

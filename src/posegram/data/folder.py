@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -11,30 +12,59 @@ from posegram.data import door
 from posegram.image import SUFFIXES
 from posegram.pose import COCO17, Sample
 
-__all__ = ["images_in", "read"]
+__all__ = ["images_in", "passed_over", "read"]
 
 
-def images_in(folder: Path, *, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
+def images_in(
+    folder: Path, *, suffixes: tuple[str, ...] = SUFFIXES, recursive: bool = False
+) -> list[Path]:
     """The pictures right inside a folder, in natural order: frame2 comes before frame10.
 
-    Hidden files are left out; with other `suffixes` (small letters), files of another kind.
+    Args:
+        folder: where to look; hidden files and folders are left out.
+        suffixes: in small letters; others than the default find files of another kind.
+        recursive: look into the folders below, too, but not into links to folders.
 
     Raises:
-        FileNotFoundError: there is no such folder.
+        OSError: there is no such folder, or it may not be opened.
         ValueError: it is a file.
     """
+    inside = _entries(folder, recursive=recursive)
+    return [p for p in inside if p.suffix.lower() in suffixes and p.is_file()]
+
+
+def passed_over(
+    folder: Path, *, suffixes: tuple[str, ...] = SUFFIXES, recursive: bool = False
+) -> list[Path]:
+    """The files and folders that `images_in` leaves out, but for hidden ones; errors as there."""
+    inside = _entries(folder, recursive=recursive)
+    return [p for p in inside if p.suffix.lower() not in suffixes or p.is_dir()]
+
+
+def _entries(folder: Path, *, recursive: bool) -> list[Path]:
+    """What lies in a folder, or all files in and below it."""
     door.require(folder, "folder")
     if not folder.is_dir():
         raise ValueError(f"{folder}: is a file, wanted a folder of pictures")
-    inside = [p for p in folder.iterdir() if p.suffix.lower() in suffixes and p.name[0] != "."]
-    return sorted((p for p in inside if p.is_file()), key=_natural)
+    found = []
+    for place, folders, files in os.walk(folder, onerror=_fail):
+        folders[:] = [name for name in folders if name[0] != "."]
+        names = files if recursive else [*files, *folders]
+        found += [Path(place, name) for name in names if name[0] != "."]
+        if not recursive:
+            break
+    return sorted(found, key=lambda p: [_natural(part) for part in p.relative_to(folder).parts])
 
 
-def _natural(path: Path) -> tuple[list[tuple[int, int, str]], str]:
+def _fail(fault: OSError) -> None:
+    raise fault
+
+
+def _natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """Sort key: runs of digits count as numbers, letters without regard to case."""
-    parts = re.findall(r"[0-9]+|[^0-9]+", path.name.lower())
+    parts = re.findall(r"[0-9]+|[^0-9]+", name.lower())
     keys = [(0, int(part), "") if part[0] in "0123456789" else (1, 0, part) for part in parts]
-    return keys, path.name
+    return keys, name
 
 
 def read(path: Path, images: Path | None = None) -> list[Sample]:

@@ -36,14 +36,15 @@ class Shot:
     time: float | None = None  # seconds from the start of the clip
     size: tuple[int, int] | None = None  # height, width in pixels
     number: int | None = None  # id of the picture where the caller has one
+    place: str = ""  # file name with the folders that it keeps; by default the picture's own
     label: str = ""  # what its file of labels is called, without suffix; by default as the picture
 
     @property
     def name(self) -> str:
-        """File name of the picture: the photo's own, or `frame_000000.png` as CVAT calls frames."""
+        """File name of the picture: the photo's, or `frame_000000.png` as CVAT calls frames."""
         if self.frame is not None:
             return f"frame_{self.frame:06d}.png"
-        return "" if self.image is None else self.image.name
+        return self.place or ("" if self.image is None else self.image.name)
 
 
 class Stream(ABC):
