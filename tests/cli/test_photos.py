@@ -1,4 +1,5 @@
 import json
+import resource
 import sys
 
 import numpy as np
@@ -72,6 +73,21 @@ def test_a_shared_file_that_cannot_be_written_is_named(tmp_path, two, model, cap
     assert run(two, "--out", out, "--model", model, "--format", form) == 1
     assert {"a.png", "b.png"} <= set(listing(out))
     assert name in capsys.readouterr().err
+
+
+def test_a_table_holds_the_photos_that_fit_on_the_disk(tmp_path, two, model, capsys):
+    table = tmp_path / "out" / "photos.csv"
+    args = (two, "--out", tmp_path / "out", "--model", model, "--format", "csv", "--no-pictures")
+    run(*args)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (table.stat().st_size - 1, before[1]))
+    try:
+        code = run(*args)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    text = table.read_text()
+    assert (code, text.count("a.png"), text.count("b.png")) == (1, 17, 0)
+    assert f"cannot write {table}: File too large" in capsys.readouterr().err
 
 
 def test_coco_results_are_written_though_no_picture_can_be(tmp_path, two, model):

@@ -55,6 +55,22 @@ def test_work_that_fails_before_the_first_picture_keeps_the_old_file(tmp_path):
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.txt", "old")]
 
 
+@pytest.mark.parametrize("fault", [ValueError, KeyboardInterrupt])
+def test_a_picture_that_fails_half_way_is_left_out_whole(tmp_path, fault):
+    class Half(Count):
+        def _write(self, people, shot):
+            super()._write(people, shot)
+            if shot.frame == 1:
+                raise fault
+
+    with Half(tmp_path / "a.txt", COCO17) as out:
+        out.add(nobody(), frame=0)
+        with pytest.raises(fault):
+            out.add(nobody(), frame=1)
+        out.add(nobody(LSP14), frame=2)
+    assert ((tmp_path / "a.txt").read_text(), out.count) == ("0 coco17\n0 coco17\nend\n", 2)
+
+
 def test_two_files_of_one_name_under_way_do_not_meet(tmp_path):
     first, second = (Count(tmp_path / "a.txt", COCO17) for _ in range(2))
     first.add(nobody())

@@ -1,4 +1,5 @@
 import json
+import resource
 import tracemalloc
 from pathlib import Path
 
@@ -246,3 +247,28 @@ def test_predictions_measured_on_their_own_annotations_are_perfect(round_trip):
     own = np.concatenate([p.xy for p in found])
     report = evaluate(own, annotated, metrics=("pck",), resamples=100)
     assert {(n.unit, round(n.value, 6)) for n in report.numbers} == {("%", 100.0), ("", 0.0)}
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form != "yolo"])
+def test_a_full_disk_costs_the_pictures_that_do_not_fit_alone(tmp_path, form):
+    people = People(pair().xy.repeat(40, 0), pair().score.repeat(40, 0),
+                    pair().box.repeat(40, 0), PAIR)  # fmt: skip
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    fits = []
+    with open_writer(form, tmp_path / "r", PAIR) as out:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
+        try:
+            for n, some in enumerate((pair(), people, pair())):
+                try:
+                    out.add(some, image=Path("a.jpg"), frame=n, time=float(n), size=(60, 50))
+                    fits.append(n)
+                except OSError as fault:
+                    told = str(fault)
+            out.close()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (fits, out.count, told) == ([0, 2], 2, f"cannot write {tmp_path / 'r'}: File too large")
+    text = (tmp_path / "r").read_text()
+    if not form.startswith("csv"):
+        json.loads(text)
+    assert text.endswith("\n")

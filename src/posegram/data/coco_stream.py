@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from posegram.data import coco
-from posegram.data.stream import FileStream, Shot, exact, opened, person_scores
+from posegram.data.growing import Growing
+from posegram.data.stream import FileStream, Shot, exact, person_scores
 from posegram.pose import People, Skeleton
 
 __all__ = ["Annotations", "Results"]
+
+_PIECE = 1 << 16  # characters of the list of images that are copied at once
 
 
 class Results(FileStream):
@@ -24,13 +26,11 @@ class Results(FileStream):
 
     def __init__(self, path: Path, skeleton: Skeleton) -> None:
         super().__init__(path, skeleton)
-        self._file.write("[")
-        self._before = "\n"
+        self._begin("[")
 
     def _write(self, people: People, shot: Shot) -> None:
         for entry in coco.results(_number(shot, self.count), people):
-            self._file.write(self._before + json.dumps(entry, allow_nan=False))
-            self._before = ",\n"
+            self._file.entry(json.dumps(entry, allow_nan=False))
 
     def _end(self) -> None:
         self._file.write("\n]\n")
@@ -52,12 +52,11 @@ class Annotations(FileStream):
         super().__init__(path, skeleton)
         self._threshold = threshold
         # images are listed apart and joined at the end, so that none has to be kept in memory
-        self._list = self._part.with_suffix(".images")
-        self._images = opened(path, self._list)
+        self._images = Growing(path)
         self._people = 0
         made = f"People found by {model or 'a model'}; v = 2 where score >= {threshold:g}, else 0"
         heading = json.dumps(coco.heading(skeleton, made))
-        self._file.write(heading[:-1] + ', "annotations": [')
+        self._begin(heading[:-1] + ', "annotations": [')
 
     def _write(self, people: People, shot: Shot) -> None:
         number = _number(shot, self.count)
@@ -66,12 +65,11 @@ class Annotations(FileStream):
             entry = self._entry(people, n) | {"score": round(float(scores[n]), 6)}
             self._people += 1
             whole = {"id": self._people, "image_id": number} | entry
-            comma = ",\n" if self._people > 1 else "\n"
-            self._file.write(comma + json.dumps(whole, allow_nan=False))
+            self._file.entry(json.dumps(whole, allow_nan=False))
         image: dict[str, Any] = {"id": number, "file_name": shot.name}
         if shot.size is not None:
             image |= {"height": shot.size[0], "width": shot.size[1]}
-        self._images.write((",\n" if self.count else "\n") + json.dumps(image))
+        self._images.entry(json.dumps(image))
 
     def _entry(self, people: People, n: int) -> dict[str, Any]:
         has = np.isfinite(people.xy[n]).all(axis=1)
@@ -83,14 +81,22 @@ class Annotations(FileStream):
 
     def _end(self) -> None:
         self._file.write('\n], "images": [')
-        self._images.close()
-        with self._list.open(encoding="utf-8") as listed:
-            shutil.copyfileobj(listed, self._file)
+        with self._images.part.open(encoding="utf-8") as listed:
+            while piece := listed.read(_PIECE):
+                self._file.write(piece)
+                self._file.keep()
         self._file.write("\n]}\n")
 
+    def _keep(self) -> None:
+        self._images.keep()  # at first: an image without its people is still valid
+        super()._keep()
+
+    def _forget(self) -> None:
+        self._images.forget()
+        super()._forget()
+
     def _drop(self) -> None:
-        self._images.close()
-        self._list.unlink(missing_ok=True)
+        self._images.drop()
         super()._drop()
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import uuid
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Self
 
 import numpy as np
 
+from posegram.data.growing import Growing
 from posegram.pose import Floats, People, Skeleton, convert
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "Shot",
     "Stream",
     "exact",
-    "opened",
     "person_scores",
     "save_bytes",
     "save_text",
@@ -124,6 +123,8 @@ class Stream(ABC):
 class FileStream(Stream):
     """Results in one text file, which appears whole under its name when it is closed.
 
+    A picture that does not fit on the disk is left out whole; others may be added behind it.
+
     Raises:
         FileNotFoundError: the folder does not exist.
         OSError: the file cannot be written.
@@ -131,38 +132,52 @@ class FileStream(Stream):
 
     def __init__(self, path: Path, skeleton: Skeleton) -> None:
         super().__init__(path, skeleton)
-        self._part = path.with_name(f".{uuid.uuid4().hex}.part")
-        self._file = opened(path, self._part)
+        self._file = Growing(path)
+
+    def _begin(self, text: str = "") -> None:
+        """Write what opens the file, or leave nothing behind."""
+        try:
+            self._file.write(text)
+            self._keep()
+        except BaseException:
+            self._drop()
+            raise
+
+    def put(self, people: People, shot: Shot) -> None:
+        """As `Stream.put`.
+
+        Raises:
+            OSError: the picture's people cannot be written, and nothing of them was.
+        """
+        count = self.count
+        try:
+            super().put(people, shot)
+            self._keep()
+        except BaseException:
+            self.count = count
+            self._forget()
+            raise
+
+    def _keep(self) -> None:
+        """Put what was appended into the file."""
+        self._file.keep()
+
+    def _forget(self) -> None:
+        """Take back what was appended since."""
+        self._file.forget()
 
     def _finish(self) -> None:
         try:
             self._end()
-            self._file.close()
-            self._part.replace(self.path)
+            self._file.done()
         finally:
             self._drop()
 
     def _drop(self) -> None:
-        self._file.close()
-        self._part.unlink(missing_ok=True)
+        self._file.drop()
 
     def _end(self) -> None:
         """Append what closes the file."""
-
-
-def opened(path: Path, part: Path) -> TextIO:
-    """A text file `part` open for writing that will become `path`.
-
-    Raises:
-        FileNotFoundError: the folder does not exist.
-        OSError: the file cannot be written.
-    """
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
-    try:
-        return part.open("w", encoding="utf-8", newline="")
-    except OSError as fault:
-        raise type(fault)(f"cannot write {path}: {fault.strerror}") from fault
 
 
 def save_text(path: Path, text: str) -> Path:

@@ -35,6 +35,7 @@ class Long(FileStream):
         super().__init__(path, skeleton)
         self._rows = csv.writer(self._file, lineterminator="\n")
         self._rows.writerow(LONG)
+        self._begin()
 
     def _write(self, people: People, shot: Shot) -> None:
         for n in range(len(people)):
@@ -52,6 +53,7 @@ class Wide(FileStream):
         self._threshold = threshold
         self._rows = csv.writer(self._file, lineterminator="\n")
         self._rows.writerow(wide_columns(skeleton))
+        self._begin()
 
     def _write(self, people: People, shot: Shot) -> None:
         bends = angles(people, threshold=self._threshold).tolist()

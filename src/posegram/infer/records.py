@@ -78,7 +78,7 @@ class Frames(FileStream):
     def __init__(self, path: Path, skeleton: Skeleton, *, model: str = "") -> None:
         super().__init__(path, skeleton)
         heading = json.dumps(_heading(model, skeleton))
-        self._file.write(heading[:-1] + ', "frames": [')
+        self._begin(heading[:-1] + ', "frames": [')
 
     def _write(self, people: People, shot: Shot) -> None:
         height, width = shot.size or (None, None)
@@ -90,8 +90,7 @@ class Frames(FileStream):
             "height": height,
             "people": _people(people),
         }
-        comma = ",\n" if self.count else "\n"
-        self._file.write(comma + json.dumps(entry, allow_nan=False))
+        self._file.entry(json.dumps(entry, allow_nan=False))
 
     def _end(self) -> None:
         self._file.write("\n]}\n")
