@@ -1,17 +1,21 @@
 import json
 import resource
+from contextlib import contextmanager
 
 import pytest
 
 from posegram.data.growing import Growing
 
 
-@pytest.fixture
-def full():
-    """A function after which no file grows beyond so many bytes, as on a full disk."""
+@contextmanager
+def full(size):
+    """No file grows beyond so many bytes, as on a full disk; pytest's own report may, afterwards."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_the_file_appears_when_it_is_done(tmp_path):
@@ -24,34 +28,34 @@ def test_the_file_appears_when_it_is_done(tmp_path):
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.txt", "one two")]
 
 
-def test_a_piece_that_does_not_fit_is_left_out_whole(tmp_path, full):
+def test_a_piece_that_does_not_fit_is_left_out_whole(tmp_path):
     file = Growing(tmp_path / "a.txt")
-    full(10)
-    for text in ("12345\n", "123456789\n", "89\n"):
-        file.write(text)
-        if len(text) == 10:
-            with pytest.raises(OSError, match=r"cannot write .*a\.txt: File too large"):
+    with full(10):
+        for text in ("12345\n", "123456789\n", "89\n"):
+            file.write(text)
+            if len(text) == 10:
+                with pytest.raises(OSError, match=r"cannot write .*a\.txt: File too large"):
+                    file.keep()
+            else:
                 file.keep()
-        else:
-            file.keep()
-    file.done()
+        file.done()
     assert file.path.read_text() == "12345\n89\n"
 
 
-def test_a_list_stays_a_list_without_what_did_not_fit(tmp_path, full):
+def test_a_list_stays_a_list_without_what_did_not_fit(tmp_path):
     file = Growing(tmp_path / "a.json")
-    full(40)
-    file.write("[")
-    file.keep()
-    for entry in ("x" * 40, "one", "y" * 40, "two"):
-        file.entry(json.dumps(entry))
-        if len(entry) == 40:
-            with pytest.raises(OSError, match="File too large"):
+    with full(40):
+        file.write("[")
+        file.keep()
+        for entry in ("x" * 40, "one", "y" * 40, "two"):
+            file.entry(json.dumps(entry))
+            if len(entry) == 40:
+                with pytest.raises(OSError, match="File too large"):
+                    file.keep()
+            else:
                 file.keep()
-        else:
-            file.keep()
-    file.write("]")
-    file.done()
+        file.write("]")
+        file.done()
     assert json.loads(file.path.read_text()) == ["one", "two"]
 
 
