@@ -9,7 +9,7 @@ from posegram.data.growing import Growing
 
 @contextmanager
 def full(size):
-    """No file grows beyond so many bytes, as on a full disk; pytest's own report may, afterwards."""
+    """No file grows beyond so many bytes, as on a full disk; pytest may write its report after."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
