@@ -51,6 +51,15 @@ def test_the_exported_file_finds_the_checkpoints_joints(checkpoint, tmp_path, ha
     np.testing.assert_allclose(ours, theirs, atol=0.5)
 
 
+@pytest.mark.parametrize("how", [[], ["--int8"]])
+def test_another_margin_travels_in_the_card(checkpoint, tmp_path, how):
+    path, _ = checkpoint
+    people = runs.labels(tmp_path, 16)
+    changed = ["--margin", "1.1", *how]
+    assert _run(path, "--out", tmp_path / "a.onnx", "--people", people, *changed) == 0
+    assert load_network(tmp_path / "a.onnx")[0].margin == 1.1
+
+
 def test_8_bits_shrink_the_file_and_tell_what_jumped(checkpoint, tmp_path, capsys):
     path, _ = checkpoint
     people = runs.labels(tmp_path, 16)
@@ -223,4 +232,4 @@ def test_a_keypoint_rcnn_is_exported_too(rcnn, tmp_path, capsys):
 def test_a_keypoint_rcnn_is_not_exported_in_8_bits(rcnn, tmp_path, capsys):
     path, people = rcnn
     assert _run(path, "--out", tmp_path / "a.onnx", "--people", people, "--int8") == 2
-    assert "leave --half and --int8 out" in capsys.readouterr().err
+    assert "leave --half, --int8 and --margin out" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from posegram.infer.rcnn_load import is_rcnn
 from posegram.pose import Card, Sample, skeleton_named
 
 __all__ = ["export"]
+
+_KERAS_MARGIN = 1.25
 
 
 def export(
@@ -38,8 +41,10 @@ def export(
     outputs: str = typer.Option(
         "shares", help="Of a .keras file: its coordinates are shares of the crop, or pixels."
     ),
-    margin: float = typer.Option(
-        1.25, min=1.0, help="Of a .keras file: crop side / side of the person's box, in training."
+    margin: float | None = typer.Option(
+        None,
+        min=1.0,
+        help="Crop side / side of the person's box; else as in training, of a .keras file 1.25.",
     ),
 ) -> None:
     """Export a network and compare both on real crops; joints that move stop it.
@@ -61,7 +66,7 @@ def export(
                 data.read(people) if people else (),
                 skeleton=_skeleton(skeleton) if skeleton else None,
                 outputs=outputs,
-                margin=margin,
+                margin=margin or _KERAS_MARGIN,
             )
         typer.echo(f"{_written(out)}, outputs as of {checkpoint}, joints {_joints(card)}")
         return
@@ -69,32 +74,41 @@ def export(
     if not people and not beside.exists():
         raise ValueError(f"{beside} is not there; give annotated people with --people reader:path")
     samples = data.read(people or str(beside))
-    _checkpoint(checkpoint, out, samples, half=half, eight=eight)
+    if is_rcnn(checkpoint):
+        _rcnn(checkpoint, out, samples, plain=not half and not eight and margin is None)
+        return
+    _checkpoint(checkpoint, out, samples, half=half, eight=eight, margin=margin)
 
 
 def _checkpoint(
-    checkpoint: Path, out: Path, samples: Sequence[Sample], *, half: bool, eight: bool
+    checkpoint: Path,
+    out: Path,
+    samples: Sequence[Sample],
+    *,
+    half: bool,
+    eight: bool,
+    margin: float | None,
 ) -> None:
-    """Export what training left, or torchvision's weights."""
-    if is_rcnn(checkpoint):
-        _rcnn(checkpoint, out, samples, plain=not half and not eight)
-        return
+    """Export what training left."""
+    from posegram.models import load_weights
+
+    card = replace(load_weights(checkpoint)[0], margin=margin) if margin else None
     if eight:
         from posegram.train.quantize import quantize_checkpoint
 
-        share = quantize_checkpoint(checkpoint, out, samples)
+        share = quantize_checkpoint(checkpoint, out, samples, card=card)
         typer.echo(f"{_written(out)}, {share:.1%} of the joints elsewhere than in {checkpoint}")
         return
     from posegram.train.export import from_checkpoint
 
-    from_checkpoint(checkpoint, out, samples, half=half)
+    from_checkpoint(checkpoint, out, samples, half=half, card=card)
     typer.echo(f"{_written(out)}, joints as in {checkpoint}")
 
 
 def _rcnn(checkpoint: Path, out: Path, samples: Sequence[Sample], *, plain: bool) -> None:
     """Export a Keypoint R-CNN."""
     if not plain:
-        raise ValueError("a Keypoint R-CNN is exported in float32; leave --half and --int8 out")
+        raise ValueError("a Keypoint R-CNN stays as it is; leave --half, --int8 and --margin out")
     from posegram.train.rcnn_export import from_file
 
     from_file(checkpoint, out, [sample.image for sample in samples])

@@ -98,13 +98,16 @@ def quantize(path: Path, out: Path, *, crops: Image, budget: float = 0.03) -> fl
     return share
 
 
-def quantize_checkpoint(path: Path, out: Path, people: Sequence[Sample]) -> float:
+def quantize_checkpoint(
+    path: Path, out: Path, people: Sequence[Sample], *, card: Card | None = None
+) -> float:
     """Export a .ckpt file in 8 bits, see `quantize`; returns the share of joints that jumped.
 
     Args:
         path: a checkpoint of `posegram train`.
         out: the .onnx file to write.
         people: at least 16, whose crops give the ranges (every second one) and the gate.
+        card: stands in for the checkpoint's own.
 
     Raises:
         ValueError: as `quantize` and `export.from_checkpoint`.
@@ -112,8 +115,8 @@ def quantize_checkpoint(path: Path, out: Path, people: Sequence[Sample]) -> floa
     rows = np.linspace(0, len(people) - 1, min(_PEOPLE, len(people))).astype(int)
     chosen = [people[row] for row in np.concatenate([rows[::2], rows[1::2]])]
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        whole = from_checkpoint(path, Path(folder) / "whole.onnx", chosen)
-        card, _ = load_weights(path)
+        card = card or load_weights(path)[0]
+        whole = from_checkpoint(path, Path(folder) / "whole.onnx", chosen, card=card)
         crops = [
             coords.crop(image.read(s.image), s.box[None], card.size, margin=card.margin)[0]
             for s in chosen
