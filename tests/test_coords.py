@@ -376,3 +376,19 @@ def test_a_photo_is_fitted_by_its_shorter_or_its_longer_side(photo, short):
     assert max(height, width) <= round(short * 5 / 3)
     near = min(height, width) >= short - 1 or max(height, width) >= round(short * 5 / 3) - 1
     assert near
+
+
+@pytest.mark.parametrize("times", [2, 3, 7])
+def test_shrinking_averages_whole_numbers_of_pixels(monkeypatch, times):
+    seen = []
+    resize = cv2.resize
+    monkeypatch.setattr(
+        cv2,
+        "resize",
+        lambda image, size, **way: seen.append((image, size)) or resize(image, size, **way),
+    )
+    photo = np.zeros((501, 640, 3), dtype=np.uint8)
+    box = np.float32([[100, 20, 100 + 96 * times, 20 + 128 * times]])
+    coords.crop(photo, box, (128, 96), margin=1.1)
+    ((part, size),) = seen
+    assert part.shape[:2] == (size[1] * times, size[0] * times)

@@ -97,29 +97,39 @@ def warp(image: Image, matrix: Floats, size: tuple[int, int]) -> Image:
     """
     zoom = math.sqrt(abs(float(np.linalg.det(matrix[:, :2]))))
     if zoom < 0.5:
-        image, smaller = _shrink(image, 2 * zoom, matrix, size)
-        matrix = smaller
+        image, matrix = _shrink(image, int(1 / zoom), matrix, size)
     out = cv2.warpAffine(image, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR)
     return np.asarray(out, dtype=np.uint8)
 
 
 def _shrink(
-    image: Image, factor: float, matrix: Floats, size: tuple[int, int]
+    image: Image, times: int, matrix: Floats, size: tuple[int, int]
 ) -> tuple[Image, Floats]:
-    """The part that the crop sees, shrunk by area, and the matrix that fits it."""
+    """The part that the crop sees, so many times smaller by area, and the matrix that fits it.
+
+    Whole numbers of pixels are averaged, which OpenCV does many times faster than broken ones; so
+    less than one such number may be left out at the photo's right and lower edge.
+    """
     height, width = image.shape[:2]
     corners = np.array([[0, 0], [size[1], 0], [0, size[0]], [size[1], size[0]]], dtype=np.float32)
     seen = move(corners - 0.5, inverse(matrix))
     x0, y0 = np.clip(np.floor(seen.min(axis=0)) - 2, 0, [width - 1, height - 1]).astype(int)
     x1, y1 = np.clip(np.ceil(seen.max(axis=0)) + 3, [x0 + 1, y0 + 1], [width, height]).astype(int)
+    (x0, x1), (y0, y1) = _divided(x0, x1, width, times), _divided(y0, y1, height, times)
     part = image[y0:y1, x0:x1]
-    new_w = max(1, round(part.shape[1] * factor))
-    new_h = max(1, round(part.shape[0] * factor))
+    new_w, new_h = max(1, part.shape[1] // times), max(1, part.shape[0] // times)
     small = cv2.resize(part, (new_w, new_h), interpolation=cv2.INTER_AREA)
     fx, fy = part.shape[1] / new_w, part.shape[0] / new_h
     # a small pixel's centre u lies at (u + .5) f - .5 in the part, which starts at (x0, y0)
     grow = np.array([[fx, 0, fx / 2 - 0.5 + x0], [0, fy, fy / 2 - 0.5 + y0], [0, 0, 1]])
     return np.asarray(small, dtype=np.uint8), (matrix @ grow).astype(np.float32)
+
+
+def _divided(first: int, last: int, length: int, times: int) -> tuple[int, int]:
+    """A stretch of 0..length made longer, else shorter, until `times` divides it."""
+    last = min(length, last + -(last - first) % times)
+    first = max(0, first - -(last - first) % times)
+    return first, last - ((last - first) % times if last - first > times else 0)
 
 
 def crop(

@@ -228,7 +228,7 @@ def test_a_finished_run_is_only_evaluated_and_exported_again(tmp_path, labels, u
 
 
 # a rate so high that nothing is gained after the first epochs
-WILD = {"rate": 3.0, "epochs": 8, "patience": 2, "schedule": "step", "step_epochs": 100}
+WILD = {"rate": 3.0, "epochs": 40, "patience": 2, "schedule": "step", "step_epochs": 100}
 
 
 def test_training_stops_early_and_stays_stopped(tmp_path, labels, undrawn):
@@ -236,7 +236,7 @@ def test_training_stops_early_and_stays_stopped(tmp_path, labels, undrawn):
     fit(config, progress=False)
     found = [line["valid_loss"] for line in lines(config)]
     best = found.index(min(found))
-    assert len(found) == best + 1 + 2 < 8
+    assert len(found) == best + 1 + 2 < 40
     fit(config, progress=False)
     assert len(lines(config)) == len(found)
 

@@ -268,6 +268,6 @@ def test_a_runs_checkpoint_keeps_its_teacher(tmp_path, undrawn, monkeypatch):
 
 
 def test_a_run_told_to_agree_with_itself_on_nothing_is_stopped(tmp_path, undrawn):
-    config = settings(tmp_path, semi="consistency", semi_weight=100.0, epochs=6, rate=0.05)
+    config = settings(tmp_path, semi="consistency", semi_weight=100.0, epochs=20, rate=0.2)
     with pytest.raises(Collapsed, match="stopped after epoch"):
         fit(config, progress=False)

@@ -41,7 +41,7 @@ export function move([x, y], [a, b, c, d, e, f]) {
 export function warp(picture, matrix, size, out, offset = 0) {
   const zoom = Math.sqrt(Math.abs(matrix[0] * matrix[4]));
   if (zoom < 0.5) {
-    const [small, smaller] = shrink(picture, 2 * zoom, matrix, size);
+    const [small, smaller] = shrink(picture, Math.floor(1 / zoom), matrix, size);
     sample(small, smaller, size, out, offset);
   } else {
     sample(picture, matrix, size, out, offset);
@@ -85,17 +85,27 @@ function ends(step, start, count, length, stride) {
   return { first, second, near, far };
 }
 
-/** The part that the crop sees, shrunk by area, and the matrix that fits it. */
-function shrink(picture, factor, matrix, [height, width]) {
+/** A stretch of 0..length made longer, else shorter, until `times` divides it. */
+function divided(first, last, length, times) {
+  const lacking = () => (times - ((last - first) % times)) % times;
+  last = Math.min(length, last + lacking());
+  first = Math.max(0, first - lacking());
+  return [first, last - (last - first > times ? (last - first) % times : 0)];
+}
+
+/** The part that the crop sees, so many times smaller by area, and the matrix that fits it. */
+function shrink(picture, times, matrix, [height, width]) {
   const back = inverse(matrix);
   const [ax, ay] = move([-0.5, -0.5], back);
   const [bx, by] = move([width - 0.5, height - 0.5], back);
-  const x0 = clamp(Math.floor(Math.min(ax, bx)) - 2, 0, picture.width - 1);
-  const y0 = clamp(Math.floor(Math.min(ay, by)) - 2, 0, picture.height - 1);
-  const x1 = clamp(Math.ceil(Math.max(ax, bx)) + 3, x0 + 1, picture.width);
-  const y1 = clamp(Math.ceil(Math.max(ay, by)) + 3, y0 + 1, picture.height);
-  const across = Math.max(1, Math.round((x1 - x0) * factor));
-  const down = Math.max(1, Math.round((y1 - y0) * factor));
+  const left = clamp(Math.floor(Math.min(ax, bx)) - 2, 0, picture.width - 1);
+  const top = clamp(Math.floor(Math.min(ay, by)) - 2, 0, picture.height - 1);
+  const right = clamp(Math.ceil(Math.max(ax, bx)) + 3, left + 1, picture.width);
+  const bottom = clamp(Math.ceil(Math.max(ay, by)) + 3, top + 1, picture.height);
+  const [x0, x1] = divided(left, right, picture.width, times);
+  const [y0, y1] = divided(top, bottom, picture.height, times);
+  const across = Math.max(1, Math.floor((x1 - x0) / times));
+  const down = Math.max(1, Math.floor((y1 - y0) / times));
   const [fx, fy] = [(x1 - x0) / across, (y1 - y0) / down];
   const [a, b, c, d, e, f] = matrix;
   // a small pixel's centre u lies at (u + .5) f - .5 in the part, which starts at (x0, y0)
