@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posegram.data.joints import in_skeleton, skeleton_of
-from posegram.pose import COCO17, LSP14, MPII16, Sample
+from posegram.data.joints import in_skeleton, skeleton_of, usual
+from posegram.pose import BODY19, COCO17, LSP14, MPII16, Sample
 
 
 def test_names_written_otherwise_give_the_built_in_skeleton():
@@ -79,3 +79,8 @@ def test_all_else_of_a_person_stays():
 def test_a_person_in_the_same_joints_is_the_same():
     person = lsp_person()
     assert in_skeleton(person, LSP14) is person
+
+
+@pytest.mark.parametrize(("own", "given"), [(BODY19, COCO17), (LSP14, LSP14)])
+def test_our_19_joints_are_usually_given_as_cocos_17(own, given):
+    assert usual(own) == given

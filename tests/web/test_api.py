@@ -121,6 +121,15 @@ def test_a_frame_is_answered_with_its_number(client):
     assert (answer["sequence"], answer["time"], len(answer["people"])) == (7, 1.5, 1)
 
 
+def test_a_frame_is_answered_in_the_joints_asked_for(client):
+    out = io.BytesIO()
+    PIL.Image.new("RGB", (64, 48), "olive").save(out, "JPEG")
+    answer = client.post(
+        "/v1/pose/frame?skeleton=body19", data=out.getvalue(), content_type="image/jpeg"
+    ).json
+    assert (answer["skeleton"], len(answer["people"][0]["xy"])) == ("body19", 19)
+
+
 def test_a_frame_leaves_nothing_behind(client, settings):
     out = io.BytesIO()
     PIL.Image.new("RGB", (64, 48), "olive").save(out, "JPEG")

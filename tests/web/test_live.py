@@ -240,8 +240,14 @@ def test_colours_of_a_frame_are_red_green_blue():
     assert image[8, 8, 0] > 200
 
 
-def test_our_nineteen_joints_are_told_as_cocos_seventeen():
+def test_people_are_told_in_their_own_joints():
     told = live.answer(_people(np.zeros((8, 8, 3), dtype=np.uint8), BODY19))
+    assert (told["skeleton"], len(told["people"][0]["xy"])) == ("body19", 19)
+
+
+def test_our_nineteen_joints_are_told_live_as_cocos_seventeen():
+    connection = live._Connection(None, None, lambda image, time: _people(image, BODY19))
+    told = live._look(connection, _message())
     assert (told["skeleton"], len(told["people"][0]["xy"])) == ("coco17", 17)
 
 

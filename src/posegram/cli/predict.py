@@ -11,12 +11,12 @@ import typer
 from posegram import image as pictures
 from posegram.cli.clips import CLIPS, Cut, film_clip, stoppable
 from posegram.cli.photos import TABLE, Form, Job, look, picture_name, saved, watched
-from posegram.data import folder
+from posegram.data import folder, joints
 from posegram.infer import boxes as given_boxes
 from posegram.infer import records
 from posegram.infer.load import load
 from posegram.infer.views import views
-from posegram.pose import BODY19, COCO17, Skeleton, skeleton_named
+from posegram.pose import skeleton_named
 
 __all__ = ["predict"]
 
@@ -78,7 +78,7 @@ def predict(
     job = Job(
         estimate=estimate,
         cut=Cut(every, not no_smooth, start, end, stride),
-        skeleton=chosen or _usual(estimate.card.skeleton),
+        skeleton=chosen or joints.usual(estimate.card.skeleton),
         out=out,
         form=form,
         threshold=threshold,
@@ -194,11 +194,6 @@ def _prepare(out: Path) -> None:
         raise OSError(f"cannot make the folder {out} for the results: {fault.strerror}") from fault
     if not os.access(out, os.W_OK | os.X_OK):
         raise PermissionError(f"cannot write to the folder {out}")
-
-
-def _usual(skeleton: Skeleton) -> Skeleton:
-    """The joints to write without --skeleton: the model's own, but COCO's for our 19."""
-    return COCO17 if skeleton == BODY19 else skeleton
 
 
 def _names(inputs: Mapping[Path, str], out: Path, form: Form) -> dict[Path, str]:

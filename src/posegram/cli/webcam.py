@@ -14,8 +14,9 @@ import typer
 
 from posegram import image as pictures
 from posegram.cli.clips import stoppable
+from posegram.data.joints import usual
 from posegram.infer.load import load
-from posegram.pose import BODY19, COCO17, Image, People, convert
+from posegram.pose import Image, People, convert
 
 if TYPE_CHECKING:
     from posegram.video import Frame
@@ -135,5 +136,5 @@ def _first(moving: Iterator[Frame]) -> Frame:
 
 
 def _usual(people: People) -> People:
-    """People with the joints that are shown: the model's own, but COCO's for our 19."""
-    return convert(people, COCO17) if people.skeleton == BODY19 else people
+    """People with the joints that are shown."""
+    return convert(people, usual(people.skeleton))

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from posegram.pose import SKELETONS, Floats, People, Sample, Skeleton, convert
+from posegram.pose import BODY19, COCO17, SKELETONS, Floats, People, Sample, Skeleton, convert
 
-__all__ = ["in_skeleton", "skeleton_of"]
+__all__ = ["in_skeleton", "skeleton_of", "usual"]
 
 _OTHER_SIDE = {"left": "right", "l": "r"}
 
@@ -51,6 +51,11 @@ def _mirror(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
         if twin != name and twin in names:
             pairs.append((name, twin))
     return tuple(pairs)
+
+
+def usual(own: Skeleton) -> Skeleton:
+    """The joints to give when nobody says which: the model's own, but COCO's for our 19."""
+    return COCO17 if own == BODY19 else own
 
 
 def in_skeleton(sample: Sample, skeleton: Skeleton) -> Sample:

@@ -9,12 +9,12 @@ from typing import Any
 from flask import request
 
 from posegram import image as pictures
-from posegram.data import door
+from posegram.data import door, joints
 from posegram.infer import records
-from posegram.pose import BODY19, COCO17, Image, People, Skeleton, convert, skeleton_named
+from posegram.pose import Image, People, convert, skeleton_named
 from posegram.web.errors import Refused
 
-__all__ = ["FORMS", "OVERLAY", "Form", "chosen", "usual", "usual_joints", "write"]
+__all__ = ["FORMS", "OVERLAY", "Form", "chosen", "usual", "write"]
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,7 @@ def chosen(named: str) -> Form:
 def usual(people: People, skeleton: str = "") -> People:
     """People in the skeleton asked for, or in the usual one of their own."""
     own = people.skeleton
-    return convert(people, skeleton_named(skeleton) if skeleton else usual_joints(own))
-
-
-def usual_joints(own: Skeleton) -> Skeleton:
-    """The joints to give when nobody says which: the model's own, but COCO's for our 19."""
-    return COCO17 if own == BODY19 else own
+    return convert(people, skeleton_named(skeleton) if skeleton else joints.usual(own))
 
 
 def write(

@@ -22,8 +22,9 @@ from flask_sock import Sock
 from simple_websocket import ConnectionClosed, Server
 
 from posegram import image as pictures
-from posegram.infer.records import person_scores
-from posegram.pose import BODY19, COCO17, Floats, Image, People, convert
+from posegram.data.stream import person_scores
+from posegram.pose import Floats, Image, People
+from posegram.web import answers
 from posegram.web.service import Busy, Service
 
 __all__ = ["HEADER", "LARGEST", "answer", "decode", "install", "unpack"]
@@ -91,10 +92,7 @@ def answer(people: People) -> dict[str, Any]:
 
     A person has `track` (None without one), `box` (x0, y0, x1, y1), `score` (mean over the joints),
     and in the skeleton's order `xy` ([x, y], or None for a joint that does not exist) and `scores`.
-    Our own 19 joints are told as COCO's 17.
     """
-    if people.skeleton == BODY19:
-        people = convert(people, COCO17)
     scores = person_scores(people)
     rows = [
         {
@@ -190,7 +188,7 @@ def _look(connection: _Connection, message: bytes | str) -> dict[str, Any]:
     image = decode(jpeg)
     # a clock that stands or runs backwards must not stop the smoothing
     connection.last = max(time, connection.last + 1e-3)
-    people = connection.follow(image, connection.last)
+    people = answers.usual(connection.follow(image, connection.last))
     return {"sequence": sequence, "time": time, **answer(_scaled(people, image.shape[:2], size))}
 
 

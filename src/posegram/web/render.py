@@ -6,10 +6,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from posegram.data.joints import usual
 from posegram.infer.film import Plan, Progress, film
 from posegram.infer.follow import Follower
 from posegram.pose import Estimate, Skeleton, skeleton_named
-from posegram.web import answers
 
 __all__ = ["FILES", "Wanted", "make", "remove"]
 
@@ -65,7 +65,7 @@ def _skeleton(estimate: Estimate, named: str) -> Skeleton | None:
     if named:
         return skeleton_named(named)
     card = getattr(estimate, "card", None)
-    return None if card is None else answers.usual_joints(card.skeleton)
+    return None if card is None else usual(card.skeleton)
 
 
 def remove(folder: Path) -> None:
