@@ -10,6 +10,7 @@ import figures
 from posegram import data
 from posegram.cli import main
 from posegram.data import coco
+from posegram.infer import robust
 from posegram.metrics.pck import distance, head_size
 from posegram.pose import COCO17, LSP14, MPII16, People
 
@@ -448,6 +449,18 @@ def test_a_models_accuracy_on_spoilt_photos_is_a_table(run, truth, tmp_path):
     assert "| dark |" in told
     assert [line["kind"] for line in json.loads(out.read_text())] == ["none"] + ["dark"] * 5
     assert out.with_suffix(".png").exists()
+
+
+def test_resamples_count_on_spoilt_photos_too(run, truth, monkeypatch):
+    real, told = robust.evaluate, set()
+
+    def spy(*args, **options):
+        told.add(options["resamples"])
+        return real(*args, **options)
+
+    monkeypatch.setattr(robust, "evaluate", spy)
+    run(truth, "--model", "small", "--corrupt", "dark", "--resamples", 100)
+    assert told == {100}
 
 
 def test_an_unknown_corruption_is_misuse(run, truth):

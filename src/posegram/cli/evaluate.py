@@ -85,7 +85,8 @@ def evaluate(
     spoilt = robust.kinds(corrupt) if corrupt else ()
     known = _truth(truth, images, heads)
     if spoilt:
-        _spoil(model, known.samples, spoilt, "pck" if metric == "all" else metric, out)
+        first = "pck" if metric == "all" else metric
+        _spoil(model, known.samples, spoilt, first, resamples, out)
         return
     if predictions is None:
         estimate = load(model, detector="none")
@@ -113,11 +114,18 @@ def _refuse(metric: str, model: str, files: tuple[Path | None, Path | None], cor
 
 
 def _spoil(
-    model: str, samples: Sequence[Sample], kinds: Sequence[str], metric: str, out: Path | None
+    model: str,
+    samples: Sequence[Sample],
+    kinds: Sequence[str],
+    metric: str,
+    resamples: int,
+    out: Path | None,
 ) -> None:
     """The report of --corrupt."""
     estimate = load(model, detector="none")
-    lines = robust.robustness(estimate, samples, kinds, metric=metric, watch=_watched)
+    lines = robust.robustness(
+        estimate, samples, kinds, metric=metric, resamples=resamples, watch=_watched
+    )
     typer.echo(robust.table(lines))
     if out is not None:
         door.save_json(out, [asdict(line) for line in lines])
