@@ -132,3 +132,12 @@ def test_data_without_its_pictures_is_one_sentence(settings, tmp_path, capsys):
         sample.image.unlink()
     assert run(settings) == 2
     assert str(tmp_path / "images") in capsys.readouterr().err
+
+
+def test_a_collapse_within_a_curve_is_failed_work(settings, capsys, monkeypatch):
+    def stopped(config, *, progress):
+        raise Collapsed("runs/a/labels-3: stopped after epoch 3")
+
+    monkeypatch.setattr("posegram.train.labels.fit", stopped)
+    assert run(settings, "--labels", "3") == 1
+    assert capsys.readouterr().err == "posegram: runs/a/labels-3: stopped after epoch 3\n"

@@ -34,10 +34,10 @@ def train(
     if config == "quickstart":
         settings = quickstart.prepare(settings)
     typer.echo(start.summary(card_for(settings)))
-    if labels:
-        _curve(settings, labels)
-        return
     try:
+        if labels:
+            _curve(settings, labels)
+            return
         out = fit(settings)
     except Collapsed as fault:
         typer.echo(f"posegram: {fault}", err=True)
