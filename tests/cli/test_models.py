@@ -72,13 +72,15 @@ def test_both_engines_are_compared_on_photos(weights, tmp_path, capsys):
     assert "1 of 1 people the same" in capsys.readouterr().out
 
 
-def test_the_published_keypoint_rcnn_shows_its_model_card(capsys):
-    assert run("info", "keypoint-rcnn") == 0
+@pytest.mark.parametrize("name", ["keypoint-rcnn", "keypoint-rcnn:fast"])
+def test_the_published_keypoint_rcnn_shows_its_model_card(capsys, name):
+    assert run("info", name) == 0
     assert capsys.readouterr().out.startswith("# keypoint-rcnn\n")
 
 
-def test_the_card_of_a_keypoint_rcnn_is_shown(tmp_path, capsys):
+@pytest.mark.parametrize("preset", ["", ":fast"])
+def test_the_card_of_a_keypoint_rcnn_is_shown(tmp_path, capsys, preset):
     weights = {f"network.{k}": v for k, v in rcnns.kept().state_dict().items()}
     torch.save({"card": rcnns.card().to_json(), "state_dict": weights}, tmp_path / "best.ckpt")
-    assert run("info", tmp_path / "best.ckpt") == 0
+    assert run("info", f"{tmp_path / 'best.ckpt'}{preset}") == 0
     assert "128x96 pixels, a whole photo" in capsys.readouterr().out

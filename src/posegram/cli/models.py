@@ -13,7 +13,7 @@ from rich.table import Table
 from posegram import image
 from posegram.infer.load import BUNDLED, DEFAULT, bundled, load, load_network
 from posegram.infer.rcnn_load import NAME as RCNN
-from posegram.infer.rcnn_load import is_rcnn
+from posegram.infer.rcnn_load import is_rcnn, weights_of
 from posegram.infer.verify import verify as same_people
 from posegram.pose import Card
 
@@ -49,11 +49,11 @@ def info(
 ) -> None:
     """Show a model's card: what it takes and gives, its training data and its scores."""
     whole = is_rcnn(model)
-    if model == RCNN:
+    if model.partition(":")[0] == RCNN:
         typer.echo(_text(RCNN))
         return
     card = load(model, threads=1).card if whole else load_network(model, threads=1)[0]
-    path = bundled(model) if model in BUNDLED else Path(model)
+    path = bundled(model) if model in BUNDLED else weights_of(model)
     crop = f"crop {card.margin:g} x the person's box"
     rows = {
         "name": card.name,
