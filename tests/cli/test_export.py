@@ -97,6 +97,22 @@ def test_a_missing_model_is_named_before_anything_else(tmp_path, capsys, name):
     assert capsys.readouterr().err == f"posegram: there is no model file {tmp_path / name}\n"
 
 
+@pytest.mark.parametrize(
+    ("out", "options", "said"),
+    [
+        ("a.onnx", ["--half", "--int8"], "two ways to store weights"),
+        ("gone/a.onnx", [], "there is no folder"),
+        ("a.txt", [], "must end in .onnx or .keras"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_the_work(
+    checkpoint, tmp_path, capsys, out, options, said
+):
+    path, people = checkpoint
+    assert _run(path, "--out", tmp_path / out, "--people", people, *options) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_a_file_that_is_no_checkpoint_is_refused(checkpoint, tmp_path, capsys):
     (tmp_path / "bad.ckpt").write_text("nothing")
     assert _run(tmp_path / "bad.ckpt", "-o", tmp_path / "a.onnx", "--people", checkpoint[1]) == 2

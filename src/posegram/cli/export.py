@@ -52,8 +52,7 @@ def export(
     A Keras model takes (H, W, 3) in 0..1 and puts out 2K coordinates,
     x0, y0, x1, y1, ...; one that asks for code of its own is refused.
     """
-    if not checkpoint.is_file():
-        raise FileNotFoundError(f"there is no model file {checkpoint}")
+    _refuse(checkpoint, out, both=half and eight)
     if checkpoint.suffix.lower() == ".keras" or out.suffix.lower() == ".keras":
         if half or eight:
             raise ValueError("--half and --int8 are for .ckpt files that become .onnx files")
@@ -78,6 +77,18 @@ def export(
         _rcnn(checkpoint, out, samples, plain=not half and not eight and margin is None)
         return
     _checkpoint(checkpoint, out, samples, half=half, eight=eight, margin=margin)
+
+
+def _refuse(checkpoint: Path, out: Path, *, both: bool) -> None:
+    """See that there is something to read, a place to write to, and one way to store weights."""
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f"there is no model file {checkpoint}")
+    if out.suffix.lower() not in (".onnx", ".keras"):
+        raise ValueError(f"cannot write {out}: its name must end in .onnx or .keras")
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {out}: there is no folder {out.parent}")
+    if both:
+        raise ValueError("--half and --int8 are two ways to store weights: give one of them")
 
 
 def _checkpoint(
