@@ -26,7 +26,8 @@ def spoil(tmp_path):
         path.write_text(json.dumps(whole))
         sources = load(str(path))
         found = check(sources).findings if findings is None else findings
-        return good, cure(sources, found).whole
+        spoilt.done = (cured := cure(sources, found)).done
+        return good, cured.whole
 
     return spoilt
 
@@ -144,6 +145,7 @@ def test_a_broken_record_is_left_out(spoil):
 
     _, mended = spoil(change)
     assert [record["id"] for record in mended["annotations"]] == [1, 3, 4, 5, 6]
+    assert spoil.done == {"broken-record": 1}
 
 
 def test_a_missing_picture_goes_with_its_people(spoil, tmp_path):

@@ -91,7 +91,9 @@ def cure(
             _mend(whole["annotations"][place], people, row, kinds)
     lost = _images(whole, sources, own)
     _leave_out(whole, gone, lost)
-    return Cured(whole, dict(Counter(one.kind for one in own)))
+    done = Counter({"broken-record": len(sources[0].broken)})
+    done.update(one.kind for one in own)
+    return Cured(whole, dict(+done))
 
 
 def _mend(record: dict[str, Any], people: Annotations, row: int, kinds: set[str]) -> None:
