@@ -57,6 +57,13 @@ def test_a_range_keeps_some_people(tmp_path, file):
     assert [people.images[row].name for row in people.image] == ["figure0001.png", "figure0002.png"]
 
 
+@pytest.mark.parametrize("span", ["0-2", "3-2", "2-4"])
+def test_a_range_that_is_not_there_is_refused(tmp_path, file, span):
+    (tmp_path / "a.json").write_text(json.dumps(file))
+    with pytest.raises(ValueError, match=f"holds annotations 1 to 3, so not {span}"):
+        load(f"coco:{tmp_path / 'a.json'}#{span}")
+
+
 def test_crowds_are_left_out(tmp_path, file):
     file["annotations"][0]["iscrowd"] = 1
     assert len(_load(tmp_path, file)[0]) == 2

@@ -116,22 +116,25 @@ def load(spec: str, images: Path | None = None, *, split: str = "") -> list[Anno
     A COCO file is taken as it is, also where `posegram.data.read` would refuse or clean it.
 
     Args:
-        spec: as `posegram.data.read` takes it.
+        spec: as `posegram.data.read` takes it; a range of a COCO file counts its annotations.
         images: the pictures' folder; by default the reader looks beside the file.
         split: which part an image belongs to: "folder" for its folder's name, or the key of the
             image's entry in a COCO file that says so; the source itself without it.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no annotation file at all, or has no such key.
+        ValueError: the file is no annotation file at all, or has no such key or range.
     """
     reader, path = data.reader_of(spec)
     if reader == "coco":
         whole = _whole(path)
         span = _RANGE.search(spec)
         if span:
-            last = int(span["last"]) if span["last"] else None
-            whole["annotations"] = whole["annotations"][int(span["first"]) - 1 : last]
+            count, first = len(whole["annotations"]), int(span["first"])
+            last = int(span["last"] or count)
+            if not 1 <= first <= last <= count:
+                raise ValueError(f"{path}: holds annotations 1 to {count}, so not {span[0][1:]}")
+            whole["annotations"] = whole["annotations"][first - 1 : last]
         names = [str(entry["file_name"]) for entry in whole["images"]]
         return _parsed(spec, whole, images or door.images_beside(path, names), split)
     if reader == "lsp":  # it masks what lies outside the picture, where it finds the picture
