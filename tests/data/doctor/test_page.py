@@ -76,6 +76,7 @@ def test_a_picture_of_the_case_and_a_sheet_are_written(report):
 def test_pictures_of_an_earlier_report_are_gone(report, people):
     page.write(report, [people], [])
     assert list((report / "pictures").iterdir()) == []
+    assert not (report / "sheet.jpg").exists()
 
 
 def test_no_more_than_the_worst_are_shown(people, tmp_path):

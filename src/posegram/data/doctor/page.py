@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from posegram.data import door
 from posegram.data.doctor.annotations import Annotations, Doubles
 from posegram.data.doctor.findings import KINDS, LEVELS, Finding
 from posegram.data.doctor.opinion import Opinion
+from posegram.data.stream import save_text
 from posegram.pose import Floats, Image, People
 
 __all__ = ["Case", "cases", "picture", "summary", "write"]
@@ -189,6 +189,7 @@ def write(
         opinions: the model's joints of each source, drawn beside the labels.
     """
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
+    (folder / "sheet.jpg").unlink(missing_ok=True)
     for old in (folder / "pictures").glob("[0-9][0-9][0-9][0-9].jpg"):
         old.unlink()
     given = list(opinions) or [None] * len(sources)
@@ -205,7 +206,7 @@ def write(
         columns = min(len(tiles), max(1, _WIDE // max(tile.shape[1] for tile in tiles)))
         pictures.write(folder / "sheet.jpg", pictures.grid(tiles, columns))
     door.save_json(folder / "report.json", summary(sources, findings))
-    return _store(folder / "index.html", _page(sources, findings, shown, bool(tiles)))
+    return save_text(folder / "index.html", _page(sources, findings, shown, bool(tiles)))
 
 
 def _tile(view: Image, number: int) -> Image:
@@ -216,16 +217,6 @@ def _tile(view: Image, number: int) -> Image:
     for thick, ink in ((3, (0, 0, 0)), (1, (255, 255, 255))):
         cv2.putText(small, str(number), (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, ink, thick)
     return small
-
-
-def _store(path: Path, text: str) -> Path:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
 
 
 def _page(
