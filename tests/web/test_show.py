@@ -63,6 +63,11 @@ def test_another_name_of_this_computer_is_refused(client, host, path):
     assert get(client, path, host).status_code == 403
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_at_the_usual_port_a_browser_names_none(client, host):
+    assert get(client, "/", host).status_code == 200
+
+
 def test_numbers_tell_rate_and_people(screen, client):
     for _ in range(3):
         screen.put(picture(9), people=2)

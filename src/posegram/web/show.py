@@ -118,7 +118,7 @@ def create_app(screen: Screen) -> Flask:
     @app.before_request
     def guard() -> None:
         # a foreign page could otherwise reach the camera by a name of its own for 127.0.0.1
-        if request.host.rpartition(":")[0] not in ("127.0.0.1", "localhost"):
+        if request.host.partition(":")[0] not in ("127.0.0.1", "localhost"):
             abort(403)
 
     @app.after_request
