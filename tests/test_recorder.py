@@ -164,3 +164,9 @@ def test_a_frame_of_another_size_is_refused(tmp_path):
 def test_a_folder_that_is_not_there_is_told(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         Writer(tmp_path / "gone" / "a.mp4", (96, 128))
+
+
+def test_sound_that_cannot_be_opened_leaves_nothing_behind(tmp_path):
+    with pytest.raises(OSError, match="No such file"):
+        Writer(tmp_path / "a.mp4", (96, 128), sound=tmp_path / "gone.mp4")
+    assert list(tmp_path.iterdir()) == []

@@ -75,9 +75,14 @@ class Writer:
             self._out = av.open(
                 f"file:{self._part}", "w", format="mp4", options={"movflags": "+faststart"}
             )
-        self._stream = _h264(self._out, size, fps)
-        self._packets = _sound(self._out, sound, start)
-        self._next = next(self._packets, None)  # opens the clip, which names its sound's format
+        try:
+            self._stream = _h264(self._out, size, fps)
+            self._packets = _sound(self._out, sound, start)
+            self._next = next(self._packets, None)  # opens the clip, which names its sound's format
+        except BaseException:
+            self._out.close()
+            self._part.unlink(missing_ok=True)
+            raise
         self.sound = self._next is not None
 
     def __enter__(self) -> Writer:
