@@ -5,7 +5,16 @@ import pytest
 
 from posegram.coords import Change
 from posegram.train import Config
-from posegram.train.augment import beside, colours, cut_out, half_body, random_change, spoil
+from posegram.train.augment import (
+    beside,
+    black_outside,
+    colours,
+    cut_out,
+    framed,
+    half_body,
+    random_change,
+    spoil,
+)
 
 STILL = Config(
     turn=0.0,
@@ -252,3 +261,58 @@ def test_somebody_else_stands_at_a_side_of_the_crop():
     shares = np.array([(one > 0).mean() for one in made])
     assert 15 < (shares > 0).sum() < 45
     assert shares.max() < 0.35
+
+
+# photos that end within the person
+
+
+def ended(**changes):
+    return replace(STILL, framed=1.0, **changes)
+
+
+def test_without_the_setting_everybody_stays_whole():
+    xy, box = line()
+    assert framed(box, xy, STILL, chance()) is None
+
+
+def test_few_joints_stay_whole():
+    xy, box = line(7)
+    assert framed(box, xy, ended(), chance()) is None
+
+
+def parts(count=200):
+    xy, box = line()
+    rng = chance()
+    found = [framed(box, xy, ended(), rng) for _ in range(count)]
+    return xy, box, [one for one in found if one]
+
+
+def test_what_is_left_lies_within_the_box_and_the_photo():
+    _, box, found = parts()
+    assert len(found) > 100
+    for left, photo in found:
+        assert (left[:2] >= np.maximum(box[:2], photo[:2]) - 1e-3).all()
+        assert (left[2:] <= np.minimum(box[2:], photo[2:]) + 1e-3).all()
+        assert (left[2:] > left[:2]).all()
+
+
+def test_what_is_left_has_joints():
+    xy, _, found = parts()
+    kept = [((xy >= photo[:2]) & (xy <= photo[2:])).all(axis=1).sum() for _, photo in found]
+    assert 4 <= min(kept) < 8
+
+
+def test_most_photos_end_below():
+    _, box, found = parts()
+    below = [photo[3] < box[3] for _, photo in found]
+    above = [photo[1] > box[1] for _, photo in found]
+    assert sum(below) > 3 * sum(above) > 0
+
+
+def test_outside_the_photo_a_crop_is_black():
+    crop = np.full((40, 30, 3), 200, np.uint8)
+    matrix = np.array([[0.5, 0, 0], [0, 0.5, 0]], np.float32)
+    out = black_outside(crop, np.array([20, -500, 900, 40], np.float32), matrix)
+    assert (out[:20, 10:] == 200).all()
+    assert (out[:, :9] == 0).all()
+    assert (out[22:] == 0).all()

@@ -165,6 +165,19 @@ def test_a_flipped_crop_swaps_the_weights_too(people):
     assert np.flatnonzero(one["weight"] == 0).tolist() == [LSP14.index("right_wrist")]
 
 
+def test_joints_beyond_the_edge_of_a_framed_photo_have_no_weight(people):
+    whole = crops(people, training=True, config=replace(PLAIN, flip=0.0))
+    parts = crops(people, training=True, config=replace(PLAIN, flip=0.0, framed=1.0))
+    lost = [(whole[i]["weight"] > 0).sum() - (parts[i]["weight"] > 0).sum() for i in range(20)]
+    assert max(lost) > 3
+
+
+def test_a_framed_photo_is_black_beyond_its_edge(people):
+    parts = crops(people, training=True, config=replace(PLAIN, contrast=0.0, framed=1.0))
+    black = [(parts[i]["crop"] == 0).all(axis=-1).mean() for i in range(20)]
+    assert max(black) > 0.1
+
+
 def test_every_epoch_changes_a_crop_in_another_way(people):
     changed = crops(people, training=True)
     first = changed[0]["xy"]

@@ -11,11 +11,23 @@ from posegram.data.corrupt import CORRUPTIONS, patches
 from posegram.pose import Floats, Image
 from posegram.train.config import Config
 
-__all__ = ["beside", "colours", "cut_out", "half_body", "random_change", "spoil"]
+__all__ = [
+    "beside",
+    "black_outside",
+    "colours",
+    "cut_out",
+    "framed",
+    "half_body",
+    "random_change",
+    "spoil",
+]
 
 _HALF = 0.3  # times `strength`: share of the crops that show half of a body
 _BESIDE = 0.3  # times `strength`: share of the crops into which somebody else is pasted
 _FEWEST = 4  # joints that half a body has
+_EDGES = (0.15, 0.1, 0.15, 0.6)  # how often a photo ends on the left, above, on the right, below
+_CORNER = 0.3  # share of the photos that end on a second side
+_KEPT = (0.35, 0.85)  # of a person's height or width, where the photo ends
 
 
 def random_change(config: Config, rng: np.random.Generator) -> Change:
@@ -130,6 +142,60 @@ def half_body(box: Floats, xy: Floats, config: Config, rng: np.random.Generator)
     # a row of joints has no height: keep at least half of the person
     grow = np.maximum(0.12 * (high - low).max(), ((box[2:] - box[:2]).max() / 2 - (high - low)) / 2)
     return np.concatenate([low - grow, high + grow]).astype(np.float32)
+
+
+def framed(
+    box: Floats, xy: Floats, config: Config, rng: np.random.Generator
+) -> tuple[Floats, Floats] | None:
+    """A photo that ends within the person, now and then: the box of what is left, and the photo.
+
+    Many people of everyday photos are cut by an edge, mostly the lower one; those of sports photos
+    are whole, and a network that saw no others puts knees where a lap ends.
+
+    Args:
+        box: (4,) photo pixels.
+        xy: (K, 2) photo pixels of the labelled joints.
+        config: `framed` says how often.
+        rng: where chance comes from.
+
+    Returns:
+        Box and rectangle, (4,) photo pixels each, or nothing: the person stays whole.
+    """
+    if not config.framed or rng.random() >= config.framed or len(xy) < 2 * _FEWEST:
+        return None
+    size = box[2:] - box[:2]
+    photo = np.concatenate([box[:2] - 20 * size, box[2:] + 20 * size])  # ends nowhere yet
+    edges = [int(rng.choice(4, p=_EDGES))]
+    if rng.random() < _CORNER:
+        edges.append(int(rng.choice([0, 2])))
+    for edge in edges:
+        kept = rng.uniform(*_KEPT) * size[edge % 2]
+        photo[edge] = box[edge - 2] + (kept if edge > 1 else -kept)
+    inside = ((xy >= photo[:2]) & (xy <= photo[2:])).all(axis=1)
+    if inside.sum() < _FEWEST:
+        return None
+    low, high = xy[inside].min(axis=0), xy[inside].max(axis=0)
+    grow = 0.15 * (high - low).max()
+    left = np.concatenate([low - grow, high + grow])
+    left[edges] = photo[edges]
+    low, high = np.maximum(box[:2], photo[:2]), np.minimum(box[2:], photo[2:])
+    left = np.concatenate([np.maximum(left[:2], low), np.minimum(left[2:], high)])
+    return left.astype(np.float32), photo.astype(np.float32)
+
+
+def black_outside(crop: Image, photo: Floats, matrix: Floats) -> Image:
+    """The crop with black where no photo is, (H, W, 3), as `coords.warp` leaves it.
+
+    Args:
+        crop: (H, W, 3).
+        photo: (4,) photo pixels.
+        matrix: (2, 3) from the photo to the crop.
+    """
+    x0, y0, x1, y1 = photo
+    corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], dtype=np.float32)
+    shown = np.zeros((*crop.shape[:2], 1), dtype=np.uint8)
+    cv2.fillConvexPoly(shown, np.rint(coords.move(corners, matrix)).astype(np.int32), [1])
+    return np.asarray(crop * shown, dtype=np.uint8)
 
 
 def beside(crop: Image, other: Image, config: Config, rng: np.random.Generator) -> Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +81,17 @@ class Crops(Dataset[dict[str, Any]]):
         rng = np.random.default_rng((config.seed, self.epoch, i))
         i %= len(self)
         change = augment.random_change(config, rng) if self.training else Change()
+        xy, labelled, weight = self.labels[i]
         box = self.samples[i].box
-        if self.training and config.strength:
-            xy, labelled, _ = self.labels[i]
+        part = augment.framed(box, xy[labelled], config, rng) if self.training else None
+        if part:
+            box, change = part[0], replace(change, turn=0.0)  # edges of photos are upright
+        elif self.training and config.strength:
             box = augment.half_body(box, xy[labelled], config, rng)
         crop, matrix = self.cut(i, change, box)
-        xy, _, weight = self.labels[i]
+        if part:
+            crop = augment.black_outside(crop, part[1], matrix)
+            weight = weight * ((xy >= part[1][:2]) & (xy <= part[1][2:])).all(axis=1)
         xy = coords.move(xy, matrix)
         if change.flip:
             xy, weight = xy[self.flipped], weight[self.flipped]

@@ -22,7 +22,7 @@ _CHOICES = {
 _POSITIVE = ("batch", "epochs", "channels", "step_epochs", "unlabelled_times")
 _COUNTS = (
     *("warmup", "epoch_people", "patience", "threads", "workers"),
-    *("people", "release", "semi_warmup", "semi_weight", "strength"),
+    *("people", "release", "semi_warmup", "semi_weight", "strength", "framed"),
 )
 
 
@@ -67,6 +67,7 @@ class Config:
     contrast: float = 0.3  # largest relative change
     colour: float = 0.0  # largest relative change of one colour channel
     blur: float = 0.0  # share of the crops that are blurred or made grey
+    framed: float = 0.0  # share of the crops whose photo ends within the person
     cutout: float = 0.0  # share of the crops with patches painted over
     strength: float = 0.0  # of everything else: patches, half bodies, light, noise, compression
 
