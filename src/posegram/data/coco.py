@@ -21,7 +21,10 @@ from posegram.data.scenes import Scene
 from posegram.data.stream import exact, person_scores
 from posegram.pose import COCO17, Bytes, Floats, People, Sample, Skeleton
 
-__all__ = ["heading", "read", "read_scenes", "record", "results", "write"]
+__all__ = [
+    *("content", "heading", "read", "read_scenes", "record", "results"),
+    *("skeletons", "write"),
+]
 
 _PARTS = ("", "train", "valid", "partial")
 _EVERYWHERE = [-1e6, -1e6, 1e6, 1e6]  # a box around any photo
@@ -43,10 +46,10 @@ def read(path: Path, images: Path | None = None) -> list[Sample]:
         FileNotFoundError: there is no such file.
         ValueError: it is no annotation file, or a record in it is wrong; the record is named.
     """
-    whole = _open(path)
-    files = _files(path, whole.get("images"))
+    whole = content(path)
+    files = _files(whole)
     images = images or door.images_beside(path, list(files.values()))
-    skeletons = _skeletons(path, whole.get("categories"))
+    kinds = skeletons(path, whole.get("categories"))
     found = []
     for number, record in enumerate(whole["annotations"]):
         where = f"{path}: annotation {number}"
@@ -55,7 +58,7 @@ def read(path: Path, images: Path | None = None) -> list[Sample]:
                 continue
             where += f" (id {record.get('id')})"
             image = images / files[record["image_id"]]
-            sample = _sample(record, image, skeletons[record.get("category_id", 1)])
+            sample = _sample(record, image, kinds[record.get("category_id", 1)])
         except KeyError as fault:
             raise ValueError(f"{where} names an unknown or lacks its {_lacking(fault)}") from fault
         except (ValueError, TypeError, AttributeError, IndexError) as fault:
@@ -65,12 +68,27 @@ def read(path: Path, images: Path | None = None) -> list[Sample]:
     return found
 
 
-def _open(path: Path) -> dict[str, Any]:
-    """The object in an annotation file."""
-    whole = door.load_json(path)
-    if not isinstance(whole, dict) or not isinstance(whole.get("annotations"), list):
-        raise ValueError(f"{path}: has no list `annotations`, so it is no COCO annotation file")
+def content(path: Path) -> dict[str, Any]:
+    """The object in an annotation file: `annotations` is a list, `images` one of named files.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no annotation file.
+    """
+    whole: dict[str, Any] = door.load_json(path)
+    for key in ("annotations", "images"):
+        if not isinstance(whole, dict) or not isinstance(whole.get(key), list):
+            raise ValueError(f"{path}: has no list `{key}`, so it is no COCO annotation file")
+    try:
+        _files(whole)
+    except (KeyError, TypeError) as fault:
+        raise ValueError(f"{path}: an entry of `images` lacks `id` or `file_name`") from fault
     return whole
+
+
+def _files(whole: dict[str, Any]) -> dict[Any, str]:
+    """File name of each image id."""
+    return {image["id"]: str(image["file_name"]) for image in whole["images"]}
 
 
 def read_scenes(path: Path, images: Path | None = None, *, part: str = "") -> list[Scene]:
@@ -92,8 +110,8 @@ def read_scenes(path: Path, images: Path | None = None, *, part: str = "") -> li
     """
     if part not in _PARTS:
         raise ValueError(f"{path}: no part {part!r}; there are {', '.join(_PARTS[1:])}")
-    whole = _open(path)
-    files = _files(path, whole.get("images"))
+    whole = content(path)
+    files = _files(whole)
     images = images or door.images_beside(path, list(files.values()))
     boxes = _boxes(path, whole)
     scenes = []
@@ -144,24 +162,18 @@ def _lacking(fault: KeyError) -> str:
     return repr(key) if isinstance(key, str) else f"image or category {key}"
 
 
-def _files(path: Path, images: Any) -> dict[Any, str]:
-    """File name of each image id."""
-    if not isinstance(images, list):
-        raise ValueError(f"{path}: has no list `images`, so it is no COCO annotation file")
-    try:
-        return {image["id"]: str(image["file_name"]) for image in images}
-    except (KeyError, TypeError) as fault:
-        raise ValueError(f"{path}: an entry of `images` lacks `id` or `file_name`") from fault
+def skeletons(source: str | Path, categories: Any) -> dict[Any, Skeleton]:
+    """Skeleton of each category id that has joints; COCO-17 where the file lists no category.
 
-
-def _skeletons(path: Path, categories: Any) -> dict[Any, Skeleton]:
-    """Skeleton of each category id that has joints; COCO-17 where the file lists no category."""
+    Raises:
+        ValueError: a category is wrong; `source` says of which file.
+    """
     if not categories:
         return {1: COCO17}
     try:
         return {c["id"]: _skeleton(c) for c in categories if c.get("keypoints")}
     except (KeyError, TypeError, AttributeError, ValueError) as fault:
-        raise ValueError(f"{path}: an entry of `categories` is wrong: {fault}") from fault
+        raise ValueError(f"{source}: an entry of `categories` is wrong: {fault}") from fault
 
 
 def _skeleton(category: dict[str, Any]) -> Skeleton:

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from posegram import data
-from posegram.data import door, joints
-from posegram.pose import COCO17, Floats, Ints, Sample, Skeleton
+from posegram.data import coco, door
+from posegram.pose import Floats, Ints, Sample, Skeleton
 
 __all__ = ["Annotations", "Bools", "Doubles", "at_origin", "gather", "load"]
 
@@ -127,7 +127,7 @@ def load(spec: str, images: Path | None = None, *, split: str = "") -> list[Anno
     """
     reader, path = data.reader_of(spec)
     if reader == "coco":
-        whole = _whole(path)
+        whole = coco.content(path)
         span = _RANGE.search(spec)
         if span:
             count, first = len(whole["annotations"]), int(span["first"])
@@ -136,7 +136,9 @@ def load(spec: str, images: Path | None = None, *, split: str = "") -> list[Anno
                 raise ValueError(f"{path}: holds annotations 1 to {count}, so not {span[0][1:]}")
             whole["annotations"] = whole["annotations"][first - 1 : last]
         names = [str(entry["file_name"]) for entry in whole["images"]]
-        return _parsed(spec, whole, images or door.images_beside(path, names), split)
+        folder = images or door.images_beside(path, names)
+        kinds = coco.skeletons(spec, whole.get("categories"))
+        return _people(spec, whole, folder, split, kinds)
     if reader == "lsp":  # it masks what lies outside the picture, where it finds the picture
         folder = images or door.images_beside(path)
         samples = [_moved(sample, folder) for sample in data.read(spec, _NOWHERE)]
@@ -193,40 +195,6 @@ def _record(sample: Sample, number: int, image: int, category: int) -> dict[str,
         "num_keypoints": int((flags > 0).sum()),
         "keypoints": rows.ravel().tolist(),
     }
-
-
-def _whole(path: Path) -> dict[str, Any]:
-    whole = door.load_json(path)
-    if not isinstance(whole, dict) or not isinstance(whole.get("annotations"), list):
-        raise ValueError(f"{path}: has no list `annotations`, so it is no COCO annotation file")
-    entries = whole.get("images")
-    if not isinstance(entries, list):
-        raise ValueError(f"{path}: has no list `images`, so it is no COCO annotation file")
-    if not all(isinstance(e, dict) and "id" in e and "file_name" in e for e in entries):
-        raise ValueError(f"{path}: an entry of `images` lacks `id` or `file_name`")
-    return whole
-
-
-def _parsed(source: str, whole: dict[str, Any], folder: Path, split: str) -> list[Annotations]:
-    return _people(source, whole, folder, split, _skeletons(source, whole.get("categories")))
-
-
-def _skeletons(source: str, categories: Any) -> dict[Any, Skeleton]:
-    """Skeleton of each category id that has joints; COCO-17 where the file lists no category."""
-    if not categories:
-        return {1: COCO17}
-    try:
-        return {
-            c["id"]: joints.skeleton_of(
-                f"{c.get('name', 'category')}{len(c['keypoints'])}",
-                c["keypoints"],
-                c.get("skeleton") or [],
-            )
-            for c in categories
-            if c.get("keypoints")
-        }
-    except (KeyError, TypeError, AttributeError, ValueError) as fault:
-        raise ValueError(f"{source}: an entry of `categories` is wrong: {fault}") from fault
 
 
 def _people(
