@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from posegram import data
-from posegram.data import coco, door, folder
+from posegram.data import coco, door, folder, joints
 from posegram.data.mend import mend
 from posegram.infer import boxes as given_boxes
 from posegram.pose import BODY19, Floats, People, Sample, Skeleton, convert
@@ -169,18 +169,9 @@ def mended(task: Task, people: People, *, trust: float, least: float) -> list[La
     sure = np.where(found.score >= least, found.score, 0).astype(np.float32)
     made = []
     for row, sample in enumerate(task.samples):
-        better = mend(_in_body19(sample), found.xy[row], sure[row], trust=trust)
+        better = mend(joints.in_skeleton(sample, BODY19), found.xy[row], sure[row], trust=trust)
         made.append(Label(better, found.score[row], "mended"))
     return made
-
-
-def _in_body19(sample: Sample) -> Sample:
-    """The same labels by joint name; joints that BODY-19 lacks are gone."""
-    flags = sample.visible[None].astype(np.float32)  # ride as scores, which are 0 where absent
-    moved = convert(People(sample.xy[None], flags, sample.box[None], sample.skeleton), BODY19)
-    visible = moved.score[0].astype(np.uint8)
-    xy = np.where(visible[:, None] > 0, moved.xy[0], 0).astype(np.float32)
-    return Sample(sample.image, xy, visible, sample.box, sample.head, sample.area, BODY19)
 
 
 def write(
