@@ -18,9 +18,10 @@ from posegram import coords, image
 from posegram.models import load_weights
 from posegram.pose import Card, Floats, Image, Sample
 
-__all__ = ["export", "from_checkpoint"]
+__all__ = ["crops_of", "export", "from_checkpoint", "spread"]
 
 _BUDGET = 0.5  # crop pixels that a joint, or a corner of a box, may move
+_COMPARED = 64  # people on whose crops a checkpoint's export is compared
 _TIES = 0.01  # share of joints that may jump when weights are rounded: two equal peaks
 _LOOKED_AT = 0.98  # share of a detector's boxes that are background, so not compared
 
@@ -109,14 +110,24 @@ def from_checkpoint(
     if own.kind == "detector":
         raise ValueError(f"{path} is a detector, which its training run exports itself")
     card = card or own
-    chosen = [people[n] for n in np.linspace(0, len(people) - 1, min(64, len(people))).astype(int)]
+    chosen = spread(people, _COMPARED)
     if not chosen:
         raise ValueError("an export is compared on real crops; give annotated people")
-    crops = [
-        coords.crop(image.read(s.image), s.box[None], card.size, margin=card.margin)[0]
-        for s in chosen
+    return export(network, card, out, crops=crops_of(chosen, card)[0], half=half)
+
+
+def spread(people: Sequence[Sample], most: int) -> list[Sample]:
+    """Up to so many of the people, from the first to the last."""
+    rows = np.linspace(0, len(people) - 1, min(most, len(people))).astype(int)
+    return [people[row] for row in rows]
+
+
+def crops_of(people: Sequence[Sample], card: Card) -> tuple[Image, Floats]:
+    """Crops of people, (B, H, W, 3) uint8, and the way back to their photos, (B, 2, 3)."""
+    cut = [
+        coords.crop(image.read(s.image), s.box[None], card.size, margin=card.margin) for s in people
     ]
-    return export(network, card, out, crops=np.concatenate(crops), half=half)
+    return np.concatenate([crop for crop, _ in cut]), np.concatenate([back for _, back in cut])
 
 
 def _compare(

@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 import torch
 
-from posegram import coords, image
+from posegram import coords
 from posegram.models import load_weights
 from posegram.models.cnn import Cnn
 from posegram.models.keras_cnn import card_of, save, twin
@@ -21,7 +21,7 @@ from posegram.models.keras_file import load_keras_file, read_model
 from posegram.pose import Card, Floats, Image, Sample, Skeleton
 from posegram.train.batches import relabel
 from posegram.train.calibrate import calibrate
-from posegram.train.export import export
+from posegram.train.export import crops_of, export, spread
 
 __all__ = ["from_keras", "to_keras"]
 
@@ -54,17 +54,9 @@ def from_keras(
         ValueError: as `load_keras_file`; or the outputs differ by more than 1e-4.
     """
     card, network = load_keras_file(path, skeleton=skeleton, outputs=outputs, margin=margin)
-    chosen = [
-        people[n] for n in np.linspace(0, len(people) - 1, min(_COMPARED, len(people))).astype(int)
-    ]
-    if chosen:
-        cut = [
-            coords.crop(image.read(s.image), s.box[None], card.size, margin=card.margin)
-            for s in chosen
-        ]
-        crops, back = (np.concatenate(part) for part in zip(*cut, strict=True))
-    else:
-        crops = _noise(card.size)
+    chosen = spread(people, _COMPARED)
+    nowhere = np.zeros((0, 2, 3), dtype=np.float32)
+    crops, back = crops_of(chosen, card) if chosen else (_noise(card.size), nowhere)
     with torch.no_grad():
         planes = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
         expected = [raw.numpy() for raw in network(planes)]
@@ -102,19 +94,6 @@ def to_keras(path: Path, out: Path) -> Card:
         _compare(expected, [found[0].reshape(expected[0].shape), found[1]], path, out)
         draft.replace(out)
     return card_of(card)
-
-
-def _some(people: Sequence[Sample]) -> list[Sample]:
-    """So many of them as are compared."""
-    return [people[int(n)] for n in np.linspace(0, len(people) - 1, min(_COMPARED, len(people)))]
-
-
-def _crops(people: Sequence[Sample], card: Card) -> tuple[Image, Floats]:
-    """Crops (B, H, W, 3) of people and the way back, (B, 2, 3)."""
-    cut = [
-        coords.crop(image.read(s.image), s.box[None], card.size, margin=card.margin) for s in people
-    ]
-    return np.concatenate([c for c, _ in cut]), np.concatenate([b for _, b in cut])
 
 
 def _noise(size: tuple[int, int], count: int = 5) -> Image:

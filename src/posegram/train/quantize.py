@@ -20,11 +20,11 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from posegram import coords, image
+from posegram import coords
 from posegram.metrics import boxes
 from posegram.models import load_weights
 from posegram.pose import Card, Floats, Image, Sample
-from posegram.train.export import from_checkpoint
+from posegram.train.export import crops_of, from_checkpoint, spread
 
 __all__ = ["quantize", "quantize_checkpoint"]
 
@@ -112,16 +112,12 @@ def quantize_checkpoint(
     Raises:
         ValueError: as `quantize` and `export.from_checkpoint`.
     """
-    rows = np.linspace(0, len(people) - 1, min(_PEOPLE, len(people))).astype(int)
-    chosen = [people[row] for row in np.concatenate([rows[::2], rows[1::2]])]
+    some = spread(people, _PEOPLE)
+    chosen = [*some[::2], *some[1::2]]
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         card = card or load_weights(path)[0]
         whole = from_checkpoint(path, Path(folder) / "whole.onnx", chosen, card=card)
-        crops = [
-            coords.crop(image.read(s.image), s.box[None], card.size, margin=card.margin)[0]
-            for s in chosen
-        ]
-        return quantize(whole, out, crops=np.concatenate(crops))
+        return quantize(whole, out, crops=crops_of(chosen, card)[0])
 
 
 def _whole_weights(model: onnx.ModelProto) -> None:
