@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from posegram import image as pictures
 from posegram.coords import area_of
 from posegram.pose import LSP14, Floats, Image, Sample, Skeleton
 
@@ -114,7 +115,7 @@ def samples(
     for n in range(count):
         image, xy = figure(skeleton, seed=seed + n, freedom=freedom)
         path = folder / f"figure{n:04d}.png"
-        cv2.imwrite(str(path), image[..., ::-1])
+        pictures.write(path, image)
         box = np.concatenate([xy[0].min(axis=0) - 4, xy[0].max(axis=0) + 4]).astype(np.float32)
         flags = np.full(len(skeleton), 2, dtype=np.uint8)
         made.append(Sample(path, xy[0], flags, box, 20.0, area_of(box), skeleton))
