@@ -170,7 +170,7 @@ class Card:
     """What a model file says of itself; travels inside .onnx and .ckpt files as JSON."""
 
     name: str
-    kind: Literal["heatmap", "simcc", "regression", "rcnn", "detector"]
+    kind: Literal["heatmap", "regression", "rcnn", "detector"]
     skeleton: Skeleton
     size: tuple[int, int]  # height, width of the input in pixels
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # on 0..255 RGB
