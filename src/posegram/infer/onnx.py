@@ -12,10 +12,10 @@ from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
 from posegram.pose import Card, Network, Raw
 
-__all__ = ["KEY", "load_onnx", "open_session", "physical_cores"]
+__all__ = ["KEY", "card_in", "load_onnx", "open_session", "physical_cores"]
 
 KEY = "posegram"  # of the card's JSON among an ONNX file's metadata
-_OUTPUTS = {"heatmap": 1, "simcc": 2, "regression": 2, "detector": 2}
+_OUTPUTS = {"heatmap": 1, "regression": 2, "detector": 2}
 _REFUSALS = (
     *(refusals.Fail, refusals.InvalidArgument, refusals.InvalidProtobuf, refusals.InvalidGraph),
     *(refusals.NotImplemented, refusals.RuntimeException),
@@ -37,13 +37,7 @@ def load_onnx(path: str | Path, *, threads: int = 0) -> tuple[Card, Network]:
     """
     path = Path(path)
     session = open_session(path, threads)
-    text = session.get_modelmeta().custom_metadata_map.get(KEY)
-    if text is None:
-        raise ValueError(f"{path} is an ONNX file without a posegram card, so not one of ours")
-    try:
-        card = Card.from_json(text)
-    except ValueError as fault:
-        raise ValueError(f"{path}: {fault}") from fault
+    card = card_in(session, path)
     _check(session, card, path)
     name = session.get_inputs()[0].name
 
@@ -52,6 +46,21 @@ def load_onnx(path: str | Path, *, threads: int = 0) -> tuple[Card, Network]:
         return tuple(np.asarray(output, dtype=np.float32) for output in outputs)
 
     return card, network
+
+
+def card_in(session: ort.InferenceSession, path: Path) -> Card:
+    """The card that a file of ours holds.
+
+    Raises:
+        ValueError: it holds none, or a broken one.
+    """
+    text = session.get_modelmeta().custom_metadata_map.get(KEY)
+    if text is None:
+        raise ValueError(f"{path} is an ONNX file without a posegram card, so not one of ours")
+    try:
+        return Card.from_json(text)
+    except ValueError as fault:
+        raise ValueError(f"{path}: {fault}") from fault
 
 
 def physical_cores() -> int:

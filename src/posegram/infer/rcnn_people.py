@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from posegram import coords
+from posegram.drawing import require_picture
 from posegram.metrics.boxes import iou
 from posegram.pose import Card, Floats, Image, People
 
@@ -142,8 +143,7 @@ class KeypointRcnn:
         Raises:
             ValueError: the image has another shape.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-            raise ValueError(f"an image is (H, W, 3) uint8, not {image.shape} {image.dtype}")
+        require_picture(image)
         found = self._found(image)
         return found if boxes is None else _given(found, np.asarray(boxes, dtype=np.float32))
 
@@ -196,14 +196,11 @@ def open_rcnn(
         ImportError: OpenVINO is asked for and not installed.
         ValueError: it is no exported Keypoint R-CNN.
     """
-    from posegram.infer.onnx import KEY, open_session  # brings the runtime
+    from posegram.infer.onnx import card_in, open_session  # brings the runtime
 
     how = options or Options()
     session = open_session(path, threads)
-    text = session.get_modelmeta().custom_metadata_map.get(KEY)
-    if text is None:
-        raise ValueError(f"{path} is an ONNX file without a posegram card, so not one of ours")
-    card = Card.from_json(text)
+    card = card_in(session, path)
     names = [put.name for put in session.get_inputs()]
     if names != ["picture", "sure", "most", "proposals"] or len(session.get_outputs()) != 3:
         raise ValueError(f"{path} takes {', '.join(names)}, which is no exported Keypoint R-CNN")

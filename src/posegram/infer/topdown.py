@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from posegram import coords
+from posegram.drawing import require_picture
 from posegram.pose import Card, Floats, Image, Network, People
 from posegram.track import distinct_rows
 
@@ -55,8 +56,7 @@ class TopDown:
             ValueError: the image or the boxes have another shape, or a box is not finite or runs
                 backwards.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-            raise ValueError(f"an image is (H, W, 3) uint8, not {image.shape} {image.dtype}")
+        require_picture(image)
         margin, sure = self.card.margin, np.ones(1, dtype=np.float32)
         if boxes is not None:
             box = _checked(boxes)
