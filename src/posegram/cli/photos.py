@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from posegram import image as pictures
 from posegram.cli.clips import Cut
-from posegram.data.stream import Shot, Stream, save_text
+from posegram.data.stream import Shot, Stream, person_scores, save_text
 from posegram.infer import boxes as given_boxes
 from posegram.infer import records
 from posegram.infer.detect import ranked
@@ -99,7 +99,7 @@ def look(job: Job, photo: Path) -> None:
         return
     found = job.of_photos(image, None if entry is None else entry.box)
     whole = convert(found, job.skeleton)
-    kept = records.person_scores(whole) >= job.min_score
+    kept = person_scores(whole) >= job.min_score
     found, people = found[kept], whole[kept]
     with _noted(job):
         _write(job, photo, image, people)

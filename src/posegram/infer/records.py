@@ -22,7 +22,6 @@ __all__ = [
     "coco_entries",
     "image_ids",
     "open_writer",
-    "person_scores",
     "photo_record",
 ]
 
