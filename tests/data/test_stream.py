@@ -107,6 +107,11 @@ def test_a_text_is_replaced_as_a_whole(tmp_path):
     assert [p.read_text() for p in (tmp_path / "new").iterdir()] == ["short"]
 
 
+def test_a_text_may_have_the_longest_name(tmp_path):
+    path = tmp_path / f"{'a' * 251}.txt"
+    assert save_text(path, "all").read_text() == "all"
+
+
 def test_a_frame_is_called_as_cvat_calls_it():
     assert Shot(image=Path("clip.mp4"), frame=7).name == "frame_000007.png"
 
