@@ -243,3 +243,10 @@ def test_the_joints_are_those_of_the_settings(photo, tmp_path):
     assert found.skeleton == LSP14
     assert found[0]["joints"].shape == (MOST, 14, 3)
     assert pictures([photo], settings(), training=False).skeleton == COCO17
+
+
+def test_people_of_one_box_stay_two_people(tmp_path):
+    other = [*SEEN[:3], 71, 91, 2, 0, 0, 0]
+    spec = labels(tmp_path, [record([0, 0, 9, 9], SEEN), record([0, 0, 9, 9], other)])
+    (photo,) = read(spec)
+    assert [sample.visible.tolist() for sample in photo.people] == [[2, 1, 0], [2, 2, 0]]

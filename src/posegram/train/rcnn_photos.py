@@ -79,11 +79,11 @@ def _coco(spec: str, path: Path) -> list[Photo]:
     return photos
 
 
-def _person(box: Floats, file: Path, labelled: Sequence[Sample]) -> Sample:
-    """The labelled person with that box, else one without joints."""
-    for sample in labelled:
+def _person(box: Floats, file: Path, labelled: list[Sample]) -> Sample:
+    """The labelled person with that box, taken from the list; else one without joints."""
+    for row, sample in enumerate(labelled):
         if np.abs(sample.box - box).max() < 0.01:
-            return sample
+            return labelled.pop(row)
     area = 0.53 * coords.area_of(box)  # as `data.coco` estimates an outline
     nothing = Skeleton("nothing", ())
     none = np.zeros((0, 2), dtype=np.float32), np.zeros(0, dtype=np.uint8)
