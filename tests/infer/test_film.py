@@ -1,6 +1,8 @@
 import csv
 import io
+import itertools
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -308,3 +310,16 @@ def test_chromium_plays_a_real_clip(tmp_path, chromium, shared):
     film(standing, clip, tmp_path / "out.mp4")
     shown, facts = played(chromium, tmp_path / "out.mp4")
     assert (facts[:2], shown.mean() > 40) == ([1280, 720], True)
+
+
+def test_a_clip_that_is_shorter_when_read_again_keeps_what_was_done(clip, tmp_path, monkeypatch):
+    module = sys.modules["posegram.infer.film"]  # the package's `film` is the function
+    counts = iter([10, 4])  # of the pictures to look at, and of those to draw into
+
+    def shortened(*args, **options):
+        return itertools.islice(frames(*args, **options), next(counts))
+
+    monkeypatch.setattr(module, "frames", shortened)
+    with pytest.raises(ValueError, match="fewer frames when it is read again"):
+        film(standing, clip, tmp_path / "out.mp4", plan=Plan({"csv": tmp_path / "a.csv"}))
+    assert len(list(frames(tmp_path / "out.mp4"))) == 4

@@ -209,7 +209,10 @@ class _Movie:
     def add(self, shot: _Shot) -> None:
         """Draw the people into the next frame."""
         people = convert(shot.people, self._plan.skeleton or shot.people.skeleton)
-        drawn = self._draw(next(self._moving).image, people)
+        frame = next(self._moving, None)
+        if frame is None:  # a damaged clip may be decoded otherwise another time
+            raise Broken(f"{self._source} has fewer frames when it is read again")
+        drawn = self._draw(frame.image, people)
         if self._writer is None:
             size = (drawn.shape[0], drawn.shape[1])
             start = self._plan.start
