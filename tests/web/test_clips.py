@@ -10,7 +10,7 @@ import serving
 from posegram.web import create_app, peek
 from posegram.web.worker import Worker
 
-FACTS = {"width": 64, "height": 48, "seconds": 1.2, "count": 30, "fps": 25.0}
+FACTS = {"width": 64, "height": 48, "seconds": 1.2, "count": 30}
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -93,8 +93,16 @@ def film_clip(
     from posegram.infer.follow import Follower
 
     results = results_of(form, out, name)
-    plan = Plan(results, skeleton, model, threshold, cut.start, cut.end, cut.stride)
-    plan = replace(plan, least=min_score)
+    plan = Plan(
+        results=results,
+        skeleton=skeleton,
+        model=model,
+        threshold=threshold,
+        start=cut.start,
+        end=cut.end,
+        stride=cut.stride,
+        least=min_score,
+    )
     follow = Follower(estimate, smooth=cut.smooth, every=cut.every)
     with _bar() as bar:
         task = bar.add_task(clip.name, total=None)

@@ -104,7 +104,7 @@ def look(people: Annotations, model: str, threads: int) -> Opinion:
     """What a model sees in everybody's box; NaN where the picture cannot be read."""
     from posegram.infer.load import load as load_model  # brings the runtime
 
-    estimate = load_model(model, threads=threads)
+    estimate = load_model(model, threads=threads, detector="none")
     n, k = people.flag.shape
     xy, score = np.full((n, k, 2), np.nan), np.zeros((n, k))
     samples = people.samples()

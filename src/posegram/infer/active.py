@@ -171,8 +171,7 @@ def write_round(
     labels: list[Label] = []
     sizes: dict[Path, tuple[int, int]] = {}
     for one, copy in zip(chosen, _copies(out, [one.photo for one in chosen]), strict=True):
-        height, width = pictures.probe(copy)
-        sizes[copy] = (height, width)
+        sizes[copy] = pictures.probe(copy)
         labels += prefilled(one, copy, sizes[copy], least=least)
     _rank(out.with_suffix(".ranking.csv"), ranked, chosen)
     tiles = [_tile(rank, one, least) for rank, one in enumerate(chosen[:_SHEET], 1)]

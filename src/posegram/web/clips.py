@@ -57,7 +57,7 @@ def add(query: dict[str, Any]) -> tuple[Response, int]:
     here = service()
     if here.queue.full():
         raise Refused(503, "The queue of videos is full; come back in a minute.", retry=60)
-    model = here.shelf.known(offered(query["model"]))
+    model = offered(query["model"])
     key = new_key()
     part = here.settings.uploads / f"{key}.part"
     try:

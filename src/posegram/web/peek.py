@@ -21,11 +21,11 @@ SECONDS = 3  # of processor time
 PATIENCE = 30  # seconds of wall time, for a computer that is busy with other work
 MEMORY = 2 << 30  # bytes of address space
 
-_NAMES = ("width", "height", "seconds", "count", "fps")
+_NAMES = ("width", "height", "seconds", "count")
 
 
 def facts(path: Path) -> dict[str, Any]:
-    """Width, height, seconds, count and fps of a clip whose first frame decodes.
+    """Width, height, seconds and count of frames of a clip whose first frame decodes.
 
     Raises:
         TimeoutError: the computer is too busy to look.

@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +95,9 @@ class Results:
         shutil.rmtree(self.folder / key, ignore_errors=True)
         return there
 
-    def sweep(self, jobs: set[str], *, active: set[str] = frozenset(), now: float = 0.0) -> int:  # type: ignore[assignment]
+    def sweep(
+        self, jobs: Collection[str], *, active: Collection[str] = (), now: float = 0.0
+    ) -> int:
         """Remove what is too old or was left half done, then the oldest above the quota.
 
         Args:
