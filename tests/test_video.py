@@ -53,6 +53,12 @@ def test_start_and_end_cut_a_clip(tmp_path):
     assert times(path, start=0.7, end=1.1) == pytest.approx([0.7, 0.8, 0.9, 1.0])
 
 
+@pytest.mark.parametrize("start", [0.3, 1.0, 1.2])
+def test_an_avi_file_is_cut_as_others_are(tmp_path, start):
+    path = clips.make(tmp_path / "a.avi", [n / 25 for n in range(50)])
+    assert start <= times(path, start=start)[0] < start + 0.1
+
+
 def test_times_begin_at_0_whatever_the_clips_own_clock_shows(tmp_path):
     path = clips.make(tmp_path / "a.mts", offset=36_000)
     assert times(path) == pytest.approx([n / 25 for n in range(10)])

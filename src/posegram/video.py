@@ -213,7 +213,7 @@ def _seek(container: Any, stream: Any, start: float) -> None:
     """Go to a key frame before `start` seconds; in .ts files the first guess may lie behind it."""
     end, place = beginning(container) + start, 0
     for back in (0.0, 2.0, 10.0, start + 1.0):
-        place = int((end - back) * 1_000_000)
+        place = max(int((end - back) * 1_000_000), 0)  # .avi files refuse what lies before them
         container.seek(place)
         key = next((p for p in container.demux(stream) if p.is_keyframe), None)
         time = None if key is None else key.dts if key.pts is None else key.pts
