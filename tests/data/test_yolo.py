@@ -31,6 +31,18 @@ def test_a_plain_box_has_no_labelled_joint(photos):
     assert not yolo.read(photos)[0].visible.any()
 
 
+def test_labels_may_begin_with_a_byte_order_mark(photos):
+    (photos / "a.txt").write_text("0 0.5 0.5 0.2 0.4", encoding="utf-8-sig")
+    assert len(yolo.read(photos)) == 1
+
+
+@pytest.mark.parametrize(("data", "said"), [(b"\xff\xfe0", "no text file"), (b"inf 1", "line 1")])
+def test_labels_that_cannot_be_read_are_named(photos, data, said):
+    (photos / "a.txt").write_bytes(data)
+    with pytest.raises(ValueError, match=rf"a\.txt: .*{said}"):
+        yolo.read(photos)
+
+
 def test_joints_are_scaled_to_pixels(photos):
     _label(photos, f"0 0.5 0.5 0.2 0.4 {JOINTS}")
     np.testing.assert_allclose(yolo.read(photos)[0].xy[5], [50, 50], atol=1e-4)

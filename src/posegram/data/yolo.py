@@ -58,12 +58,16 @@ def _people(text: Path, image: Path, skeleton: Skeleton) -> list[Sample]:
     if size is None:
         raise ValueError(f"{image}: is not a readable picture")
     found = []
-    for number, line in enumerate(text.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = text.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as fault:
+        raise ValueError(f"{text}: is no text file of labels ({fault.reason})") from fault
+    for number, line in enumerate(lines, start=1):
         try:
             numbers = np.array([float(word) for word in line.split()])
             if numbers.size and int(numbers[0]) == _PERSON:
                 found.append(_sample(numbers[1:], image, size, skeleton))
-        except ValueError as fault:
+        except (ValueError, OverflowError) as fault:
             raise ValueError(f"{text}: line {number} is wrong: {fault}") from fault
     return found
 
