@@ -66,6 +66,19 @@ def test_parts_of_a_set_are_compared(capsys, people, tmp_path):
     assert "fault: same-photo: 1 times" in out
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--fix", "b.json", "--also", "mirored"], "no cure for 'mirored'"),
+        (["--also", "mirrored"], "give --fix"),
+    ],
+)
+def test_what_cannot_be_mended_is_refused_before_the_work(capsys, people, tmp_path, options, said):
+    code, out, err = _run(capsys, "check", coco.write(tmp_path / "a.json", people), *options)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
 def test_a_split_key_parts_one_file(capsys, people, tmp_path):
     path = coco.write(tmp_path / "a.json", people)
     code, _, err = _run(capsys, "check", path, "--split", "use")

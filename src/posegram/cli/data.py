@@ -19,7 +19,7 @@ from posegram.data.check import Report
 from posegram.data.check import check as examine
 from posegram.data.doctor import page
 from posegram.data.doctor.annotations import Annotations, load
-from posegram.data.doctor.cure import cure
+from posegram.data.doctor.cure import cure, require_cures
 from posegram.data.doctor.findings import KINDS, Finding
 from posegram.data.doctor.opinion import Opinion
 from posegram.pose import convert
@@ -73,8 +73,7 @@ def check(
     Exit code 0: no fault; 1: there are faults, or some were mended; 2: a
     source cannot be read. What is only worth a look is no fault.
     """
-    if fix is not None:
-        _refuse_overwriting(fix, sources)
+    _refuse(fix, also, sources)
     sets = [one for spec in sources for one in load(spec, images, split=split)]
     opinions = [look(one, model, threads) for one in sets] if model else []
     report = examine(sets, copies=copies, opinions=opinions)
@@ -91,7 +90,13 @@ def check(
         raise typer.Exit(1)
 
 
-def _refuse_overwriting(fix: Path, sources: Sequence[str]) -> None:
+def _refuse(fix: Path | None, also: Sequence[str], sources: Sequence[str]) -> None:
+    """See that the mended file is not the source, and that what it is mended of can be."""
+    require_cures(also)
+    if fix is None:
+        if also:
+            raise ValueError("--also says what --fix mends, too: give --fix and a file to write")
+        return
     if fix.suffix.lower() != ".json":  # such as labels.json#1-100, a source's name with its range
         raise ValueError(f"--fix writes one .json file, so {fix} cannot be its name")
     for source in sources:

@@ -15,7 +15,7 @@ from posegram.data import door
 from posegram.data.doctor.annotations import Annotations, Bools, Doubles, at_origin
 from posegram.data.doctor.findings import Finding
 
-__all__ = ["CURES", "Cured", "cure"]
+__all__ = ["CURES", "Cured", "cure", "require_cures"]
 
 CURES = {
     "missing-image": "the image and its people are left out",
@@ -66,9 +66,7 @@ def cure(
     """
     if not sources:
         raise ValueError("there is nothing to mend")
-    unknown = set(also) - set(CURES)
-    if unknown:
-        raise ValueError(f"no cure for {min(unknown)!r}; there are {', '.join(sorted(CURES))}")
+    require_cures(also)
     whole = copy.deepcopy(sources[0].whole)
     own = [
         f
@@ -94,6 +92,17 @@ def cure(
     done = Counter({"broken-record": len(sources[0].broken)})
     done.update(one.kind for one in own)
     return Cured(whole, dict(+done))
+
+
+def require_cures(kinds: Collection[str]) -> None:
+    """See that there is a cure for each of these kinds.
+
+    Raises:
+        ValueError: there is none for one of them.
+    """
+    unknown = set(kinds) - set(CURES)
+    if unknown:
+        raise ValueError(f"no cure for {min(unknown)!r}; there are {', '.join(sorted(CURES))}")
 
 
 def _mend(record: dict[str, Any], people: Annotations, row: int, kinds: set[str]) -> None:
