@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posegram.infer.boxes import Given, match, read_boxes
+from posegram.infer.boxes import match, read_boxes, require_size
 
 
 def note(number, image, bbox, **more):
@@ -148,13 +148,13 @@ def test_boxes_are_numbers_of_the_house(tmp_path):
 
 
 def test_a_photo_of_the_size_of_its_entry_is_taken():
-    Given("a.jpg", 1, (480, 640)).require(Path("a.jpg"), (480, 640))
+    require_size(Path("a.jpg"), (480, 640), (480, 640))
 
 
 def test_a_photo_of_any_size_is_taken_where_the_file_says_none():
-    Given("a.jpg", 1, None).require(Path("a.jpg"), (4, 4))
+    require_size(Path("a.jpg"), (4, 4), None)
 
 
 def test_a_photo_of_another_size_is_refused():
     with pytest.raises(ValueError, match=r"a\.jpg is 48x64 pixels, .* given for 640x480"):
-        Given("a.jpg", 1, (480, 640)).require(Path("a.jpg"), (64, 48))
+        require_size(Path("a.jpg"), (64, 48), (480, 640))

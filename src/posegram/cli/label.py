@@ -18,6 +18,7 @@ from posegram import __version__
 from posegram import image as pictures
 from posegram.data import door
 from posegram.infer import active
+from posegram.infer import boxes as given_boxes
 from posegram.infer import label as labels
 from posegram.infer.label import Label, Task
 from posegram.infer.load import BUNDLED, DEFAULT, bundled, load
@@ -217,10 +218,7 @@ def _one(task: Task, estimate: TopDown, judge: bool) -> dict[str, Any]:
     """Who is in one photo, perhaps how doubtful they are; or why it could not be looked at."""
     try:
         image = pictures.read(task.photo)
-        if task.size not in (None, image.shape[:2]):
-            own, told = (f"{s[1]}x{s[0]}" for s in (image.shape, task.size or ()))
-            sentence = f"{task.photo} is {own} pixels, but its boxes were given for {told}"
-            return {"failed": sentence}
+        given_boxes.require_size(task.photo, image.shape[:2], task.size)
     except (OSError, ValueError) as fault:
         return {"failed": str(fault)}
     try:

@@ -93,7 +93,7 @@ def look(job: Job, photo: Path) -> None:
         image = pictures.read(photo)
         entry = None if job.given is None else job.given[photo]
         if entry is not None:
-            entry.require(photo, image.shape[:2])
+            given_boxes.require_size(photo, image.shape[:2], entry.size)
     except (OSError, ValueError) as fault:
         job.failed.append(str(fault))
         return

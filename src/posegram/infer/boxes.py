@@ -15,7 +15,7 @@ import numpy as np
 from posegram.data import door
 from posegram.pose import Floats
 
-__all__ = ["Given", "match", "read_boxes"]
+__all__ = ["Given", "match", "read_boxes", "require_size"]
 
 
 @dataclass(eq=False)
@@ -34,15 +34,16 @@ class Given:
         """The boxes, (N, 4) x0, y0, x1, y1 image pixels."""
         return np.array(self.boxes, dtype=np.float32).reshape(-1, 4)
 
-    def require(self, photo: Path, size: tuple[int, ...]) -> None:
-        """See that a photo of height and width `size` is the one for which the boxes were given.
 
-        Raises:
-            ValueError: it has another size.
-        """
-        if self.size not in (None, size):
-            own, told = (f"{sides[1]}x{sides[0]}" for sides in (size, self.size or ()))
-            raise ValueError(f"{photo} is {own} pixels, but its boxes were given for {told}")
+def require_size(photo: Path, size: tuple[int, ...], told: tuple[int, int] | None) -> None:
+    """See that a photo of height and width `size` is the one for which boxes were given.
+
+    Raises:
+        ValueError: it has another size than was told, if one was.
+    """
+    if told is not None and told != size:
+        own, other = (f"{sides[1]}x{sides[0]}" for sides in (size, told))
+        raise ValueError(f"{photo} is {own} pixels, but its boxes were given for {other}")
 
 
 def read_boxes(path: Path) -> list[Given]:
