@@ -9,7 +9,7 @@ import numpy as np
 
 from posegram.pose import BODY19, COCO17, SKELETONS, Floats, People, Sample, Skeleton, convert
 
-__all__ = ["in_skeleton", "skeleton_of", "usual"]
+__all__ = ["in_skeleton", "plain", "skeleton_of", "usual"]
 
 _OTHER_SIDE = {"left": "right", "l": "r"}
 
@@ -26,7 +26,7 @@ def skeleton_of(title: str, joints: Sequence[str], bones: Sequence[Sequence[int]
     Raises:
         ValueError: a name stands twice.
     """
-    names = tuple(_plain(name) for name in joints)
+    names = tuple(plain(name) for name in joints)
     for known in SKELETONS.values():
         if known.joints == names:
             return known
@@ -38,8 +38,12 @@ def skeleton_of(title: str, joints: Sequence[str], bones: Sequence[Sequence[int]
     return Skeleton(title, names, tuple(dict.fromkeys(ends)), _mirror(names))
 
 
-def _plain(name: str) -> str:
-    """A joint name as ours are."""
+def plain(name: str) -> str:
+    """A joint name as ours are: lower case, with _ for blanks.
+
+    >>> plain("Right-ankle")
+    'right_ankle'
+    """
     return re.sub(r"[\s-]+", "_", str(name).strip().lower())
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from posegram import data
+from posegram.data.joints import plain
 from posegram.pose import SKELETONS, Sample, Skeleton, skeleton_named
 from posegram.train.batches import relabel
 from posegram.train.config import Config
@@ -56,10 +57,9 @@ def read(path: Path) -> Skeleton:
     """
     raw = _raw(path)
     try:
-        joints = tuple(_plain(joint) for joint in raw["joints"])
+        joints = tuple(plain(joint) for joint in raw["joints"])
         bones, mirror = (
-            tuple((_plain(a), _plain(b)) for a, b in raw.get(key, ()))
-            for key in ("bones", "mirror")
+            tuple((plain(a), plain(b)) for a, b in raw.get(key, ())) for key in ("bones", "mirror")
         )
         if "mirror" not in raw:
             mirror = pairs_by_name(joints)
@@ -79,11 +79,6 @@ def _raw(path: Path) -> dict[str, Any]:
     if not raw.get("joints") or set(raw) - set(_KEYS):
         raise ValueError(f"{path}: a skeleton file has `joints` and may have {', '.join(_KEYS)}")
     return raw
-
-
-def _plain(name: Any) -> str:
-    """A joint name as the readers write it."""
-    return re.sub(r"[\s-]+", "_", str(name).strip().lower())
 
 
 def pairs_by_name(joints: Sequence[str]) -> tuple[tuple[str, str], ...]:
