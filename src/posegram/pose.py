@@ -28,9 +28,7 @@ __all__ = [
     "Raw",
     "Sample",
     "Skeleton",
-    "convert",
-    "oks",
-    "skeleton_named",
+    *("convert", "oks", "skeleton_named", "sources"),
 ]
 
 Floats = npt.NDArray[np.float32]
@@ -311,14 +309,15 @@ def convert(people: People, skeleton: Skeleton) -> People:
     xy = np.full((n, k, 2), np.nan, dtype=np.float32)
     score = np.zeros((n, k), dtype=np.float32)
     for row, joint in enumerate(skeleton.joints):
-        parents = _sources(joint, people.skeleton)
+        parents = sources(joint, people.skeleton)
         if parents:
             xy[:, row] = people.xy[:, parents].mean(axis=1)
             score[:, row] = people.score[:, parents].min(axis=1)
     return People(xy, score, people.box, skeleton, people.track)
 
 
-def _sources(joint: str, skeleton: Skeleton) -> list[int]:
+def sources(joint: str, skeleton: Skeleton) -> list[int]:
+    """The rows of a skeleton whose mean is this joint, see `convert`; none where it is absent."""
     for name in (joint, _SAME.get(joint)):
         if name in skeleton.joints:
             return [skeleton.index(name)]

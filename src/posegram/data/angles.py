@@ -8,14 +8,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from posegram.pose import Floats, People, Skeleton
+from posegram.pose import Floats, People, Skeleton, sources
 
 __all__ = ["angle_names", "angles"]
 
-_MIDDLES = {  # a place between two joints, for skeletons that do not name it
-    "pelvis": ("left_hip", "right_hip"),
-    "thorax": ("left_shoulder", "right_shoulder"),
-}
 # at the second of three joints, between the lines to the first and to the third
 _BENDS = {
     f"{side}_{name}": tuple(f"{side}_{joint}" for joint in chain)
@@ -34,7 +30,7 @@ _LEANS = {"trunk": ("pelvis", "thorax"), "head": ("neck", "head_top")}
 def angle_names(skeleton: Skeleton) -> tuple[str, ...]:
     """The angles that a skeleton has the joints for, in the order of `angles`."""
     wanted = {**_BENDS, **_LEANS}
-    return tuple(name for name, ends in wanted.items() if all(_rows(j, skeleton) for j in ends))
+    return tuple(name for name, ends in wanted.items() if all(sources(j, skeleton) for j in ends))
 
 
 def angles(people: People, *, threshold: float = 0.3) -> Floats:
@@ -53,18 +49,10 @@ def angles(people: People, *, threshold: float = 0.3) -> Floats:
     columns = []
     for name in angle_names(people.skeleton):
         ends = _BENDS.get(name) or _LEANS[name]
-        places = [xy[:, _rows(joint, people.skeleton)].mean(axis=1) for joint in ends]
+        places = [xy[:, sources(joint, people.skeleton)].mean(axis=1) for joint in ends]
         columns.append(_bend(*places) if name in _BENDS else _lean(*places))
     found = np.stack(columns, axis=1) if columns else np.zeros((len(people), 0))
     return np.asarray(found, dtype=np.float32)
-
-
-def _rows(joint: str, skeleton: Skeleton) -> list[int]:
-    """The rows whose mean is this place; none where the skeleton lacks it."""
-    for names in ((joint,), ("upper_neck",) * (joint == "neck"), _MIDDLES.get(joint, ())):
-        if names and set(names) <= set(skeleton.joints):
-            return [skeleton.index(name) for name in names]
-    return []
 
 
 def _bend(

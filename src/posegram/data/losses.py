@@ -12,7 +12,7 @@ import numpy as np
 
 from posegram.data import door
 from posegram.data.joints import in_skeleton
-from posegram.pose import LSP14, MPII16, Sample, Skeleton
+from posegram.pose import LSP14, MPII16, Sample, Skeleton, sources
 
 __all__ = ["FIXED", "Loss", "losses", "unread"]
 
@@ -83,8 +83,7 @@ def _joints(samples: Sequence[Sample], skeleton: Skeleton) -> Loss:
 
 def _kept(source: Skeleton, target: Skeleton) -> set[str]:
     """The joints of one skeleton that another one has, perhaps under another name."""
-    same = {"upper_neck": "neck", "neck": "upper_neck"}
-    return {j for j in source.joints if j in target.joints or same.get(j) in target.joints}
+    return {source.joints[row] for joint in target.joints for row in sources(joint, source)}
 
 
 def _people(what: str, holds: Callable[[Sample], bool]) -> Callable[[Sequence[Sample]], Loss]:
