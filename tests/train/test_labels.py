@@ -23,7 +23,8 @@ def fitted(monkeypatch):
 
     def fit(config, *, progress):
         asked.append(config)
-        config.run.mkdir(parents=True)
+        config.run.mkdir(parents=True, exist_ok=True)
+        (config.run / "config.toml").write_text(config.to_toml())
         right = np.arange(40)[:, None] < config.people
         save(config.run / "judged.npz", Judged(right, np.ones_like(right), np.arange(40)))
 
@@ -67,6 +68,12 @@ def test_a_run_that_is_there_is_not_repeated(tmp_path, data, fitted):
     curve(config, (4,), progress=False)
     curve(config, (4, 0), progress=False)
     assert [c.people for c in fitted] == [4, 9]
+
+
+def test_a_run_of_other_settings_is_not_taken_for_this_one(tmp_path, data, fitted):
+    for epochs in (2, 3):
+        curve(runs.settings(tmp_path, data, epochs=epochs), (4,), progress=False)
+    assert [c.epochs for c in fitted] == [2, 3]
 
 
 def test_a_real_run_fits_in(tmp_path, data, monkeypatch):

@@ -44,7 +44,8 @@ def curve(config: Config, counts: Sequence[int], *, progress: bool = True) -> li
     """Train once for each number of people, in folders inside the run's, all else being equal.
 
     Larger numbers hold the smaller ones' people. All runs take the same number of steps:
-    `epoch_people` (or, where it is 0, everybody) an epoch. A run that is there is not repeated.
+    `epoch_people` (or, where it is 0, everybody) an epoch. A run of these settings that is there
+    is not repeated.
 
     Args:
         config: the settings of all runs.
@@ -52,7 +53,7 @@ def curve(config: Config, counts: Sequence[int], *, progress: bool = True) -> li
         progress: show bars.
 
     Raises:
-        ValueError: no number fits the set.
+        ValueError: no number fits the set, or a folder holds a run with other settings.
     """
     train, _ = sets(config)
     wanted = sorted({n or len(train) for n in counts})
@@ -72,7 +73,7 @@ def curve(config: Config, counts: Sequence[int], *, progress: bool = True) -> li
             }
         )
         judged = one.run / "judged.npz"
-        if not judged.exists():
+        if not judged.exists() or Config.read(one.run / "config.toml") != one:
             fit(one, progress=progress)
         found = whole(load(judged))
         numbers = (float(v[0]) for v in (found.value, found.low, found.high))
