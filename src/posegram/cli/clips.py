@@ -24,6 +24,7 @@ from rich.progress import (
 from rich.text import Text
 
 from posegram import image as pictures
+from posegram.cli.words import counted
 from posegram.infer import records
 from posegram.pose import Estimate, Skeleton
 
@@ -120,9 +121,9 @@ def film_clip(
             progress=go_on,
         )
         spent = bar.tasks[0].elapsed or 0.0
-    people = "1 person" if made.people == 1 else f"{made.people} people"
+    people = counted(made.people, "person", "people")
     rate = f"{made.frames / spent:.1f} frames/s" if spent > 0 else "at once"
-    frames = "1 frame" if made.frames == 1 else f"{made.frames} frames"
+    frames = counted(made.frames, "frame")
     fault = f"{made.fault}; the {frames} before that are done" if made.fault else ""
     return Filmed(f"{clip.name}: {frames}, {people}, {rate} -> {out}", fault, made.stopped)
 

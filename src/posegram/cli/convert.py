@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from posegram import data
+from posegram.cli.words import counted
 from posegram.data.joints import in_skeleton
 from posegram.data.losses import losses, unread
 from posegram.pose import skeleton_named
@@ -55,8 +56,9 @@ def convert(
     lost = losses(samples, to)
     options = {} if to in _FILES else {"copy": not no_pictures}
     data.WRITERS[to](out, samples, **options)
-    pictures = len({sample.image for sample in samples})
-    typer.echo(f"{len(samples):,} people in {pictures:,} pictures -> {out} ({to})")
+    people = counted(len(samples), "person", "people")
+    pictures = counted(len({sample.image for sample in samples}), "picture")
+    typer.echo(f"{people} in {pictures} -> {out} ({to})")
     for title, some in ((f"left out by reading {name}", left), (f"does not fit {to}", lost)):
         for loss in some:
             typer.echo(f"  {title}: {loss}")

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from posegram import __version__
 from posegram import image as pictures
+from posegram.cli.words import counted
 from posegram.data import door
 from posegram.infer import active
 from posegram.infer import boxes as given_boxes
@@ -139,8 +140,8 @@ def _finish(
     purpose = "Joints placed by a model" if info["mend"] is None else "Labels mended by a model"
     skeleton = skeleton if info["mend"] is None else BODY19
     labels.write(out, made, photos, {"description": purpose} | info, skeleton)
-    people = "1 person" if len(made) == 1 else f"{len(made)} people"
-    typer.echo(f"{_count(len(photos))}, {people} -> {out}")
+    people = counted(len(made), "person", "people")
+    typer.echo(f"{counted(len(photos), 'photo')}, {people} -> {out}")
 
 
 def _file(model: str) -> Path:
@@ -263,13 +264,13 @@ def _round(
     flags = f"v = 2 where the score is at least {info['min_score']}, 1 below it"
     info = {"description": f"Joints placed by a model, to be corrected by a person; {flags}"} | info
     people = active.write_round(out, ranked, chosen, info, least=info["min_score"])
-    one = "1 person" if people == 1 else f"{people} people"
-    typer.echo(f"{len(chosen)} of {_count(len(found))}, {one} -> {out}")
+    photos, told = counted(len(found), "photo"), counted(people, "person", "people")
+    typer.echo(f"{len(chosen)} of {photos}, {told} -> {out}")
 
 
 def _list(failed: Sequence[str]) -> None:
     if failed:
-        typer.echo(f"posegram: {_count(len(failed))} failed:", err=True)
+        typer.echo(f"posegram: {counted(len(failed), 'photo')} failed:", err=True)
         for sentence in failed:
             typer.echo(f"  {sentence}", err=True)
 
@@ -293,7 +294,3 @@ def _labels(
         else:
             made += labels.mended(task, people, trust=trust, least=least)
     return made
-
-
-def _count(photos: int) -> str:
-    return "1 photo" if photos == 1 else f"{photos} photos"

@@ -11,6 +11,7 @@ import typer
 from posegram import image as pictures
 from posegram.cli.clips import CLIPS, Cut, film_clip, stoppable
 from posegram.cli.photos import TABLE, Form, Job, look, picture_name, saved, watched
+from posegram.cli.words import counted
 from posegram.data import folder, joints
 from posegram.infer import boxes as given_boxes
 from posegram.infer import records
@@ -165,10 +166,10 @@ def _left_out(others: Sequence[Path]) -> list[str]:
     if files:
         kinds = sorted({p.suffix.lower() or p.name for p in files})
         more = ", ..." if len(kinds) > _KINDS else ""
-        said.append(f"{_number(files, 'file')} left out: {', '.join(kinds[:_KINDS])}{more}")
+        said.append(f"{counted(len(files), 'file')} left out: {', '.join(kinds[:_KINDS])}{more}")
     if folders:
         it = "it" if len(folders) == 1 else "them"
-        said.append(f"{_number(folders, 'folder')} left out: --recursive opens {it}")
+        said.append(f"{counted(len(folders), 'folder')} left out: --recursive opens {it}")
     return said
 
 
@@ -267,12 +268,12 @@ def _film(job: Job, clip: Path, stopped: Callable[[], bool]) -> None:
 
 def _finish(job: Job, photos: list[Path], clips: list[Path]) -> None:
     """Say what was done, and fail when an input or a file of results failed."""
-    people = "1 person" if job.people == 1 else f"{job.people} people"
+    people = counted(job.people, "person", "people")
     if photos or not clips:
-        typer.echo(f"{_photo_count(job.done)}, {people} -> {job.out}")
+        typer.echo(f"{counted(job.done, 'photo')}, {people} -> {job.out}")
     if job.given is not None and len(job.given) < len(photos):
         left_out = [photo.name for photo in photos if photo not in job.given]
-        said = f"{_photo_count(len(left_out))} not in the file of boxes, so left out"
+        said = f"{counted(len(left_out), 'photo')} not in the file of boxes, so left out"
         typer.echo(f"posegram: {said}: {', '.join(left_out[:3])}", err=True)
     _confess(job, "photo" if not clips else "file")
 
@@ -282,17 +283,8 @@ def _confess(job: Job, kind: str) -> None:
     if job.stopped:
         typer.echo("posegram: stopped; what was done until then is complete", err=True)
     if job.failed:
-        count = len(job.failed)
-        typer.echo(f"posegram: {count} {kind}{'s' * (count > 1)} failed:", err=True)
+        typer.echo(f"posegram: {counted(len(job.failed), kind)} failed:", err=True)
     for sentence in job.failed:
         typer.echo(f"  {sentence}", err=True)
     if job.failed or job.stopped:
         raise typer.Exit(_INTERRUPTED if job.stopped else 1)
-
-
-def _number(things: Sequence[object], kind: str) -> str:
-    return f"{len(things)} {kind}{'' if len(things) == 1 else 's'}"
-
-
-def _photo_count(count: int) -> str:
-    return "1 photo" if count == 1 else f"{count} photos"
