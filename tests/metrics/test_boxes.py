@@ -6,7 +6,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from posegram.metrics.boxes import average_precision, iou, match, suppress
+from posegram.metrics.boxes import average_precision, best, iou, match, suppress
 
 NONE = np.zeros((0, 4), dtype=np.float32)
 
@@ -63,6 +63,18 @@ def test_nothing_is_suppressed_among_no_boxes():
 
 
 # matches
+
+
+def test_the_best_boxes_are_likely_and_no_doubles():
+    found = box([0, 0, 10, 10], [30, 0, 40, 10], [0, 0, 10, 9], [60, 0, 70, 10])
+    score = np.array([0.4, 0.9, 0.8, 0.1], dtype=np.float32)
+    assert best(found, score, least=0.3).tolist() == [1, 2]
+
+
+def test_no_more_than_300_boxes_are_looked_at():
+    corner = np.arange(400, dtype=np.float32)[:, None] * 10
+    apart = np.concatenate([corner, corner, corner + 5, corner + 5], axis=1)
+    assert best(apart, corner[:, 0], least=0.0).tolist() == list(range(399, 99, -1))
 
 
 def test_a_person_found_twice_counts_once():

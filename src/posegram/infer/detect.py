@@ -15,7 +15,6 @@ from posegram.pose import Card, Floats, Image, Network
 
 __all__ = ["Detector", "ranked"]
 
-_TOP = 300  # boxes of a photo that are looked at
 _HARDLY = 0.05  # probability of a box that is worth a rank
 
 
@@ -52,9 +51,7 @@ class Detector:
         picture, back = coords.crop(image, whole(image), size, margin=1.0)
         box, logit = (part[0] for part in self.network(picture))
         score = coords.probability(logit, self.card.calibration)
-        rows = np.flatnonzero(score >= self.threshold)
-        rows = rows[np.argsort(-score[rows], kind="stable")[:_TOP]]
-        rows = rows[boxes.suppress(box[rows], score[rows], overlap=self.overlap)]
+        rows = boxes.best(box, score, least=self.threshold, overlap=self.overlap)
         ends = coords.move(box[rows].reshape(-1, 2), back[0])
         height, width = image.shape[:2]
         edge = np.array([width, height], dtype=np.float32) - np.float32(0.5)

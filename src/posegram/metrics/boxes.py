@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from posegram.pose import Floats, Ints
 
-__all__ = ["Found", "average_precision", "iou", "match", "suppress"]
+__all__ = ["Found", "average_precision", "best", "iou", "match", "suppress"]
 
 _RECALLS = np.linspace(0, 1, 101)
+_TOP = 300  # boxes of a photo that are looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +60,20 @@ def suppress(box: Floats, score: Floats, *, overlap: float = 0.6) -> Ints:
             kept.append(order[row])
             gone |= alike[row]
     return np.array(kept, dtype=np.int64)
+
+
+def best(box: Floats, score: Floats, *, least: float, overlap: float = 0.6) -> Ints:
+    """Rows of a detector's boxes worth looking at, by falling score, doubles gone.
+
+    Args:
+        box: (M, 4) x0, y0, x1, y1.
+        score: (M,) any number that orders them.
+        least: smallest score.
+        overlap: see `suppress`.
+    """
+    rows = np.flatnonzero(score >= least)
+    rows = rows[np.argsort(-score[rows], kind="stable")[:_TOP]]
+    return np.asarray(rows[suppress(box[rows], score[rows], overlap=overlap)])
 
 
 def match(

@@ -24,7 +24,6 @@ __all__ = ["DetectModule", "calibrated", "calibration", "card_for", "summary"]
 
 NOBODY = Skeleton("box", ())  # a detector finds no joints
 _LEAST = -4.0  # logit of a box that is looked at: 2 %
-_TOP = 300  # boxes of a photo that are looked at
 SURE = 0.3  # probability of a box that counts as found, as in `infer.detect`
 
 
@@ -114,7 +113,7 @@ class DetectModule(PoseModule):
         for n, row in enumerate(batch["row"].tolist()):
             back = batch["back"][n].cpu().numpy()
             label, kind = batch["box"][n].cpu().numpy(), batch["kind"][n].cpu().numpy()
-            kept = _best(box[n], logit[n])
+            kept = boxes.best(box[n], logit[n], least=_LEAST)
             parts = (box[n][kept], label[kind == PERSON], label[kind == IGNORED])
             found, truth, ignore = (_move(part, back) for part in parts)
             self.found[row] = Found(found, logit[n][kept], truth, ignore)
@@ -140,13 +139,6 @@ def calibrated(module: DetectModule) -> Card:
     scores = {key: round(value, 4) for key, value in module.numbers().items()}
     sure = calibration(module.seen_in_order())
     return replace(module.card, calibration=sure, scores=scores)
-
-
-def _best(box: Floats, logit: Floats) -> Any:
-    """Rows of the boxes (M, 4) worth looking at, by falling logit, doubles gone."""
-    rows = np.flatnonzero(logit >= _LEAST)
-    rows = rows[np.argsort(-logit[rows], kind="stable")[:_TOP]]
-    return rows[boxes.suppress(box[rows], logit[rows])]
 
 
 def _move(box: Floats, matrix: Floats) -> Floats:

@@ -203,6 +203,4 @@ def _lost(
 
 def _sure(box: Floats, logit: Floats, card: Card, least: float) -> Floats:
     score = coords.probability(logit, card.calibration)
-    rows = np.flatnonzero(score >= least)
-    rows = rows[np.argsort(-score[rows], kind="stable")[:300]]
-    return box[rows[boxes.suppress(box[rows], score[rows], overlap=0.6)]]
+    return np.asarray(box[boxes.best(box, score, least=least)])
