@@ -133,7 +133,12 @@ def _divided(first: int, last: int, length: int, times: int) -> tuple[int, int]:
 
 
 def crop(
-    image: Image, box: Floats, size: tuple[int, int], *, margin: float = 1.25
+    image: Image,
+    box: Floats,
+    size: tuple[int, int],
+    *,
+    margin: float = 1.25,
+    change: Change | None = None,
 ) -> tuple[Image, Floats]:
     """Crops around boxes, (N, H, W, 3) uint8, and the way back to the image, (N, 2, 3).
 
@@ -142,11 +147,12 @@ def crop(
         box: (N, 4) x0, y0, x1, y1 image pixels.
         size: height and width of a crop in pixels.
         margin: side of the crop / side of the box.
+        change: see `to_crop`.
     """
     crops = np.zeros((len(box), *size, 3), dtype=np.uint8)
     back = np.zeros((len(box), 2, 3), dtype=np.float32)
     for row, one in enumerate(box):
-        matrix = to_crop(one, size, margin=margin)
+        matrix = to_crop(one, size, margin=margin, change=change)
         crops[row] = warp(image, matrix, size)
         back[row] = inverse(matrix)
     return crops, back

@@ -65,13 +65,8 @@ class Views(TopDown):
         """Turned crops (B, H, W, 3) and the matrices (B, 2, 3) from their pixels to the image's."""
         size = self.card.size
         change = Change(turn=turn, shift=(self.centre / size[1], self.centre / size[0]))
-        crops = np.zeros((len(box), *size, 3), dtype=np.uint8)
-        back = np.zeros((len(box), 2, 3), dtype=np.float32)
-        for row, one in enumerate(_lying(box) if turn % 180 else box):
-            matrix = coords.to_crop(one, size, margin=margin, change=change)
-            crops[row] = coords.warp(image, matrix, size)
-            back[row] = coords.inverse(matrix)
-        return crops, back
+        fitting = _lying(box) if turn % 180 else box
+        return coords.crop(image, fitting, size, margin=margin, change=change)
 
     def _read(self, crops: npt.NDArray[np.uint8]) -> tuple[Floats, Floats]:
         """Joints (B, K, 2) crop pixels and confidences (B, K), not calibrated."""
