@@ -73,13 +73,9 @@ class Report:
         """How many of them are at hand."""
         return len({i for source in self.sources for i in source.images if i.is_file()})
 
-    def flagged(self, level: str = "") -> set[tuple[int, int]]:
-        """Source and row of everybody with a finding of their own: a fault, or of one level."""
-        return {
-            (f.source, f.person)
-            for f in self.findings
-            if f.person is not None and (f.level == level if level else f.fault)
-        }
+    def flagged(self) -> set[tuple[int, int]]:
+        """Source and row of everybody with a fault of their own."""
+        return {(f.source, f.person) for f in self.faults if f.person is not None}
 
 
 def check(
