@@ -11,19 +11,11 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
 from posegram import image as pictures
+from posegram.cli.bars import bar
 from posegram.cli.words import counted
 from posegram.infer import records
 from posegram.pose import Estimate, Skeleton
@@ -105,11 +97,11 @@ def film_clip(
         least=min_score,
     )
     follow = Follower(estimate, smooth=cut.smooth, every=cut.every)
-    with _bar() as bar:
-        task = bar.add_task(clip.name, total=None)
+    with bar(_Rate()) as shown:
+        task = shown.add_task(clip.name, total=None)
 
         def go_on(done: int, total: int | None) -> bool:
-            bar.update(task, completed=done, total=None if total is None else max(done, total))
+            shown.update(task, completed=done, total=None if total is None else max(done, total))
             return not stopped()
 
         made = film(
@@ -120,7 +112,7 @@ def film_clip(
             draw=partial(pictures.draw, threshold=threshold),
             progress=go_on,
         )
-        spent = bar.tasks[0].elapsed or 0.0
+        spent = shown.tasks[0].elapsed or 0.0
     people = counted(made.people, "person", "people")
     rate = f"{made.frames / spent:.1f} frames/s" if spent > 0 else "at once"
     frames = counted(made.frames, "frame")
@@ -134,14 +126,6 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text("- frames/s" if speed is None else f"{speed:.1f} frames/s")
-
-
-def _bar() -> Progress:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate())
-    bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
-    bar.disable = not console.is_terminal
-    return bar
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Column, Table
 
 from posegram import image as pictures
+from posegram.cli.bars import watched
 from posegram.cli.convert import convert as convert_labels
 from posegram.data import READERS, door, read, reader_of
 from posegram.data.check import Report
@@ -117,7 +117,7 @@ def look(people: Annotations, model: str, threads: int) -> Opinion:
     for row, sample in enumerate(samples):
         if (sample.visible > 0).any() or sample.box.any():
             rows[sample.image].append(row)
-    for photo, some in track(rows.items(), "model", console=Console(stderr=True), transient=True):
+    for photo, some in watched(list(rows.items()), "model"):
         try:
             image = pictures.read(photo)
         except (OSError, ValueError):

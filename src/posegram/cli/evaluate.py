@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.progress import track
 
 from posegram import data
 from posegram import image as pictures
+from posegram.cli.bars import watched
 from posegram.data import door
 from posegram.infer import evaluate as measure
 from posegram.infer import robust
@@ -26,6 +26,7 @@ from posegram.pose import Floats, Sample
 
 __all__ = ["evaluate"]
 
+_watched = partial(watched, what="images")
 _HEADS = "headboxes_src"  # the variable's name in the files of MPII's published predictions
 
 
@@ -130,13 +131,6 @@ def _spoil(
     if out is not None:
         door.save_json(out, [asdict(line) for line in lines])
         pictures.write(out.with_suffix(".png"), robust.sheet(estimate, samples, kinds))
-
-
-def _watched(paths: list[Path]) -> Iterable[Path]:
-    """The paths one by one, with a bar on a terminal."""
-    console = Console(stderr=True)
-    hidden = not console.is_terminal
-    return track(paths, "images", console=console, transient=True, disable=hidden)
 
 
 def _show(reports: Sequence[Report]) -> None:

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from posegram import __version__
 from posegram import image as pictures
+from posegram.cli.bars import bar
 from posegram.cli.words import counted
 from posegram.data import door
 from posegram.infer import active
@@ -194,13 +193,9 @@ def _found(
     work: Sequence[Task], estimate: TopDown, parts: Path, *, judge: bool
 ) -> list[dict[str, Any]]:
     """A record for each photo, from finished chunks or made now, with a bar on a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
-    bar.disable = not console.is_terminal
     records: list[dict[str, Any]] = []
-    with bar:
-        shown = bar.add_task("photos", total=len(work))
+    with bar() as shown:
+        photos = shown.add_task("photos", total=len(work))
         for start in range(0, len(work), _CHUNK):
             path = parts / f"{start:07d}.json"
             before = door.load_json(path) if path.exists() else []
@@ -208,7 +203,7 @@ def _found(
             for n, task in enumerate(work[start : start + _CHUNK]):
                 known = n < len(before) and "failed" not in before[n]  # a photo may be mended
                 chunk.append(before[n] if known else _one(task, estimate, judge))
-                bar.advance(shown)
+                shown.advance(photos)
             if chunk != before:
                 door.save_json(path, chunk)
             records += chunk

@@ -10,9 +10,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from posegram import image as pictures
 from posegram.cli.clips import Cut
 from posegram.data.stream import Shot, Stream, person_scores, save_text
@@ -22,7 +19,7 @@ from posegram.infer.detect import ranked
 from posegram.infer.topdown import TopDown
 from posegram.pose import Image, People, Skeleton, convert
 
-__all__ = ["TABLE", "Form", "Job", "look", "picture_name", "saved", "watched"]
+__all__ = ["TABLE", "Form", "Job", "look", "picture_name", "saved"]
 
 TABLE = "photos"  # what the one file of all photos' results is called, before its form's ending
 
@@ -75,16 +72,6 @@ class Job:
 def picture_name(path: Path, name: str) -> str:
     """File name of what is drawn for a photo: of the same kind where we can write it."""
     return name + (path.suffix if path.suffix.lower() in pictures.SUFFIXES else ".jpg")
-
-
-def watched(photos: list[Path]) -> Iterator[Path]:
-    """The photos one by one, with a bar on a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
-    bar.disable = not console.is_terminal
-    with bar:
-        yield from bar.track(photos, description="photos")
 
 
 def look(job: Job, photo: Path) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path, PurePosixPath
 import typer
 
 from posegram import image as pictures
+from posegram.cli.bars import watched
 from posegram.cli.clips import CLIPS, Cut, film_clip, stoppable
-from posegram.cli.photos import TABLE, Form, Job, look, picture_name, saved, watched
+from posegram.cli.photos import TABLE, Form, Job, look, picture_name, saved
 from posegram.cli.words import counted
 from posegram.data import folder, joints
 from posegram.infer import boxes as given_boxes
@@ -100,7 +101,7 @@ def _work(job: Job, found: list[Path], clips: list[Path]) -> None:
     """Do one photo and one clip after another, until all are done or Ctrl-C is pressed."""
     given = job.given
     with stoppable() as stopped, saved(job, found):
-        for photo in watched([p for p in found if given is None or p in given]):
+        for photo in watched([p for p in found if given is None or p in given], "photos"):
             look(job, photo)
             if stopped():
                 break
