@@ -33,7 +33,7 @@ def test_the_card_is_a_detectors():
 
 
 def test_the_card_names_the_data_by_their_folders():
-    specs = ["data/human/boxes.json#train", "data/human/boxes.json#2-3", "backgrounds#1-2"]
+    specs = ["data/human/boxes.json#train", "coco:data/human/boxes.json#2-3", "folder:backgrounds"]
     assert card_for(settings(train=specs)).data == ("human", "backgrounds")
 
 

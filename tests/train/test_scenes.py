@@ -93,6 +93,14 @@ def test_a_folder_holds_photos_of_nobody(tmp_path):
     assert (names(found), sum(len(s.box) for s in found)) == (["2", "3"], 0)
 
 
+def test_a_reader_may_be_named_as_for_other_networks(tmp_path):
+    path = coco_file(tmp_path, a={}, b={"valid": True})
+    assert names(read(f"coco:{path}#train")) == ["a"]
+    (tmp_path / "empty").mkdir()
+    photo(tmp_path / "empty" / "1.png")
+    assert names(read(f"folder:{tmp_path / 'empty'}")) == ["1"]
+
+
 @pytest.mark.parametrize("span", ["#0-2", "#2-1", "#1-9"])
 def test_a_range_beyond_the_photos_is_refused(tmp_path, span):
     with pytest.raises(ValueError, match="holds photos 1 to 2, so not"):

@@ -35,7 +35,7 @@ def card_for(config: Config) -> Card:
     """
     if any(side % STRIDES[-1] for side in config.size):
         raise ValueError(f"size = {list(config.size)}; a detector's sides are multiples of 32")
-    names = [Path(spec.partition("#")[0]) for spec in config.train]
+    names = [Path(spec.partition("#")[0].rpartition(":")[2]) for spec in config.train]
     return Card(
         name=config.name,
         kind="detector",

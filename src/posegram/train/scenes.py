@@ -30,16 +30,17 @@ _AIMED = 0.6  # share of the random windows that are laid around a person
 _SHOWN = 0.3  # share of a person that must be in the picture; below, the rest is ignored
 _SMALLEST = 6.0  # input pixels: people lower than that are ignored
 _KEPT = 1.3  # longest side of a kept photo / side of the input
-_SPEC = re.compile(r"^(?P<path>.+?)(#(?P<part>[a-z]+|\d+-\d*))?$")
+_SPEC = re.compile(r"^((coco|folder):)?(?P<path>.+?)(#(?P<part>[a-z]+|\d+-\d*))?$")
 
 
 def read(spec: str) -> list[Scene]:
     """The scenes that a spec names.
 
     Args:
-        spec: a COCO annotation file, or a folder of photos without people; `#train`, `#valid` or
-            `#partial` behind a file keep a part of it, see `coco.read_scenes`, and `#first-last`
-            behind either keeps a range of its photos counted from 1.
+        spec: a COCO annotation file, or a folder of photos without people, with `coco:` or
+            `folder:` before it if you like; `#train`, `#valid` or `#partial` behind a file keep a
+            part of it, see `coco.read_scenes`, and `#first-last` behind either keeps a range of its
+            photos counted from 1.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
