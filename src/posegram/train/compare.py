@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from posegram import coords, image, models
+from posegram.data.stream import save_text
 from posegram.metrics import pck
 from posegram.metrics.bootstrap import Interval, Mean, compare, interval, means, verdict
 from posegram.pose import Card, Floats, Ints, Sample, Skeleton
@@ -135,7 +136,7 @@ def predict(
 def write(folder: Path, before: Judged, after: Judged, skeleton: Skeleton, source: str) -> None:
     """Write finetune.md and finetune.png: both networks on the validation people."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "finetune.md").write_text(page(before, after, skeleton, source), encoding="utf-8")
+    save_text(folder / "finetune.md", page(before, after, skeleton, source))
     _draw(folder / "finetune.png", before, after, skeleton)
 
 

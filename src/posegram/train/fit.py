@@ -20,6 +20,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from posegram import data
 from posegram.data import coco
 from posegram.data.split import split
+from posegram.data.stream import save_text
 from posegram.models import KINDS
 from posegram.pose import Card, Sample
 from posegram.train import (
@@ -137,7 +138,7 @@ def fit(config: Config, *, progress: bool = True) -> Path:
         watch.append(curves.Progress(config.batch))
     last = run / "last.ckpt"
     run.mkdir(parents=True, exist_ok=True)
-    (run / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+    save_text(run / "config.toml", config.to_toml())
     _write_environment(run, precision, kernels, len(train), len(valid))
     if task.keep:
         task.keep(run, valid)
@@ -246,7 +247,7 @@ def _write_environment(run: Path, precision: str, kernels: str, train: int, vali
         "people to validate on": valid,
         "started": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
-    (run / "environment.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    save_text(run / "environment.json", json.dumps(facts, indent=1))
 
 
 def _validated(path: Path, module: PoseModule, valid: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from posegram import coords, image
 from posegram.data.scenes import Scene
+from posegram.data.stream import save_text
 from posegram.metrics import boxes
 from posegram.metrics.boxes import Found
 from posegram.pose import Card, Floats, Image
@@ -113,4 +114,4 @@ def write_card(path: Path, card: Card, photos: tuple[int, int], command: str) ->
         "People lower than 6 pixels of the input are neither wanted nor counted as false.",
         "",
     ]
-    path.write_text("\n".join(lines), encoding="utf-8")
+    save_text(path, "\n".join(lines))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from posegram.data.stream import save_text
 from posegram.train.compare import load, whole
 from posegram.train.config import Config
 from posegram.train.fit import fit, sets
@@ -88,7 +89,7 @@ def write(folder: Path, points: Sequence[Point], *, title: str) -> Path:
         writer = csv.DictWriter(file, [f.name for f in fields(Point)])
         writer.writeheader()
         writer.writerows(asdict(point) for point in points)
-    (folder / "labels.md").write_text(_table(points, title), encoding="utf-8")
+    save_text(folder / "labels.md", _table(points, title))
     _draw(folder / "labels.png", points, title)
     return folder / "labels.png"
 

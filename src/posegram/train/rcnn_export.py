@@ -17,6 +17,7 @@ from scipy.optimize import linear_sum_assignment
 
 from posegram import coords, image
 from posegram.data import coco
+from posegram.data.stream import save_text
 from posegram.metrics.boxes import iou
 from posegram.models import load_weights, published
 from posegram.models.keypoint_rcnn import Whole
@@ -112,7 +113,7 @@ def write_card(path: Path, card: Card, photos: tuple[int, int], command: str) ->
         f"| {card.scores['valid_ap']:.1f} | {card.scores['valid_joints']:.1f} |",
         "",
     ]
-    path.write_text("\n".join(lines), encoding="utf-8")
+    save_text(path, "\n".join(lines))
 
 
 def export(network: Any, card: Card, out: Path, *, pictures: Sequence[Image]) -> Path:

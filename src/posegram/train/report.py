@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from posegram import coords, image
+from posegram.data.stream import save_text
 from posegram.metrics import pck
 from posegram.pose import Card, Floats, Image, People, Sample, Skeleton
 from posegram.train.batches import relabel
@@ -131,4 +132,4 @@ def write_card(path: Path, card: Card, numbers: str, command: str) -> None:
         numbers,
         "",
     ]
-    path.write_text("\n".join(lines), encoding="utf-8")
+    save_text(path, "\n".join(lines))
