@@ -104,7 +104,9 @@ def test_bones_of_another_skeleton_are_replaced_by_known_ones(tmp_path):
         ({"keypoints": [1, 2, 2]}, r"annotation 1 \(id 7\) is wrong: .* 3 numbers, wanted 51"),
         ({"keypoints": [1, 2, 3] * 17}, r"annotation 1 \(id 7\) is wrong: v is one of 0, 1, 2"),
         ({"keypoints": ["x", 1, 2] * 17}, r"annotation 1 \(id 7\) is wrong: could not convert"),
-        ({"bbox": [1, 2, 3]}, r"annotation 1 \(id 7\) is wrong: not enough values"),
+        ({"bbox": [1, 2, 3]}, r"annotation 1 \(id 7\) is wrong: `bbox` \[1, 2, 3\] is not x, y,"),
+        ({"bbox": [1, 2, -3, 4]}, r"annotation 1 \(id 7\) is wrong: `bbox` .* is not x, y, width"),
+        ({"bbox": [1, 2, 3, np.nan]}, r"annotation 1 \(id 7\) is wrong: `bbox` .* is not x, y,"),
     ],
 )
 def test_a_wrong_record_is_named(tmp_path, change, message):
@@ -304,7 +306,7 @@ def test_an_unknown_part_lists_the_known_ones(tmp_path):
     [
         ({}, "annotation 0 lacks its 'bbox'"),
         ({"bbox": [1, 2, 3]}, "annotation 0 is wrong"),
-        ({"bbox": [1, 2, 3, -4]}, r"annotation 0 is wrong: `bbox` is \[1, 2, 3, -4\]"),
+        ({"bbox": [1, 2, 3, -4]}, r"annotation 0 is wrong: `bbox` \[1, 2, 3, -4\] is not x"),
         ({"bbox": "none"}, "annotation 0 is wrong"),
         ({"bbox": [1, 2, 3, 4], "image_id": 9}, "annotation 0 is wrong: it names image 9"),
     ],

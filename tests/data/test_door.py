@@ -139,3 +139,13 @@ def test_a_person_box_grows_by_6_percent_of_the_longer_side():
     xy = np.array([[10, 20], [60, 120], [999, 999]], dtype=np.float32)
     box = door.person_box(xy, np.array([True, True, False]))
     assert box.tolist() == [4, 14, 66, 126]
+
+
+def test_a_box_of_width_and_height_becomes_corners():
+    assert door.corners([1, 2, 3, 0]) == [1, 2, 4, 2]
+
+
+@pytest.mark.parametrize("bbox", [[1, 2, 3], [1, 2, -3, 4], [1, 2, 3, -4], [np.nan, 2, 3, 4]])
+def test_a_box_that_is_none_is_refused(bbox):
+    with pytest.raises(ValueError, match="is not x, y, width, height"):
+        door.corners(bbox)

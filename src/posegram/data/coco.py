@@ -6,7 +6,6 @@ height; v is 0 not labelled, 1 hidden, 2 seen.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -142,18 +141,16 @@ def _boxes(path: Path, whole: dict[str, Any]) -> _Boxes:
         try:
             if people and record.get("category_id", 1) not in people:
                 continue
-            x, y, width, height = (float(value) for value in record["bbox"])
+            box = door.corners(record["bbox"])
             image = record["image_id"]
             if image not in known:
                 raise ValueError(f"it names image {image}, which is not listed")
-            if not (math.isfinite(x + y + width + height) and min(width, height) >= 0):
-                raise ValueError(f"`bbox` is {record['bbox']}")
         except KeyError as fault:
             raise ValueError(f"{where} lacks its {_lacking(fault)}") from fault
         except (ValueError, TypeError, AttributeError) as fault:
             raise ValueError(f"{where} is wrong: {fault}") from fault
         pair = found.setdefault(image, ([], []))
-        pair[bool(record.get("iscrowd"))].append([x, y, x + width, y + height])
+        pair[bool(record.get("iscrowd"))].append(box)
     return found
 
 
@@ -192,8 +189,7 @@ def _sample(record: dict[str, Any], image: Path, skeleton: Skeleton) -> Sample |
         return None
     xy = rows[:, :2].astype(np.float32)
     if record.get("bbox"):
-        x, y, width, height = (float(value) for value in record["bbox"])
-        box = np.array([x, y, x + width, y + height], dtype=np.float32)
+        box = np.array(door.corners(record["bbox"]), dtype=np.float32)
     else:
         box = door.person_box(xy, visible > 0)
     area = float(record["area"]) if record.get("area") else None

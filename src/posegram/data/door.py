@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 import zlib
@@ -19,6 +20,7 @@ from posegram.data.stream import save_text
 from posegram.pose import Floats
 
 __all__ = [
+    "corners",
     "images_beside",
     "inside",
     "load_json",
@@ -165,6 +167,20 @@ def inside(xy: Floats, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     x, y = xy[..., 0], xy[..., 1]
     held = (x >= -1) & (y >= -1) & (x <= width) & (y <= height)
     return np.asarray(held, dtype=np.bool_)
+
+
+def corners(bbox: Sequence[float]) -> list[float]:
+    """A box x0, y0, x1, y1 from COCO's x, y, width, height.
+
+    Raises:
+        TypeError: it holds something else than numbers.
+        ValueError: it holds other than four finite numbers, or a side is negative.
+    """
+    numbers = [float(value) for value in bbox]
+    if len(numbers) != 4 or not all(map(math.isfinite, numbers)) or min(numbers[2:]) < 0:
+        raise ValueError(f"`bbox` {bbox} is not x, y, width, height")
+    x, y, width, height = numbers
+    return [x, y, x + width, y + height]
 
 
 def person_box(xy: Floats, usable: npt.NDArray[np.bool_]) -> Floats:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
@@ -92,13 +91,11 @@ def _add(record: dict[str, Any], place: int, images: dict[Any, Given]) -> None:
     """Enter one annotation's box; x, y, width, height become corners."""
     if record.get("bbox") is None:
         return
-    x, y, width, height = (float(v) for v in record["bbox"])
-    if not all(map(math.isfinite, (x, y, width, height))) or width < 0 or height < 0:
-        raise ValueError(f"`bbox` {record['bbox']} is not x, y, width, height")
+    box = door.corners(record["bbox"])
     if record.get("image_id") not in images:
         raise ValueError(f"there is no image {record.get('image_id')!r}")
     image = images[record["image_id"]]
-    image.boxes.append([x, y, x + width, y + height])
+    image.boxes.append(box)
     image.categories.append(int(record.get("category_id", 1)))
     image.places.append(place)
 
