@@ -28,11 +28,11 @@ import numpy as np
 import torch
 
 from posegram import coords, image, models
+from posegram.areas import iou
 from posegram.data.folder import images_in
 from posegram.infer.openvino import has_openvino
 from posegram.infer.rcnn import on_torch
 from posegram.infer.rcnn_people import PRESETS, Options, open_rcnn
-from posegram.metrics.boxes import iou
 from posegram.models import published
 from posegram.pose import Card, Estimate, Image, People
 from posegram.train.rcnn_export import export

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from nanodet import NanoDet
 
+from posegram.areas import iou
 from posegram.infer.film import Plan, film
 from posegram.infer.follow import Follower
 from posegram.infer.load import load, load_network
@@ -25,7 +26,7 @@ from posegram.infer.topdown import TopDown
 from posegram.pose import COCO17, Floats, People, convert
 from posegram.sides import ids_of, swaps
 from posegram.smooth import jitter, mend, steady
-from posegram.track import bodies, overlaps, switches
+from posegram.track import bodies, switches
 from posegram.video import Writer, frames, probe
 
 _TRUE = 0.3  # overlap from which a found person is a true one
@@ -123,7 +124,7 @@ def _nearest(frames_: list[People]) -> list[People]:
     for people in frames_:
         names = np.full(len(people), -1)
         if before is not None and len(before) and len(people):
-            like = overlaps(people.box, before.box)
+            like = iou(people.box, before.box)
             for row, column in zip(
                 *np.unravel_index(np.argsort(-like, axis=None), like.shape), strict=True
             ):
@@ -169,7 +170,7 @@ def _with(people: People, box: Floats, name: int) -> People:
 
 def _share(real: list[People], found: list[People]) -> float:
     """Share of the true boxes that somebody was found in."""
-    hits = [overlaps(bodies(a), bodies(b)).max(axis=1, initial=0) >= _TRUE
+    hits = [iou(bodies(a), bodies(b)).max(axis=1, initial=0) >= _TRUE
             for a, b in zip(real, found, strict=True)]  # fmt: skip
     return round(float(np.concatenate(hits).mean()), 3)
 

@@ -37,8 +37,8 @@ import cv2
 import numpy as np
 
 from posegram import image
+from posegram.areas import iou
 from posegram.infer.load import load
-from posegram.metrics.boxes import iou
 from posegram.pose import COCO17, Floats, Image
 
 NUMBER = re.compile(r"(?:^|_|/)(\d{12})(?:_jpg\.rf\.\w+)?\.jpg$")

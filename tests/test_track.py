@@ -5,7 +5,7 @@ import pytest
 
 import crowd
 from posegram.pose import COCO17, LSP14, People
-from posegram.track import Tracks, bodies, distinct, foresee, link, overlaps, similarity, switches
+from posegram.track import Tracks, bodies, distinct, foresee, link, similarity, switches
 
 
 def followed(frames, step=1 / 30, **options):
@@ -130,12 +130,6 @@ def test_similarity_is_one_with_oneself():
     people = crowd.people([(100, 100), (400, 100)])
     tracks, _ = link(Tracks.none(COCO17), people, 0.0)
     np.testing.assert_allclose(similarity(tracks, people, 0.0), np.eye(2), atol=1e-6)
-
-
-def test_overlap_is_intersection_over_union():
-    a = np.array([[0, 0, 10, 10]], dtype=np.float32)
-    b = np.array([[5, 0, 15, 10], [20, 20, 30, 30]], dtype=np.float32)
-    np.testing.assert_allclose(overlaps(a, b), [[1 / 3, 0]], atol=1e-6)
 
 
 def test_a_body_is_as_wide_as_its_seen_joints():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from posegram.areas import OUTLINE, areas, iou
 from posegram.pose import Floats, Ints, People, Skeleton, oks
 from posegram.sides import SEEN, seen, sizes
 
@@ -19,7 +20,6 @@ __all__ = [
     "distinct_rows",
     "foresee",
     "link",
-    "overlaps",
     "similarity",
     "switches",
 ]
@@ -98,28 +98,14 @@ def similarity(tracks: Tracks, people: People, time: float) -> Floats:
     """
     xy, box = foresee(tracks, time)
     spread = 2.0 * (1.0 + 2.0 * np.maximum(time - tracks.seen, 0.0))
-    area = (0.53 * _area(box) * spread**2).astype(np.float32)  # 0.53: people to boxes in COCO
+    area = (OUTLINE * areas(box) * spread**2).astype(np.float32)
     shared = np.isfinite(xy).all(axis=2) & (tracks.score >= SEEN)
     near = oks(people.xy, xy, shared, area, _sigmas(people.skeleton))
-    return np.asarray((near + overlaps(bodies(people), box)) / 2, dtype=np.float32)
+    return np.asarray((near + iou(bodies(people), box)) / 2, dtype=np.float32)
 
 
 def _sigmas(skeleton: Skeleton) -> tuple[float, ...]:
     return skeleton.sigmas or (_SIGMA,) * len(skeleton)
-
-
-def _area(box: Floats) -> Floats:
-    sides = np.maximum(box[:, 2:] - box[:, :2], 0)
-    return np.asarray(sides.prod(axis=1), dtype=np.float32)
-
-
-def overlaps(a: Floats, b: Floats) -> Floats:
-    """Intersection over union of every pair, (N, M)."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    both = np.maximum(high - low, 0).prod(axis=2)
-    union = _area(a)[:, None] + _area(b)[None] - both
-    return np.asarray(both / np.maximum(union, 1e-9), dtype=np.float32)
 
 
 def _mean_score(people: People) -> Floats:
@@ -141,7 +127,7 @@ def distinct_rows(people: People, *, alike: float = 0.7, shared: float = 0.35) -
     one lies on the other's: a box around half a person, or two boxes that slid onto one.
     """
     usable = seen(people)
-    area = np.maximum(0.53 * _area(bodies(people)), 1.0).astype(np.float32)
+    area = np.maximum(OUTLINE * areas(bodies(people)), 1.0).astype(np.float32)
     same = oks(people.xy, people.xy, usable, area, _sigmas(people.skeleton)) > alike
     away = np.linalg.norm(people.xy[:, None] - people.xy[None], axis=3)  # (N, N, K)
     size = np.maximum(sizes(people)[:, None], sizes(people)[None])[..., None]
@@ -264,7 +250,7 @@ def switches(truth: Sequence[People], found: Sequence[People], *, least: float =
     for real, told in zip(truth, found, strict=True):
         if real.track is None or told.track is None:
             raise ValueError("switches are counted between people with ids")
-        like = overlaps(bodies(real), bodies(told))
+        like = iou(bodies(real), bodies(told))
         stay = np.array([[held.get(int(a)) == b for b in told.track] for a in real.track])
         like = np.where(like >= least, like + stay.reshape(like.shape), 0.0)
         for a, b in _assigned(like, least):

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 import crowd
+from posegram.areas import iou
 from posegram.infer.follow import Follower
 from posegram.infer.topdown import whole
 from posegram.pose import COCO17, People
 from posegram.smooth import jitter
-from posegram.track import overlaps
 
 SIZE = (300, 600)
 
@@ -32,7 +32,7 @@ class Scene:
         people = self.frames[self.now]
         if boxes is None:
             return people[:1]
-        like = overlaps(boxes, people.box) if len(people) else np.zeros((len(boxes), 0))
+        like = iou(boxes, people.box) if len(people) else np.zeros((len(boxes), 0))
         seen = like.max(axis=1, initial=0.0) > 0.3
         if not seen.any():
             return background(boxes)

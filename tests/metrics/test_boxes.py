@@ -6,7 +6,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from posegram.metrics.boxes import average_precision, best, iou, match, suppress
+from posegram.metrics.boxes import average_precision, best, match, suppress
 
 NONE = np.zeros((0, 4), dtype=np.float32)
 
@@ -18,26 +18,6 @@ def box(*rows):
 def some(rng, count, spread=80):
     corner = rng.uniform(0, spread, (count, 2))
     return np.column_stack([corner, corner + rng.uniform(20, 40, (count, 2))]).astype(np.float32)
-
-
-# overlap
-
-
-def test_half_shared_is_a_third_of_the_union():
-    found = iou(box([0, 0, 10, 10]), box([5, 0, 15, 10], [0, 0, 10, 10], [20, 20, 30, 30]))
-    np.testing.assert_allclose(found, [[1 / 3, 1, 0]], atol=1e-6)
-
-
-def test_boxes_that_touch_do_not_overlap():
-    assert iou(box([0, 0, 10, 10]), box([10, 0, 20, 10])) == 0
-
-
-def test_empty_boxes_overlap_nothing():
-    assert iou(box([5, 5, 5, 5]), box([5, 5, 5, 5])) == 0
-
-
-def test_nobody_overlaps_nobody():
-    assert iou(NONE, box([0, 0, 1, 1])).shape == (0, 1)
 
 
 # doubles

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from posegram import areas
 from posegram.metrics import boxes
 from posegram.models.detector import grid
 from posegram.train.assign import IGNORED, PERSON, assign, detection_loss, giou, iou
@@ -33,7 +34,7 @@ def random_boxes(count):
 def test_the_overlap_is_that_of_the_metrics():
     a, b = random_boxes(6), random_boxes(9)[3:]
     ours = iou(torch.from_numpy(a)[:, None], torch.from_numpy(b))
-    np.testing.assert_allclose(ours, boxes.iou(a, b), atol=1e-6)
+    np.testing.assert_allclose(ours, areas.iou(a, b), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -189,5 +190,5 @@ def test_steps_down_the_loss_find_the_people():
         detection_loss((box, logit), CENTRE, *people).backward()
         optimizer.step()
     kept = boxes.suppress(box[0].detach().numpy(), logit[0].detach().numpy())[:2]
-    found = boxes.iou(box[0].detach().numpy()[kept], people[0][0].numpy())
+    found = areas.iou(box[0].detach().numpy()[kept], people[0][0].numpy())
     assert found.max(axis=0).min() > 0.9

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posegram import coords
+from posegram.areas import OUTLINE
 from posegram.data import door, joints
 from posegram.data.scenes import Scene
 from posegram.data.stream import exact, person_scores
@@ -27,7 +28,6 @@ __all__ = [
 
 _PARTS = ("", "train", "valid", "partial")
 _EVERYWHERE = [-1e6, -1e6, 1e6, 1e6]  # a box around any photo
-_AREA_SHARE = 0.53  # of a box that the person's outline fills on average; shared by several tools
 
 
 def read(path: Path, images: Path | None = None) -> list[Sample]:
@@ -296,7 +296,7 @@ def record(xy: Floats, visible: Bytes, box: Floats, area: float | None) -> dict[
         "area": area,
     }
     if area is None:
-        made |= {"area": round(_AREA_SHARE * coords.area_of(box), 3), "area_is_estimated": True}
+        made |= {"area": round(OUTLINE * coords.area_of(box), 3), "area_is_estimated": True}
     return made
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from posegram.areas import iou
 from posegram.pose import Estimate, Floats, Image, People
 from posegram.smooth import Steady, steady
-from posegram.track import Tracks, distinct, foresee, link, overlaps
+from posegram.track import Tracks, distinct, foresee, link
 
 __all__ = ["EVERY", "Follower"]
 
@@ -128,7 +129,7 @@ def _looked(detect: Any, image: Image) -> tuple[Floats, Floats]:
 
 def _uncovered(box: Floats, found: Floats) -> npt.NDArray[np.bool_]:
     """Which boxes (N, 4) the others (M, 4) do not cover, (N,)."""
-    return np.asarray(overlaps(box, found).max(axis=1, initial=0.0) < _COVERED)
+    return np.asarray(iou(box, found).max(axis=1, initial=0.0) < _COVERED)
 
 
 def _around(body: Floats, size: tuple[int, int]) -> Floats:

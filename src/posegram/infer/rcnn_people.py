@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 
 from posegram import coords
+from posegram.areas import iou
 from posegram.drawing import require_picture
-from posegram.metrics.boxes import iou
 from posegram.pose import Card, Floats, Image, People
 
 __all__ = ["PRESETS", "KeypointRcnn", "Maps", "Options", "open_rcnn", "options_named", "prepare"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posegram.metrics import boxes
+from posegram.areas import iou
 from posegram.pose import Estimate, Image, People
 
 __all__ = ["Verdict", "verify"]
@@ -75,7 +75,7 @@ def _distances(first: People, second: People) -> list[tuple[float, float]]:
     for n in range(len(one)):
         if not len(two):
             continue
-        overlap = boxes.iou(one.box[n : n + 1], two.box)[0]
+        overlap = iou(one.box[n : n + 1], two.box)[0]
         twin = int(overlap.argmax())
         if overlap[twin] < _SURE:
             continue

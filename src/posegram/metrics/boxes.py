@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from posegram.areas import areas, iou, shared
 from posegram.pose import Floats, Ints
 
-__all__ = ["Found", "average_precision", "best", "iou", "match", "suppress"]
+__all__ = ["Found", "average_precision", "best", "match", "suppress"]
 
 _RECALLS = np.linspace(0, 1, 101)
 _TOP = 300  # boxes of a photo that are looked at
@@ -23,24 +24,6 @@ class Found:
     logit: Floats  # (N,)
     truth: Floats  # (P, 4)
     ignore: Floats  # (M, 4) where people are not labelled
-
-
-def iou(a: Floats, b: Floats) -> Floats:
-    """Intersection over union of every pair of boxes (N, 4) and (M, 4), (N, M)."""
-    shared = _shared(a, b)
-    whole = _area(a)[:, None] + _area(b)[None] - shared
-    return np.asarray(shared / np.maximum(whole, 1e-9), dtype=np.float32)
-
-
-def _shared(a: Floats, b: Floats) -> Floats:
-    """Intersections of every pair, (N, M) square pixels."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    return np.asarray(np.maximum(high - low, 0).prod(axis=-1), dtype=np.float32)
-
-
-def _area(box: Floats) -> Floats:
-    return np.asarray(np.maximum(box[:, 2:] - box[:, :2], 0).prod(axis=1), dtype=np.float32)
 
 
 def suppress(box: Floats, score: Floats, *, overlap: float = 0.6) -> Ints:
@@ -92,7 +75,7 @@ def match(
             an ignored region.
     """
     near = iou(box, truth)
-    inside = _shared(box, ignore) / np.maximum(_area(box), 1e-9)[:, None]
+    inside = shared(box, ignore) / np.maximum(areas(box), 1e-9)[:, None]
     free = np.ones(len(truth), dtype=np.bool_)
     judged = np.zeros(len(box), dtype=np.int8)
     for row in range(len(box)):

@@ -21,6 +21,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from posegram import coords
+from posegram.areas import iou
 from posegram.metrics import boxes
 from posegram.models import load_weights
 from posegram.pose import Card, Floats, Image, Sample
@@ -196,7 +197,7 @@ def _lost(
             _sure(raw[0][row], raw[1][row], card, s) for raw, s in ((first, 0.5), (second, 0.3))
         )
         if len(old):
-            best = boxes.iou(old, new).max(axis=1) if len(new) else np.zeros(len(old))
+            best = iou(old, new).max(axis=1) if len(new) else np.zeros(len(old))
             lost += [bool(one < _SAME) for one in best]
     return np.array(lost, dtype=bool).reshape(-1, 1)
 

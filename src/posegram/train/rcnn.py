@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 
 from posegram import coords
-from posegram.metrics import boxes, oks
+from posegram.areas import iou
+from posegram.metrics import oks
 from posegram.metrics.pck import Doubles
 from posegram.models import keypoint_rcnn
 from posegram.models.published import CARD
@@ -199,7 +200,7 @@ def _labels(photo: Photo, skeleton: Skeleton) -> list[tuple[Floats, npt.NDArray[
 def right(one: Seen, skeleton: Skeleton) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Logits of the labelled joints of the people who were found, (J,), and which are right."""
     truth = np.array([s.box for s in one.photo.people], dtype=np.float32).reshape(-1, 4)
-    near = boxes.iou(one.box, truth)
+    near = iou(one.box, truth)
     logit, correct = [np.zeros(0, np.float32)], [np.zeros(0, np.bool_)]
     for column, (xy, known) in enumerate(_labels(one.photo, skeleton)):
         rows = np.flatnonzero(near[:, column] >= 0.5)

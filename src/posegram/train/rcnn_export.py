@@ -16,9 +16,9 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from posegram import coords, image
+from posegram.areas import iou
 from posegram.data import coco
 from posegram.data.stream import save_text
-from posegram.metrics.boxes import iou
 from posegram.models import load_weights, published
 from posegram.models.keypoint_rcnn import Whole
 from posegram.pose import Card, Floats, Image, Ints

@@ -19,6 +19,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from posegram import coords, data, image
+from posegram.areas import OUTLINE
 from posegram.data import coco
 from posegram.data.split import split
 from posegram.pose import Floats, Image, Sample, Skeleton
@@ -84,7 +85,7 @@ def _person(box: Floats, file: Path, labelled: list[Sample]) -> Sample:
     for row, sample in enumerate(labelled):
         if np.abs(sample.box - box).max() < 0.01:
             return labelled.pop(row)
-    area = 0.53 * coords.area_of(box)  # as `data.coco` estimates an outline
+    area = OUTLINE * coords.area_of(box)  # as `data.coco` estimates it
     nothing = Skeleton("nothing", ())
     none = np.zeros((0, 2), dtype=np.float32), np.zeros(0, dtype=np.uint8)
     return Sample(file, *none, box, None, area, nothing)
