@@ -79,7 +79,7 @@ def check(
     report = examine(sets, copies=copies, opinions=opinions)
     _print(report, Console())
     if out is not None:
-        shown = page.write(out, report.sources, report.findings, worst=worst, opinions=opinions)
+        shown = page.write(out, report, worst=worst, opinions=opinions)
         typer.echo(f"report: {shown}")
     if fix is not None:
         mended = cure(report.sources, report.findings, also=also)

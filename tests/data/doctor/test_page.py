@@ -7,7 +7,7 @@ import pytest
 
 import figures
 from posegram import image as pictures
-from posegram.data.check import check
+from posegram.data.check import Report, check
 from posegram.data.doctor import page
 from posegram.data.doctor.annotations import gather
 from posegram.data.doctor.findings import Finding
@@ -21,10 +21,14 @@ def people(tmp_path):
     return gather(samples, "a <b> & c")[0]
 
 
+def report_of(people, findings):
+    return Report((people,), tuple(findings), (), ())
+
+
 @pytest.fixture
 def report(people, tmp_path):
     found = [one for one in check([people]).findings if one.kind == "outside-picture"]
-    page.write(tmp_path / "report", [people], found)
+    page.write(tmp_path / "report", report_of(people, found))
     return tmp_path / "report"
 
 
@@ -74,21 +78,21 @@ def test_a_picture_of_the_case_and_a_sheet_are_written(report):
 
 
 def test_pictures_of_an_earlier_report_are_gone(report, people):
-    page.write(report, [people], [])
+    page.write(report, report_of(people, []))
     assert list((report / "pictures").iterdir()) == []
     assert not (report / "sheet.jpg").exists()
 
 
 def test_no_more_than_the_worst_are_shown(people, tmp_path):
     found = [Finding("crossed", "look", 0.1, "", 0, row, row) for row in range(4)]
-    page.write(tmp_path / "r", [people], found, worst=2)
+    page.write(tmp_path / "r", report_of(people, found), worst=2)
     assert len(list((tmp_path / "r" / "pictures").iterdir())) == 2
 
 
 def test_a_picture_that_is_missing_does_not_stop_the_report(people, tmp_path):
     people.images[1].unlink()
     found = check([people]).findings
-    assert "(no picture)" in page.write(tmp_path / "r", [people], found).read_text()
+    assert "(no picture)" in page.write(tmp_path / "r", report_of(people, found)).read_text()
 
 
 def test_a_joint_in_question_is_ringed(people):
@@ -117,9 +121,9 @@ def test_places_that_cannot_be_drawn_are_left_out(people, place):
 
 
 def test_nothing_found_is_said(people, tmp_path):
-    assert "Nothing was found." in page.write(tmp_path / "r", [people], []).read_text()
+    assert "Nothing was found." in page.write(tmp_path / "r", report_of(people, [])).read_text()
 
 
 def test_the_report_is_plain_json_without_files(people):
-    facts = page.summary([people], check([people]).findings)
+    facts = page.summary(check([people]))
     assert json.loads(json.dumps(facts))["format"] == "posegram data check 1"

@@ -15,6 +15,7 @@ import numpy as np
 from posegram import coords
 from posegram import image as pictures
 from posegram.data import door
+from posegram.data.check import Report
 from posegram.data.doctor.annotations import Annotations, Doubles
 from posegram.data.doctor.findings import KINDS, LEVELS, Finding
 from posegram.data.doctor.opinion import Opinion
@@ -130,21 +131,21 @@ def _ring(view: Image, at: Floats) -> None:
         cv2.circle(view, (round(float(at[0])), round(float(at[1]))), 8, _ALARM, 2, cv2.LINE_AA)
 
 
-def summary(sources: Sequence[Annotations], findings: Sequence[Finding]) -> dict[str, Any]:
-    """The machine-readable report: plain values, the worst finding first."""
-    flagged = {(f.source, f.person) for f in findings if f.person is not None and f.fault}
+def summary(report: Report) -> dict[str, Any]:
+    """What was found as plain values for machines, the worst finding first."""
+    sources = report.sources
     return {
         "format": "posegram data check 1",
-        "people": sum(len(one) for one in sources),
-        "images": len({image for one in sources for image in one.images}),
-        "people_with_faults": len(flagged),
-        "faults": sum(one.fault for one in findings),
-        "counts": _counts(findings),
+        "people": report.people,
+        "images": report.images,
+        "people_with_faults": len(report.flagged()),
+        "faults": len(report.faults),
+        "counts": _counts(report.findings),
         "sources": [
             {"source": one.source, "skeleton": one.skeleton.name, "joints": one.skeleton.joints}
             for one in sources
         ],
-        "findings": [_plain(one, sources[one.source]) for one in findings],
+        "findings": [_plain(one, sources[one.source]) for one in report.findings],
     }
 
 
@@ -170,12 +171,7 @@ def _plain(one: Finding, people: Annotations) -> dict[str, Any]:
 
 
 def write(
-    folder: Path,
-    sources: Sequence[Annotations],
-    findings: Sequence[Finding],
-    *,
-    worst: int = 50,
-    opinions: Sequence[Opinion | None] = (),
+    folder: Path, report: Report, *, worst: int = 50, opinions: Sequence[Opinion | None] = ()
 ) -> Path:
     """The page's path, `index.html`, written with `report.json`, `sheet.jpg` and `pictures/`.
 
@@ -183,8 +179,7 @@ def write(
 
     Args:
         folder: where to; made when it is not there.
-        sources: whose findings these are.
-        findings: the worst first.
+        report: what was found.
         worst: how many people or pictures are shown.
         opinions: the model's joints of each source, drawn beside the labels.
     """
@@ -192,9 +187,10 @@ def write(
     (folder / "sheet.jpg").unlink(missing_ok=True)
     for old in (folder / "pictures").glob("[0-9][0-9][0-9][0-9].jpg"):
         old.unlink()
+    sources = report.sources
     given = list(opinions) or [None] * len(sources)
     shown, tiles = [], []
-    for number, case in enumerate(cases(findings)[:worst], 1):
+    for number, case in enumerate(cases(report.findings)[:worst], 1):
         view = picture(sources[case.source], case, given[case.source])
         name = ""
         if view is not None:
@@ -205,8 +201,8 @@ def write(
     if tiles:
         columns = min(len(tiles), max(1, _WIDE // max(tile.shape[1] for tile in tiles)))
         pictures.write(folder / "sheet.jpg", pictures.grid(tiles, columns))
-    door.save_json(folder / "report.json", summary(sources, findings))
-    return save_text(folder / "index.html", _page(sources, findings, shown, bool(tiles)))
+    door.save_json(folder / "report.json", summary(report))
+    return save_text(folder / "index.html", _page(report, shown, sheet=bool(tiles)))
 
 
 def _tile(view: Image, number: int) -> Image:
@@ -219,24 +215,18 @@ def _tile(view: Image, number: int) -> Image:
     return small
 
 
-def _page(
-    sources: Sequence[Annotations],
-    findings: Sequence[Finding],
-    shown: Sequence[tuple[Case, str]],
-    sheet: bool,
-) -> str:
+def _page(report: Report, shown: Sequence[tuple[Case, str]], *, sheet: bool) -> str:
+    sources, findings = report.sources, report.findings
     whole = [one for one in findings if one.image is None]
-    facts = summary(sources, ())
-    faults = sum(one.fault for one in findings)
-    flagged = len({(f.source, f.person) for f in findings if f.person is not None and f.fault})
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>",
         '<meta name=viewport content="width=device-width,initial-scale=1">',
         f"<title>Dataset check</title><style>{_STYLE}</style>",
         "<h1>Dataset check</h1>",
         f"<p>{html.escape(', '.join(dict.fromkeys(one.source for one in sources)))}</p>",
-        f"<p><b>{facts['people']:,}</b> people in <b>{facts['images']:,}</b> pictures; "
-        f"<b>{faults:,}</b> faults, <b>{flagged:,}</b> people with faults. ",
+        f"<p><b>{report.people:,}</b> people in <b>{report.images:,}</b> pictures; "
+        f"<b>{len(report.faults):,}</b> faults, "
+        f"<b>{len(report.flagged()):,}</b> people with faults. ",
         '<a href="report.json">All findings as JSON</a>',
         ' · <a href="sheet.jpg">contact sheet</a></p>' if sheet else "</p>",
         _table(findings),
