@@ -111,7 +111,7 @@ def picture(query: dict[str, Any]) -> Response:
     here = service()
     form = answers.chosen(query["format"])
     data = uploads.read("image", here.settings.picture_bytes, PICTURE_TYPES)
-    uploads.picture_size(data, here.settings.pixels)
+    uploads.require_picture(data, here.settings.pixels)
     model = offered(query["model"])
     key = new_key()
     with here.slot(), here.store.saving(key) as folder:
@@ -164,7 +164,7 @@ def frame(query: dict[str, Any]) -> Response:
     """
     here = service()
     data = uploads.read("image", here.settings.frame_bytes, PICTURE_TYPES)
-    uploads.picture_size(data, here.settings.pixels)
+    uploads.require_picture(data, here.settings.pixels)
     model = offered(query["model"])
     with here.slot():
         try:

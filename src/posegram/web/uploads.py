@@ -21,8 +21,8 @@ __all__ = [
     "clip_kind",
     "decoded",
     "picture_kind",
-    "picture_size",
     "read",
+    "require_picture",
     "store",
 ]
 
@@ -116,8 +116,8 @@ def _part(field: str) -> IO[bytes]:
     return files[field].stream
 
 
-def picture_size(data: bytes, most: int) -> tuple[int, int]:
-    """Width and height of a picture from its header, as stored; nothing is decoded.
+def require_picture(data: bytes, most: int) -> None:
+    """See by its header that this is a picture of no more than `most` pixels; none is decoded.
 
     Raises:
         Refused: 413 above `most` pixels, 415 for no JPEG, PNG or WebP, 422 for a broken header.
@@ -134,7 +134,6 @@ def picture_size(data: bytes, most: int) -> tuple[int, int]:
         raise Refused(422, "The picture is damaged or cut off.") from fault
     if width * height > most:
         raise too_large
-    return width, height
 
 
 def picture_kind(data: bytes) -> str | None:
