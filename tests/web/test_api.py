@@ -66,6 +66,14 @@ def test_deleting_twice_is_404(client):
     assert client.delete(f"/v1/results/{key}").status_code == 404
 
 
+def test_a_job_of_a_video_is_no_result_to_delete(client, settings):
+    key = "b" * 32
+    client.application.extensions["posegram"].queue.put(key, "film", {})
+    (settings.results / key / "1").mkdir(parents=True)
+    assert client.delete(f"/v1/results/{key}").status_code == 404
+    assert (settings.results / key / "1").is_dir()
+
+
 @pytest.mark.parametrize(
     "key", ["a" * 32, "a" * 31, "A" * 32, "..%2f..%2fjobs", "../jobs.sqlite", "%00" * 32]
 )

@@ -146,10 +146,12 @@ def result(key: str, suffix: str) -> Response:
 
 
 @bp.delete("/results/<key:key>")
-@bp.doc(tags=["Pictures"], responses={204: "Gone", 404: "There is none"})
+@bp.doc(tags=["Pictures"], responses={204: "Gone", 404: "There is none", 503: "Come back later"})
 def forget(key: str) -> Response:
-    """Delete what was found in a picture."""
-    if not service().store.delete(key):
+    """Delete what was found in a picture; a video's job is deleted under its own address."""
+    here = service()
+    # a job's files lie beside the pictures' and may be written to just now
+    if here.queue.get(key) is not None or not here.store.delete(key):
         raise Refused(404, _GONE)
     return Response(status=204)
 
