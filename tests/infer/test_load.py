@@ -7,7 +7,7 @@ import pytest
 import tiny
 from posegram import image
 from posegram.infer import load as module
-from posegram.infer.load import BUNDLED, DEFAULT, DETECTOR, bundled, load, load_network
+from posegram.infer.load import BUNDLED, DEFAULT, DETECTOR, bundled, file_of, load, load_network
 from posegram.pose import Card
 
 
@@ -66,6 +66,21 @@ def test_a_bundled_model_that_was_not_installed_is_named(weights):
     (weights / BUNDLED[DEFAULT]).unlink()
     with pytest.raises(FileNotFoundError, match=f"lacks the bundled model .*{DEFAULT}"):
         bundled(DEFAULT)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"), [("", BUNDLED[DEFAULT]), (Path(), BUNDLED[DEFAULT]), ("cnn", "cnn.onnx")]
+)
+def test_the_file_behind_a_name_is_the_bundled_one(weights, model, name):
+    assert file_of(model) == weights / name
+
+
+def test_the_file_behind_a_path_is_the_path():
+    assert file_of("some/net.ckpt") == Path("some/net.ckpt")
+
+
+def test_the_file_behind_an_rcnn_with_a_preset_is_without_it(tmp_path):
+    assert file_of(tmp_path / "net.pth:fast") == tmp_path / "net.pth"
 
 
 def test_an_unknown_bundled_name_is_refused():

@@ -21,8 +21,7 @@ from posegram.infer import active
 from posegram.infer import boxes as given_boxes
 from posegram.infer import label as labels
 from posegram.infer.label import Label, Task
-from posegram.infer.load import BUNDLED, DEFAULT, bundled, load
-from posegram.infer.rcnn_load import is_rcnn, weights_of
+from posegram.infer.load import file_of, load
 from posegram.infer.topdown import TopDown
 from posegram.infer.views import views
 from posegram.pose import BODY19, Skeleton
@@ -117,7 +116,7 @@ def _settings(estimate: TopDown, model: str, adapter: str) -> dict[str, Any]:
     return {
         "software": f"posegram {__version__}",
         "model": estimate.card.name,
-        "model_sha256": _sha([_file(model).read_bytes()]),
+        "model_sha256": _sha([file_of(model).read_bytes()]),
         "model_licence": estimate.card.licence,
         "adapter": _described(adapter),
     }
@@ -141,12 +140,6 @@ def _finish(
     labels.write(out, made, photos, {"description": purpose} | info, skeleton)
     people = counted(len(made), "person", "people")
     typer.echo(f"{counted(len(photos), 'photo')}, {people} -> {out}")
-
-
-def _file(model: str) -> Path:
-    if is_rcnn(model):
-        return weights_of(model)
-    return bundled(model or DEFAULT) if (model or DEFAULT) in BUNDLED else Path(model)
 
 
 def _described(adapter: str) -> dict[str, Any] | None:

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from posegram import image
-from posegram.infer.load import BUNDLED, DEFAULT, bundled, load, load_network
+from posegram.infer.load import BUNDLED, DEFAULT, bundled, file_of, load, load_network
 from posegram.infer.rcnn_load import NAME as RCNN
-from posegram.infer.rcnn_load import is_rcnn, weights_of
+from posegram.infer.rcnn_load import is_rcnn
 from posegram.infer.verify import verify as same_people
 from posegram.pose import Card
 
@@ -53,7 +53,7 @@ def info(
         typer.echo(_text(RCNN))
         return
     card = load(model, threads=1).card if whole else load_network(model, threads=1)[0]
-    path = bundled(model) if model in BUNDLED else weights_of(model)
+    path = file_of(model)
     crop = f"crop {card.margin:g} x the person's box"
     rows = {
         "name": card.name,

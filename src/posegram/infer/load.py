@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import cast
 
-from posegram.infer.rcnn_load import is_rcnn, load_rcnn
+from posegram.infer.rcnn_load import is_rcnn, load_rcnn, weights_of
 from posegram.infer.topdown import Detect, TopDown
 from posegram.pose import BODY19, Card, Network
 
@@ -17,6 +17,7 @@ __all__ = [
     "DETECTOR",
     "ENGINES",
     "bundled",
+    "file_of",
     "load",
     "load_detector",
     "load_network",
@@ -146,12 +147,29 @@ def _inside(file: str) -> Path:
     return path
 
 
+def file_of(model: str | Path = "") -> Path:
+    """The file behind a model as `load` takes it; of a path, whether or not it is there.
+
+    Behind "keypoint-rcnn" it is that of the weights, which are fetched where they are not here.
+
+    Raises:
+        FileNotFoundError: this installation lacks the bundled model, or the weights cannot be had.
+        ImportError: "keypoint-rcnn" needs torchvision, which is not installed.
+    """
+    name = _name(model)
+    if is_rcnn(name):
+        return weights_of(name)
+    return bundled(name) if name in BUNDLED else Path(name)
+
+
+def _name(model: str | Path) -> str:
+    return str(model) if str(model) not in ("", ".") else DEFAULT  # Path("") reads "."
+
+
 def _path(model: str | Path) -> Path:
-    name = str(model) if str(model) not in ("", ".") else DEFAULT  # Path("") reads "."
-    if name in BUNDLED:
-        return bundled(name)
-    if Path(name).suffix.lower() in (".onnx", ".ckpt", ".keras"):
-        return Path(name)
+    name = _name(model)
+    if name in BUNDLED or Path(name).suffix.lower() in (".onnx", ".ckpt", ".keras"):
+        return file_of(name)
     known = ", ".join(sorted(BUNDLED))
     raise ValueError(
         f"no model {name!r}; bundled are {known}, and a file's name must end in .onnx, .ckpt or "

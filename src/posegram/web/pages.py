@@ -15,9 +15,10 @@ import flask
 from markdown_it import MarkdownIt
 
 from posegram import __version__
-from posegram.infer.load import BUNDLED, DEFAULT, DETECTOR, bundled, load_network
+from posegram.infer.load import DETECTOR, file_of, load_network
 from posegram.pose import SKELETONS, Card
 from posegram.web.service import Service
+from posegram.web.shelf import RCNN
 
 __all__ = ["FOREVER", "install"]
 
@@ -167,10 +168,10 @@ def _onnx(site: _Site, name: str) -> Path | None:
     source = site.service.shelf.sources.get(name)
     if name == _DETECTOR and source is None:
         path = Path(site.service.settings.detector or _WEIGHTS / DETECTOR)  # "none" is no file
-    elif source is None:
+    elif source in (None, RCNN):  # whose weights are none for a browser
         return None
     else:
-        path = bundled(source or DEFAULT) if (source or DEFAULT) in BUNDLED else Path(source)
+        path = file_of(source)
     return path if path.suffix == ".onnx" and path.is_file() else None
 
 

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from posegram.infer.load import BUNDLED, DEFAULT, bundled, load, load_network
+from posegram.infer.load import BUNDLED, DEFAULT, file_of, load, load_network
 from posegram.infer.rcnn_load import is_rcnn
 from posegram.pose import Card, Estimate
 
@@ -108,7 +108,7 @@ class Shelf:
             runs = _rcnn_runs()
             about = {"title": _RCNN_NOTE, "kind": "rcnn", "available": runs}
             return entry | about | {"install": None if runs else _RCNN_INSTALL}
-        card, path = self.card(name), _path(name, self.sources[name])
+        card, path = self.card(name), file_of(self.sources[name])
         return entry | {
             "kind": card.kind,
             "size": list(card.size),
@@ -158,10 +158,6 @@ def _name(model: str) -> str:
         known = ", ".join(sorted(BUNDLED))
         raise FileNotFoundError(f"there is no model {model!r}: no such file; bundled are {known}")
     return Path(model).stem
-
-
-def _path(name: str, source: str) -> Path:
-    return bundled(name) if source in ("", name) else Path(source)
 
 
 @cache
