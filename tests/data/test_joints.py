@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posegram.data.joints import in_skeleton, skeleton_of, usual
+from posegram.data.joints import in_skeleton, pairs_by_name, skeleton_of, usual
 from posegram.pose import BODY19, COCO17, LSP14, MPII16, Sample
 
 
@@ -25,6 +25,35 @@ def test_without_fitting_bones_the_known_ones_are_taken(bones):
 def test_mirror_pairs_are_found_by_name_left_first():
     names = ["r_toe", "l_toe", "tail", "left_hip", "right_hip"]
     assert skeleton_of("mine", names).mirror == (("l_toe", "r_toe"), ("left_hip", "right_hip"))
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("left_knee", "right_knee"),
+        ("knee_left", "knee_right"),
+        ("l_knee", "r_knee"),
+        ("knee.l", "knee.r"),
+        ("knee_l_2", "knee_r_2"),
+        ("lknee", "rknee"),
+        ("leftknee", "rightknee"),
+        ("kneel", "kneer"),
+    ],
+)
+def test_twins_are_told_by_their_names(left, right):
+    assert pairs_by_name(["nose", right, left]) == ((left, right),)
+
+
+@pytest.mark.parametrize(
+    "names", [["nose", "tail"], ["left_knee"], ["lip", "rear"], ["knee_1", "knee_2"]]
+)
+def test_other_names_make_no_pair(names):
+    assert pairs_by_name(names) == ()
+
+
+@pytest.mark.parametrize("skeleton", [COCO17, BODY19, LSP14, MPII16], ids=lambda s: s.name)
+def test_the_pairs_of_the_built_in_skeletons_are_found(skeleton):
+    assert set(pairs_by_name(skeleton.joints)) == set(skeleton.mirror)
 
 
 def test_the_names_of_coco_are_coco():

@@ -5,8 +5,9 @@ import pytest
 
 import figures
 import runs
-from posegram.pose import BODY19, COCO17, LSP14, Skeleton
-from posegram.train.skeletons import agreement, check, named, pairs_by_name, read
+from posegram.data.joints import pairs_by_name
+from posegram.pose import COCO17, LSP14, Skeleton
+from posegram.train.skeletons import agreement, check, named, read
 
 
 @pytest.fixture(scope="module")
@@ -21,35 +22,6 @@ def written(folder, text):
 
 
 # names
-
-
-@pytest.mark.parametrize(
-    ("left", "right"),
-    [
-        ("left_knee", "right_knee"),
-        ("knee_left", "knee_right"),
-        ("l_knee", "r_knee"),
-        ("knee.l", "knee.r"),
-        ("knee_l_2", "knee_r_2"),
-        ("lknee", "rknee"),
-        ("leftknee", "rightknee"),
-        ("kneel", "kneer"),
-    ],
-)
-def test_twins_are_told_by_their_names(left, right):
-    assert pairs_by_name(["nose", right, left]) == ((left, right),)
-
-
-@pytest.mark.parametrize(
-    "names", [["nose", "tail"], ["left_knee"], ["lip", "rear"], ["knee_1", "knee_2"]]
-)
-def test_other_names_make_no_pair(names):
-    assert pairs_by_name(names) == ()
-
-
-@pytest.mark.parametrize("skeleton", [COCO17, BODY19, LSP14], ids=lambda s: s.name)
-def test_the_pairs_of_the_built_in_skeletons_are_found(skeleton):
-    assert set(pairs_by_name(skeleton.joints)) == set(skeleton.mirror)
 
 
 # files

@@ -9,9 +9,10 @@ import numpy as np
 
 from posegram.pose import BODY19, COCO17, SKELETONS, Floats, People, Sample, Skeleton, convert
 
-__all__ = ["in_skeleton", "plain", "skeleton_of", "usual"]
+__all__ = ["in_skeleton", "pairs_by_name", "plain", "sided", "skeleton_of", "usual"]
 
-_OTHER_SIDE = {"left": "right", "l": "r"}
+_OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}
+_WORDS = re.compile(r"([_.\s-])")  # what stands between the words of a name
 
 
 def skeleton_of(title: str, joints: Sequence[str], bones: Sequence[Sequence[int]] = ()) -> Skeleton:
@@ -35,7 +36,7 @@ def skeleton_of(title: str, joints: Sequence[str], bones: Sequence[Sequence[int]
         ends = [(names[a - 1], names[b - 1]) for a, b in bones]
     else:
         ends = [b for s in SKELETONS.values() for b in s.bones if set(b) <= set(names)]
-    return Skeleton(title, names, tuple(dict.fromkeys(ends)), _mirror(names))
+    return Skeleton(title, names, tuple(dict.fromkeys(ends)), pairs_by_name(names))
 
 
 def plain(name: str) -> str:
@@ -47,14 +48,46 @@ def plain(name: str) -> str:
     return re.sub(r"[\s-]+", "_", str(name).strip().lower())
 
 
-def _mirror(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Left/right pairs: names that differ in the word left/right (or l/r) alone."""
+def pairs_by_name(joints: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Left/right pairs of joints whose names differ in the side alone.
+
+    The side is a word (`left_knee`, `knee.l`, `r knee`) or stands at an end (`lknee`, `kneeright`).
+
+    >>> pairs_by_name(["lhand", "rhand", "lip"])
+    (('lhand', 'rhand'),)
+    """
     pairs = []
-    for name in names:
-        twin = "_".join(_OTHER_SIDE.get(word, word) for word in name.split("_"))
-        if twin != name and twin in names:
+    for name in joints:
+        twin = next((t for t in _twins(name) if t in joints and t != name), None)
+        if twin is not None and _is_left(name, twin):
             pairs.append((name, twin))
     return tuple(pairs)
+
+
+def sided(joint: str) -> bool:
+    """Whether a word of a joint's name says that it is a left or a right one.
+
+    >>> sided("r_knee"), sided("lip")
+    (True, False)
+    """
+    return any(word in _OTHER for word in _WORDS.split(joint))
+
+
+def _twins(name: str) -> list[str]:
+    """What the joint on the other side may be called, the likeliest first."""
+    found = ["".join(_OTHER.get(word, word) for word in _WORDS.split(name))]
+    for side in ("left", "right", "l", "r"):
+        if name.startswith(side):
+            found.append(_OTHER[side] + name.removeprefix(side))
+        if name.endswith(side):
+            found.append(name.removesuffix(side) + _OTHER[side])
+    return found
+
+
+def _is_left(name: str, twin: str) -> bool:
+    """Whether of two names that differ in the side alone this one is the left."""
+    start = next(n for n, (a, b) in enumerate(zip(name, twin, strict=False)) if a != b)
+    return name[start] == "l"
 
 
 def usual(own: Skeleton) -> Skeleton:

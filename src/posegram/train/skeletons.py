@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from posegram import data
-from posegram.data.joints import plain
+from posegram.data.joints import pairs_by_name, plain
 from posegram.pose import SKELETONS, Sample, Skeleton, skeleton_named
 from posegram.train.batches import relabel
 from posegram.train.config import Config
 
-__all__ = ["agreement", "check", "named", "pairs_by_name", "read"]
+__all__ = ["agreement", "check", "named", "read"]
 
-_OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}
 _ENOUGH = 10  # people from whom a pair can be judged
 _LIKELY = 0.6  # share of people in whom a true pair lies as the others do; by chance it is 0.5
 _CLEAR = 0.02  # of the box's longer side, by which two joints lie apart for certain
@@ -79,40 +78,6 @@ def _raw(path: Path) -> dict[str, Any]:
     if not raw.get("joints") or set(raw) - set(_KEYS):
         raise ValueError(f"{path}: a skeleton file has `joints` and may have {', '.join(_KEYS)}")
     return raw
-
-
-def pairs_by_name(joints: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Left/right pairs of joints whose names differ in the side alone.
-
-    The side is a word (`left_knee`, `knee.l`, `r knee`) or stands at an end (`lknee`, `kneeright`).
-
-    >>> pairs_by_name(["lhand", "rhand", "lip"])
-    (('lhand', 'rhand'),)
-    """
-    pairs = []
-    for name in joints:
-        twin = next((t for t in _twins(name) if t in joints and t != name), None)
-        if twin is not None and _is_left(name, twin):
-            pairs.append((name, twin))
-    return tuple(pairs)
-
-
-def _twins(name: str) -> list[str]:
-    """What the joint on the other side may be called, the likeliest first."""
-    words = re.split(r"([_.\s-])", name)
-    found = ["".join(_OTHER.get(word, word) for word in words)]
-    for side in ("left", "right", "l", "r"):
-        if name.startswith(side):
-            found.append(_OTHER[side] + name.removeprefix(side))
-        if name.endswith(side):
-            found.append(name.removesuffix(side) + _OTHER[side])
-    return found
-
-
-def _is_left(name: str, twin: str) -> bool:
-    """Whether of two names that differ in the side alone this one is the left."""
-    start = next(n for n, (a, b) in enumerate(zip(name, twin, strict=False)) if a != b)
-    return name[start] == "l"
 
 
 def agreement(people: Sequence[Sample], skeleton: Skeleton) -> dict[tuple[str, str], float]:

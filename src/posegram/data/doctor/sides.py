@@ -9,6 +9,7 @@ import numpy as np
 from posegram.data.doctor.annotations import Annotations, Bools, Doubles
 from posegram.data.doctor.findings import Finding, of_people
 from posegram.data.doctor.limbs import lengths
+from posegram.data.joints import pairs_by_name, sided
 from posegram.pose import Skeleton
 
 __all__ = ["sides"]
@@ -34,12 +35,13 @@ def sides(people: Annotations) -> list[Finding]:
 
 def _names(skeleton: Skeleton) -> list[Finding]:
     """Pairs that are not left and right of one name, and left/right joints without a pair."""
-    wrong = [f"{a}/{b}" for a, b in skeleton.mirror if _sided(a) and _other(a) != b]
-    paired = {joint for pair in skeleton.mirror for joint in pair}
-    alone = [
-        j for j in skeleton.joints if _sided(j) and _other(j) in skeleton.joints and j not in paired
+    twins = {a: b for pair in pairs_by_name(skeleton.joints) for a, b in (pair, pair[::-1])}
+    wrong = [
+        f"{a}/{b}" for a, b in skeleton.mirror if (sided(a) or a in twins) and twins.get(a) != b
     ]
-    lost = [j for j in skeleton.joints if _sided(j) and _other(j) not in skeleton.joints]
+    paired = {joint for pair in skeleton.mirror for joint in pair}
+    alone = [j for j in skeleton.joints if j in twins and j not in paired]
+    lost = [j for j in skeleton.joints if sided(j) and j not in twins]
     said = []
     if wrong:
         said.append(("likely", wrong, f"pairs that are not left and right: {', '.join(wrong)}"))
@@ -51,15 +53,6 @@ def _names(skeleton: Skeleton) -> list[Finding]:
         Finding("mirror-map", level, 0.9, text, joints=tuple(joints))
         for level, joints, text in said
     ]
-
-
-def _sided(joint: str) -> bool:
-    return _other(joint) != joint
-
-
-def _other(joint: str) -> str:
-    swap = {"left": "right", "right": "left", "l": "r", "r": "l"}
-    return "_".join(swap.get(word, word) for word in joint.split("_"))
 
 
 def _twins(people: Annotations) -> list[Finding]:
@@ -100,7 +93,7 @@ def _order(people: Annotations) -> list[Finding]:
 
 def _disagreeing(people: Annotations) -> list[Finding]:
     """Pairs that lie the other way round than the other pairs do; all of them, if few face us."""
-    pairs = [pair for pair in people.skeleton.mirror if _sided(pair[0])]
+    pairs = [pair for pair in people.skeleton.mirror if sided(pair[0])]
     if not pairs:
         return []
     way = np.stack([_way(people, pair) for pair in pairs], axis=1)  # (N, P) -1, 0, 1
