@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -167,6 +167,7 @@ class Sample:
 class Card:
     """What a model file says of itself; travels inside .onnx and .ckpt files as JSON."""
 
+    KEY: ClassVar[str] = "posegram"  # of the JSON among an .onnx file's metadata
     name: str
     kind: Literal["heatmap", "regression", "rcnn", "detector"]
     skeleton: Skeleton

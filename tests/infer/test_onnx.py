@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import tiny
-from posegram.infer.onnx import KEY, load_onnx, physical_cores
+from posegram.infer.onnx import load_onnx, physical_cores
 from posegram.pose import LSP14, Card
 
 
@@ -76,21 +76,21 @@ def test_a_foreign_onnx_file_is_refused_for_its_missing_card(tmp_path):
 
 
 def test_a_card_that_cannot_be_read_is_refused_by_name(tmp_path):
-    path = tiny.bare(tmp_path / "odd.onnx", {KEY: "{}"})
+    path = tiny.bare(tmp_path / "odd.onnx", {Card.KEY: "{}"})
     with pytest.raises(ValueError, match=r"odd.onnx: not a posegram model card"):
         load_onnx(path)
 
 
 def test_a_card_that_promises_another_number_of_outputs_is_refused(tmp_path):
     card = Card(name="x", kind="regression", skeleton=LSP14, size=(64, 64))
-    path = tiny.bare(tmp_path / "odd.onnx", {KEY: card.to_json()})
+    path = tiny.bare(tmp_path / "odd.onnx", {Card.KEY: card.to_json()})
     with pytest.raises(ValueError, match="gives 1 arrays, which is no regression network"):
         load_onnx(path)
 
 
 def test_a_card_that_promises_another_input_size_is_refused(tmp_path):
     card = Card(name="x", kind="heatmap", skeleton=LSP14, size=(96, 64))
-    path = tiny.bare(tmp_path / "odd.onnx", {KEY: card.to_json()})
+    path = tiny.bare(tmp_path / "odd.onnx", {Card.KEY: card.to_json()})
     with pytest.raises(ValueError, match=r"its card says \(96, 64\)"):
         load_onnx(path)
 

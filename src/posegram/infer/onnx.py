@@ -12,9 +12,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
 from posegram.pose import Card, Network, Raw
 
-__all__ = ["KEY", "card_in", "load_onnx", "open_session", "physical_cores"]
+__all__ = ["card_in", "load_onnx", "open_session", "physical_cores"]
 
-KEY = "posegram"  # of the card's JSON among an ONNX file's metadata
 _OUTPUTS = {"heatmap": 1, "regression": 2, "detector": 2}
 _REFUSALS = (
     *(refusals.Fail, refusals.InvalidArgument, refusals.InvalidProtobuf, refusals.InvalidGraph),
@@ -28,7 +27,7 @@ def load_onnx(path: str | Path, *, threads: int = 0) -> tuple[Card, Network]:
     The network takes crops (B, H, W, 3) uint8 RGB of the card's size and gives `Raw`.
 
     Args:
-        path: the file; it holds its card as JSON under the metadata key "posegram".
+        path: the file; it holds its card as JSON under the metadata key `Card.KEY`.
         threads: how many cores one call may use; 0 means all physical ones.
 
     Raises:
@@ -54,7 +53,7 @@ def card_in(session: ort.InferenceSession, path: Path) -> Card:
     Raises:
         ValueError: it holds none, or a broken one.
     """
-    text = session.get_modelmeta().custom_metadata_map.get(KEY)
+    text = session.get_modelmeta().custom_metadata_map.get(Card.KEY)
     if text is None:
         raise ValueError(f"{path} is an ONNX file without a posegram card, so not one of ours")
     try:

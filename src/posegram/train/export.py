@@ -46,7 +46,7 @@ def export(network: nn.Module, card: Card, out: Path, *, crops: Image, half: boo
 
     Args:
         network: in evaluation mode, on the CPU.
-        card: travels in the file's metadata under "posegram".
+        card: travels in the file's metadata under `Card.KEY`.
         out: the .onnx file; it appears only when the comparison holds.
         crops: (B, H, W, 3) uint8, real ones.
         half: store weights as float16 (half the size; computed in float32); then one joint in a
@@ -64,7 +64,7 @@ def export(network: nn.Module, card: Card, out: Path, *, crops: Image, half: boo
         if half:
             _halve(model)
         entry = model.metadata_props.add()
-        entry.key, entry.value = "posegram", card.to_json()
+        entry.key, entry.value = Card.KEY, card.to_json()
         onnx.save(model, draft)
         with torch.no_grad():
             raw = whole(torch.from_numpy(crops))

@@ -69,7 +69,7 @@ def quantize(path: Path, out: Path, *, crops: Image, budget: float = 0.03) -> fl
     if len(crops) < 2 * _BATCH:
         raise ValueError(f"8 bits need at least {2 * _BATCH} crops, not {len(crops)}")
     model = onnx.load(path)
-    entry = next((e.value for e in model.metadata_props if e.key == "posegram"), None)
+    entry = next((e.value for e in model.metadata_props if e.key == Card.KEY), None)
     if entry is None:
         raise ValueError(f"{path} is an ONNX file without a posegram card, so not one of ours")
     card, half = Card.from_json(entry), len(crops) // 2
@@ -156,7 +156,7 @@ def _last(model: onnx.ModelProto) -> list[str]:
 def _keep_card(path: Path, entry: str) -> None:
     model = onnx.load(path)
     del model.metadata_props[:]
-    onnx.helper.set_model_props(model, {"posegram": entry})
+    onnx.helper.set_model_props(model, {Card.KEY: entry})
     onnx.save(model, path)
 
 

@@ -124,7 +124,7 @@ def export(network: Any, card: Card, out: Path, *, pictures: Sequence[Image]) ->
 
     Args:
         network: of `models.keypoint_rcnn`, in evaluation mode, on the CPU.
-        card: travels in the file's metadata under "posegram".
+        card: travels in the file's metadata under `Card.KEY`.
         out: the .onnx file; it appears only when the comparison holds.
         pictures: each (h, w, 3) uint8, of the size that the network sees.
 
@@ -137,7 +137,7 @@ def export(network: Any, card: Card, out: Path, *, pictures: Sequence[Image]) ->
         _trace(whole, pictures[0], draft)
         model = onnx.load(draft)
         entry = model.metadata_props.add()
-        entry.key, entry.value = "posegram", card.to_json()
+        entry.key, entry.value = Card.KEY, card.to_json()
         onnx.save(model, draft)
         session = onnxruntime.InferenceSession(str(draft), providers=["CPUExecutionProvider"])
         for picture in pictures:

@@ -38,9 +38,9 @@ def unfold(path: Path) -> tuple[Card, nn.Module]:
     except DecodeError as fault:
         raise ValueError(f"{path} is no ONNX file") from fault
     texts = {entry.key: entry.value for entry in model.metadata_props}
-    if "posegram" not in texts:
+    if Card.KEY not in texts:
         raise ValueError(f"{path} carries no posegram card, so it is no file to start from")
-    card = Card.from_json(texts["posegram"])
+    card = Card.from_json(texts[Card.KEY])
     network = models.build(card).eval()
     layers = _layers(network, card)
     shapes = [tuple(conv.weight.shape) for conv, _ in layers]
