@@ -8,6 +8,7 @@ import figures
 from posegram import data
 from posegram import image as pictures
 from posegram.data import coco
+from posegram.infer import active
 from posegram.infer.active import Doubtful, choose, doubts, prefilled, without, write_round
 from posegram.infer.label import Task
 from posegram.infer.topdown import TopDown
@@ -189,6 +190,25 @@ def test_a_folder_with_other_photos_is_refused(tmp_path, photos):
     found = [doubtful(photos[0], 0.5)]
     with pytest.raises(ValueError, match="images is not empty"):
         write_round(tmp_path / "labels.json", found, found, {}, least=0.3)
+
+
+@pytest.mark.parametrize("failing", ["_copy", "_tile", "write"])
+def test_a_round_that_fails_leaves_room_for_the_next_try(tmp_path, photos, monkeypatch, failing):
+    found, calls = [doubtful(photo, 0.5) for photo in photos[:2]], []
+
+    def full(*given):
+        calls.append(given)
+        if failing != "_copy" or len(calls) > 1:
+            raise OSError("the disk is full")
+        return copy(*given)
+
+    copy = active._copy
+    monkeypatch.setattr(active, failing, full)
+    with pytest.raises(OSError, match="the disk is full"):
+        write_round(tmp_path / "labels.json", found, found, {}, least=0.3)
+    assert not [path for path in tmp_path.iterdir() if path.is_dir() and "images" in path.name]
+    monkeypatch.undo()
+    assert write_round(tmp_path / "labels.json", found, found, {}, least=0.3) == 2
 
 
 @pytest.mark.parametrize("count", [0, 1])

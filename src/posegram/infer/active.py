@@ -12,7 +12,9 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,14 +172,15 @@ def write_round(
     """
     labels: list[Label] = []
     sizes: dict[Path, tuple[int, int]] = {}
-    for one, copy in zip(chosen, _copies(out, [one.photo for one in chosen]), strict=True):
-        sizes[copy] = pictures.probe(copy)
-        labels += prefilled(one, copy, sizes[copy], least=least)
-    _rank(out.with_suffix(".ranking.csv"), ranked, chosen)
-    tiles = [_tile(rank, one, least) for rank, one in enumerate(chosen[:_SHEET], 1)]
-    if tiles:
-        pictures.write(out.with_suffix(".sheet.png"), pictures.grid(tiles, min(6, len(tiles))))
-    write(out, labels, sizes, info, ranked[0].people.skeleton)
+    with _copies(out, [one.photo for one in chosen]) as copies:
+        for one, copy in zip(chosen, copies, strict=True):
+            sizes[copy] = pictures.probe(copy)
+            labels += prefilled(one, copy, sizes[copy], least=least)
+        _rank(out.with_suffix(".ranking.csv"), ranked, chosen)
+        tiles = [_tile(rank, one, least) for rank, one in enumerate(chosen[:_SHEET], 1)]
+        if tiles:
+            pictures.write(out.with_suffix(".sheet.png"), pictures.grid(tiles, min(6, len(tiles))))
+        write(out, labels, sizes, info, ranked[0].people.skeleton)
     return len(labels)
 
 
@@ -193,19 +196,31 @@ def room(out: Path) -> Path:
     return folder
 
 
-def _copies(out: Path, photos: Sequence[Path]) -> list[Path]:
-    """Copies in the folder `images` beside a file, each under a name of its own."""
+@contextmanager
+def _copies(out: Path, photos: Sequence[Path]) -> Iterator[list[Path]]:
+    """Copies in the folder `images` beside a file, all or none; gone again if the block fails."""
     folder = room(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    made: list[Path] = []
-    for photo in photos:
-        name, count = photo.name, 1
-        while (folder / name).exists():
-            count += 1
-            name = f"{photo.stem}_{count}{photo.suffix}"
-        shutil.copyfile(photo, folder / name)
-        made.append((folder / name).absolute())
-    return made
+    made = folder.with_name(f".images-{uuid.uuid4().hex}")
+    try:
+        made.mkdir(parents=True)
+        names = [_copy(photo, made) for photo in photos]
+        if folder.is_dir():
+            folder.rmdir()  # it is empty, and not every system renames onto a folder
+        made = made.rename(folder)
+        yield [(folder / name).absolute() for name in names]
+    except BaseException:  # or the next try would find the room taken
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+
+
+def _copy(photo: Path, folder: Path) -> str:
+    """The name under which a photo was copied into a folder, where no other has it."""
+    name, count = photo.name, 1
+    while (folder / name).exists():
+        count += 1
+        name = f"{photo.stem}_{count}{photo.suffix}"
+    shutil.copyfile(photo, folder / name)
+    return name
 
 
 def _rank(path: Path, ranked: Sequence[Doubtful], chosen: Sequence[Doubtful]) -> None:
