@@ -100,7 +100,7 @@ def test_an_unknown_key_leaves_nothing_behind(settings, tmp_path):
     ("change", "sentence"),
     [
         ("epochs", "'epochs' is no setting; write key=value"),
-        ("epochs=many", "epochs = 'many'; it takes a int"),
+        ("epochs=many", "epochs = 'many'; it takes a whole number"),
         ("network=vit", "no network 'vit'; there are cnn, "),
         ("skeleton=cat", "no skeleton 'cat'; there are body19, coco17, lsp14, mpii16"),
         ("train=gone:x", "no reader 'gone'; there are"),

@@ -166,6 +166,15 @@ class Config:
         return Path(self.folder) / self.name
 
 
+_TYPES: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    tuple: "a list",
+}
+
+
 def _parsed(change: str) -> tuple[str, Any]:
     key, equals, value = change.partition("=")
     if not equals:
@@ -188,7 +197,7 @@ def _fitted(key: str, value: Any, default: Any) -> Any:
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type(default):
-        raise ValueError(f"{key} = {value!r}; it takes a {type(default).__name__}")
+        raise ValueError(f"{key} = {value!r}; it takes {_TYPES[type(default)]}")
     return value
 
 
