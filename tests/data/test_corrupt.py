@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 
 import figures
-from posegram.data.corrupt import CORRUPTIONS, SEVERITIES, corrupt, patches
+from posegram.data.corrupt import KINDS, SEVERITIES, corrupt, patches
 
 BOX = np.array([[40, 20, 160, 220]], np.float32)
-KINDS = [*CORRUPTIONS, "patches"]
 
 
 @pytest.fixture(scope="module")

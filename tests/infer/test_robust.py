@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 import figures
-from posegram.data.corrupt import SEVERITIES
-from posegram.infer.robust import KINDS, Spoilt, kinds, robustness, sheet, table
+from posegram.data.corrupt import KINDS, SEVERITIES
+from posegram.infer.robust import Spoilt, kinds, robustness, sheet, table
 from posegram.pose import LSP14, People
 
 

@@ -16,6 +16,7 @@ from posegram import data
 from posegram import image as pictures
 from posegram.cli.bars import watched
 from posegram.data import door
+from posegram.data.corrupt import KINDS
 from posegram.infer import evaluate as measure
 from posegram.infer import robust
 from posegram.infer.evaluate import Predicted, Report
@@ -68,7 +69,7 @@ def evaluate(
     metric: str = typer.Option("all", help=f"One of {', '.join(METRICS)}, all."),
     resamples: int = typer.Option(2000, min=100, help="Bootstrap resamples of whole images."),
     corrupt: str = typer.Option(
-        "", help=f"Spoil the photos at five severities: all, or of {', '.join(robust.KINDS)}."
+        "", help=f"Spoil the photos at five severities: all, or of {', '.join(KINDS)}."
     ),
     out: Path | None = typer.Option(None, "--out", "-o", help="Write the report as JSON."),
 ) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from posegram.pose import Floats, Image
 
-__all__ = ["CORRUPTIONS", "SEVERITIES", "corrupt", "patches"]
+__all__ = ["CORRUPTIONS", "KINDS", "SEVERITIES", "corrupt", "patches"]
 
 SEVERITIES = (0.2, 0.4, 0.6, 0.8, 1.0)
 
@@ -27,7 +27,7 @@ def corrupt(image: Image, kind: str, severity: float, boxes: Floats, *, seed: in
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        kind: a key of `CORRUPTIONS`, or "patches", which cover parts of the boxes.
+        kind: one of `KINDS`: a key of `CORRUPTIONS`, or "patches", which cover parts of the boxes.
         severity: 0 to 1.
         boxes: (N, 4) of the people, image pixels.
         seed: chance.
@@ -37,9 +37,8 @@ def corrupt(image: Image, kind: str, severity: float, boxes: Floats, *, seed: in
     """
     if not 0 <= severity <= 1:
         raise ValueError(f"a severity is a number from 0 to 1, not {severity}")
-    if kind not in (*CORRUPTIONS, "patches"):
-        known = ", ".join((*CORRUPTIONS, "patches"))
-        raise ValueError(f"no corruption {kind!r}; there are {known}")
+    if kind not in KINDS:
+        raise ValueError(f"no corruption {kind!r}; there are {', '.join(KINDS)}")
     rng = np.random.default_rng(seed)
     if severity == 0:
         return image
@@ -165,3 +164,4 @@ CORRUPTIONS: dict[str, Corruption] = {
     "jpeg": _jpeg,
     "small": _small,
 }
+KINDS = (*CORRUPTIONS, "patches")

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from posegram import coords, image
-from posegram.data.corrupt import CORRUPTIONS, SEVERITIES, corrupt
+from posegram.data.corrupt import KINDS, SEVERITIES, corrupt
 from posegram.infer.evaluate import Estimator, Watch, evaluate, predict
 from posegram.metrics.report import Number
 from posegram.pose import Floats, Image, People, Sample
 
-__all__ = ["KINDS", "Spoilt", "kinds", "robustness", "sheet", "table"]
+__all__ = ["Spoilt", "kinds", "robustness", "sheet", "table"]
 
-KINDS = (*CORRUPTIONS, "patches")
 _TILE = (200, 150)  # height and width of a picture on the sheet, pixels
 
 
