@@ -33,8 +33,9 @@ def read(
     the given one (HRNet and SimpleBaseline, `mpii.py`); cropping with our margin of 1.25 then
     equals theirs. Somebody without scale or centre gets the joints' bounds grown by 6 %. The head
     size is 0.6 x the diagonal of the head box (PCKh), None in lists, which have no head box.
-    Lists do not tell hidden from seen joints: both are 2. People without a labelled joint are left
-    out, except those of the test split, whose labels the authors keep.
+    Lists do not tell hidden from seen joints: both are 2. People of the release without a labelled
+    joint are left out, except in its test split, whose labels the authors keep; those of a list
+    are not.
 
     Args:
         path: the .mat of the release or a .json list.
