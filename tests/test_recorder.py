@@ -98,6 +98,19 @@ def test_sound_of_a_clip_with_a_clock_of_its_own_starts_there_too(tmp_path, star
     assert first == pytest.approx(start, abs=0.05)
 
 
+@pytest.mark.parametrize("kind", [".nut", ".ivf", ".m4v"])
+def test_containers_that_can_be_read_are_opened_for_their_sound(tmp_path, kind):
+    codec, form = {".ivf": ("libvpx", "ivf"), ".nut": ("mpeg4", "nut"), ".m4v": ("mpeg4", "m4v")}[
+        kind
+    ]
+    with av.open(str(tmp_path / f"in{kind}"), "w", format=form) as out:
+        stream = out.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(clips.picture(0), format="rgb24")
+        out.mux([*stream.encode(frame), *stream.encode(None)])
+    assert not probe(record(tmp_path / "out.mp4", sound=tmp_path / f"in{kind}")).sound
+
+
 def test_a_clip_without_sound_stays_silent(tmp_path):
     source = clips.make(tmp_path / "in.mp4")
     assert not probe(record(tmp_path / "out.mp4", sound=source)).sound

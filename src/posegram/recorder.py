@@ -25,7 +25,8 @@ _TICKS = 90_000  # of a second, in which the times of written frames are counted
 # real containers only: a playlist of the same name would make FFmpeg read other files
 _GUARDED = {
     "protocol_whitelist": "file",
-    "format_whitelist": "mov,mp4,matroska,webm,avi,asf,flv,mpegts,mpeg,ogg,image2,gif,mjpeg",
+    "format_whitelist": "mov,mp4,matroska,webm,avi,asf,flv,mpegts,mpeg,ogg,image2,gif,mjpeg,"
+    "mxf,gxf,nut,dv,wtv,rm,ivf,h264,hevc,mpegvideo,m4v,yuv4mpegpipe",
 }
 _COPIED = ("aac", "mp3", "opus", "flac", "ac3", "eac3", "alac")  # sound that an .mp4 may hold
 
