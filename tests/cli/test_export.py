@@ -91,6 +91,12 @@ def test_nobody_to_compare_on_is_refused_in_one_sentence(checkpoint, tmp_path, c
     assert "--people reader:path" in capsys.readouterr().err
 
 
+def test_a_file_that_is_no_model_is_told_before_people_are_missed(tmp_path, capsys):
+    (tmp_path / "notes.ckpt").write_text("no model")
+    assert _run(tmp_path / "notes.ckpt", "--out", tmp_path / "a.onnx") == 2
+    assert "notes.ckpt is no checkpoint that posegram can read" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["gone.ckpt", "gone.keras", "gone.pth"])
 def test_a_missing_model_is_named_before_anything_else(tmp_path, capsys, name):
     assert _run(tmp_path / name, "--out", tmp_path / "a.onnx") == 2

@@ -69,14 +69,16 @@ def export(
             )
         typer.echo(f"{_written(out)}, outputs as of {checkpoint}, joints {_joints(card)}")
         return
+    card = None if is_rcnn(checkpoint) else _card(checkpoint)
     beside = checkpoint.parent / "valid.json"
     if not people and not beside.exists():
         raise ValueError(f"{beside} is not there; give annotated people with --people reader:path")
     samples = data.read(people or str(beside))
-    if is_rcnn(checkpoint):
+    if card is None:
         _rcnn(checkpoint, out, samples, plain=not half and not eight and margin is None)
         return
-    _checkpoint(checkpoint, out, samples, half=half, eight=eight, margin=margin)
+    other = replace(card, margin=margin) if margin else None
+    _checkpoint(checkpoint, out, samples, half=half, eight=eight, card=other)
 
 
 def _refuse(checkpoint: Path, out: Path, *, both: bool) -> None:
@@ -91,6 +93,13 @@ def _refuse(checkpoint: Path, out: Path, *, both: bool) -> None:
         raise ValueError("--half and --int8 are two ways to store weights: give one of them")
 
 
+def _card(checkpoint: Path) -> Card:
+    """The card of a checkpoint; a file that is none is refused, whatever else is missing."""
+    from posegram.models import load_weights
+
+    return load_weights(checkpoint)[0]
+
+
 def _checkpoint(
     checkpoint: Path,
     out: Path,
@@ -98,12 +107,9 @@ def _checkpoint(
     *,
     half: bool,
     eight: bool,
-    margin: float | None,
+    card: Card | None,
 ) -> None:
-    """Export what training left."""
-    from posegram.models import load_weights
-
-    card = replace(load_weights(checkpoint)[0], margin=margin) if margin else None
+    """Export what training left, under its own card or another one."""
     if eight:
         from posegram.train.quantize import quantize_checkpoint
 
