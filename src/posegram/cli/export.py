@@ -70,15 +70,12 @@ def export(
         typer.echo(f"{_written(out)}, outputs as of {checkpoint}, joints {_joints(card)}")
         return
     card = None if is_rcnn(checkpoint) else _card(checkpoint)
-    beside = checkpoint.parent / "valid.json"
-    if not people and not beside.exists():
-        raise ValueError(f"{beside} is not there; give annotated people with --people reader:path")
-    samples = data.read(people or str(beside))
+    samples = data.read(people or str(_beside(checkpoint)))
     if card is None:
         _rcnn(checkpoint, out, samples, plain=not half and not eight and margin is None)
-        return
-    other = replace(card, margin=margin) if margin else None
-    _checkpoint(checkpoint, out, samples, half=half, eight=eight, card=other)
+    else:
+        other = replace(card, margin=margin) if margin else None
+        _checkpoint(checkpoint, out, samples, half=half, eight=eight, card=other)
 
 
 def _refuse(checkpoint: Path, out: Path, *, both: bool) -> None:
@@ -91,6 +88,14 @@ def _refuse(checkpoint: Path, out: Path, *, both: bool) -> None:
         raise FileNotFoundError(f"cannot write {out}: there is no folder {out.parent}")
     if both:
         raise ValueError("--half and --int8 are two ways to store weights: give one of them")
+
+
+def _beside(checkpoint: Path) -> Path:
+    """The people that a run was validated on, beside its checkpoint."""
+    path = checkpoint.parent / "valid.json"
+    if not path.exists():
+        raise ValueError(f"{path} is not there; give annotated people with --people reader:path")
+    return path
 
 
 def _card(checkpoint: Path) -> Card:
