@@ -131,7 +131,9 @@ def test_a_block_that_is_broken_off_leaves_what_was_written(tmp_path, fault):
 
 def test_ctrl_c_leaves_a_clip_that_plays(tmp_path):
     code = f"""
-import clips, itertools, pathlib
+import clips, itertools, pathlib, signal
+# a suite that was started in the background ignores it, and so would its children
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from posegram.recorder import Writer
 with Writer(pathlib.Path({str(tmp_path / "a.mp4")!r}), (96, 128)) as writer:
     for n in itertools.count():
