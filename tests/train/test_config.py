@@ -142,6 +142,7 @@ def test_a_change_without_a_value_is_refused():
         ("epochs=-1", "epochs = -1; it must be positive"),
         ("warmup=-1", "warmup = -1; it must not be negative"),
         ("epoch_people=-5", "epoch_people = -5; it must not be negative"),
+        ("bell=0", r"bell = 0\.0; it must be positive"),
         ("split=1.0", r"split = 1\.0; it is a share between 0 and 1"),
         ("split=0", r"split = 0\.0; it is a share between 0 and 1"),
     ],

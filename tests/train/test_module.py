@@ -29,13 +29,13 @@ def shares(xy):
     return (xy + 0.5) / torch.tensor([SIZE[1], SIZE[0]])
 
 
-def peaked(xy):
-    """Heatmap logits (B, K, 16, 12) with a bell of 1.5 cells around each place."""
+def peaked(xy, bell=1.5):
+    """Heatmap logits (B, K, 16, 12) with a bell of so many cells around each place."""
     cell = (xy + 0.5) / 4 - 0.5
     rows, columns = torch.arange(16.0), torch.arange(12.0)
     down = (rows - cell[..., 1:]) ** 2
     across = (columns - cell[..., :1]) ** 2
-    return -(down[..., :, None] + across[..., None, :]) / (2 * 1.5**2)
+    return -(down[..., :, None] + across[..., None, :]) / (2 * bell**2)
 
 
 # losses
@@ -83,6 +83,18 @@ def test_no_other_map_beats_the_bell_of_the_target():
     heat = peaked(xy).requires_grad_()
     heatmap_loss(heat, xy, weight, SIZE).backward()
     assert heat.grad.abs().max().item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_narrow_bell_makes_more_of_a_small_miss():
+    xy, weight = places(1)
+    miss = xy + torch.tensor([2, 0])
+
+    def cost(bell: float) -> float:
+        there, beside = (peaked(at, bell) for at in (xy, miss))
+        losses = [heatmap_loss(heat, xy, weight, SIZE, bell=bell) for heat in (beside, there)]
+        return (losses[0] - losses[1]).item()
+
+    assert cost(0.75) > 3 * cost(1.5)
 
 
 def test_the_heatmap_loss_of_an_even_map_is_the_log_of_its_cells():

@@ -72,6 +72,7 @@ class Config:
     strength: float = 0.0  # of everything else: patches, half bodies, light, noise, compression
 
     guide: float = 0.1  # regression: weight of a cross-entropy on the maps behind it; 0: MSE alone
+    bell: float = 1.5  # heatmaps: standard deviation of a label's Gaussian, in cells
     optimizer: str = "adam"
     rate: float = 1e-3  # learning rate at its highest
     start_rate: float = 1.0  # factor on it for weights that came from `start`
@@ -106,15 +107,20 @@ class Config:
         for key, known in _CHOICES.items():
             if getattr(self, key) not in known:
                 raise ValueError(f"{key} = {getattr(self, key)!r}; it can be {', '.join(known)}")
+        self._check_numbers()
+        self._check_semi()
+
+    def _check_numbers(self) -> None:
         for key in _POSITIVE:
             if getattr(self, key) < 1:
                 raise ValueError(f"{key} = {getattr(self, key)}; it must be positive")
         for key in _COUNTS:
             if getattr(self, key) < 0:
                 raise ValueError(f"{key} = {getattr(self, key)}; it must not be negative")
+        if not self.bell > 0:
+            raise ValueError(f"bell = {self.bell}; it must be positive")
         if not 0 < self.split < 1:
             raise ValueError(f"split = {self.split}; it is a share between 0 and 1")
-        self._check_semi()
 
     def _check_semi(self) -> None:
         if (self.semi != "off") != bool(self.unlabelled):

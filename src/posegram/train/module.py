@@ -48,7 +48,12 @@ def regression_loss(
 
 
 def heatmap_loss(
-    heat: torch.Tensor, xy: torch.Tensor, weight: torch.Tensor, size: tuple[int, int]
+    heat: torch.Tensor,
+    xy: torch.Tensor,
+    weight: torch.Tensor,
+    size: tuple[int, int],
+    *,
+    bell: float = 1.5,
 ) -> torch.Tensor:
     """Cross-entropy of each joint's spatial softmax against a Gaussian, mean over joints, a scalar.
 
@@ -57,8 +62,11 @@ def heatmap_loss(
         xy: (B, K, 2) crop pixels.
         weight: (B, K), 0 where not labelled.
         size: height and width of the crop in pixels.
+        bell: standard deviation of the Gaussian in cells. The narrower, the more of the loss is
+            about the last pixels, and the less about which limb is whose.
     """
-    down, across = coords.encode_heatmap(xy.cpu().numpy(), size, (heat.shape[2], heat.shape[3]))
+    cells = heat.shape[2], heat.shape[3]
+    down, across = coords.encode_heatmap(xy.cpu().numpy(), size, cells, bell)
     target = torch.einsum(
         "bkh,bkw->bkhw", torch.from_numpy(down).to(heat), torch.from_numpy(across).to(heat)
     )
@@ -182,7 +190,8 @@ class PoseModule(lightning.LightningModule):
         """The loss that fits what the network emits, a scalar."""
         if self.card.kind == "regression":
             return regression_loss(raw[0], batch["xy"], batch["weight"], self.card.size)
-        return heatmap_loss(raw, batch["xy"], batch["weight"], self.card.size)
+        bell = self.config.bell
+        return heatmap_loss(raw, batch["xy"], batch["weight"], self.card.size, bell=bell)
 
     def guide(self, raw: Any, batch: Batch) -> torch.Tensor | float:
         """Cross-entropy of the maps behind a regression, times its setting: it only trains."""

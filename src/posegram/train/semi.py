@@ -208,7 +208,8 @@ class SemiModule(PoseModule):
         """Cross-entropy of the hard views' maps against their targets, mean over all joints."""
         if self.config.semi == "pseudo":
             # by hand, so that few sure joints weigh little: the mean is over all, not over the sure
-            return heatmap_loss(raw, target, trust, self.card.size) * trust.mean()
+            loss = heatmap_loss(raw, target, trust, self.card.size, bell=self.config.bell)
+            return loss * trust.mean()
         gain = raw.flatten(2).log_softmax(dim=-1)
         return (-(target.flatten(2) * gain).sum(dim=-1) * trust).mean()
 
