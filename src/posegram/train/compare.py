@@ -19,6 +19,7 @@ from posegram.pose import Card, Floats, Ints, Sample, Skeleton
 from posegram.train import start
 from posegram.train.config import Config
 from posegram.train.module import measurable, torsos
+from posegram.train.plots import plot
 from posegram.train.skeletons import named
 
 __all__ = ["Judged", "judge", "load", "page", "predict", "save", "whole", "with_start", "write"]
@@ -185,27 +186,19 @@ def _cell(found: Interval, n: int) -> str:
 
 
 def _draw(path: Path, before: Judged, after: Judged, skeleton: Skeleton) -> None:
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
     names = ["all", *skeleton.joints]
-    figure, axis = plt.subplots(figsize=(8, 0.42 * len(names) + 1.6), constrained_layout=True)
-    for shift, colour, label, judged in (
-        (-0.2, "tab:grey", "before", before),
-        (0.2, "tab:blue", "after", after),
-    ):
-        found = whole(judged)
-        value = np.nan_to_num(found.value)
-        ends = np.nan_to_num(np.stack([found.value - found.low, found.high - found.value]))
-        rows = np.arange(len(names)) + shift
-        axis.barh(rows, value, 0.38, color=colour, label=label, xerr=np.maximum(ends, 0))
-    axis.set_yticks(range(len(names)), names)
-    axis.invert_yaxis()
-    axis.set(xlim=(0, 100), xlabel="joints within 0.2 torso lengths, %; 95 % intervals")
-    axis.grid(axis="x", alpha=0.3)
-    axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    figure.savefig(path.with_suffix(".part.png"), dpi=100)
-    plt.close(figure)
-    path.with_suffix(".part.png").replace(path)
+    with plot(path, (8, 0.42 * len(names) + 1.6)) as (_, axis):
+        for shift, colour, label, judged in (
+            (-0.2, "tab:grey", "before", before),
+            (0.2, "tab:blue", "after", after),
+        ):
+            found = whole(judged)
+            value = np.nan_to_num(found.value)
+            ends = np.nan_to_num(np.stack([found.value - found.low, found.high - found.value]))
+            rows = np.arange(len(names)) + shift
+            axis.barh(rows, value, 0.38, color=colour, label=label, xerr=np.maximum(ends, 0))
+        axis.set_yticks(range(len(names)), names)
+        axis.invert_yaxis()
+        axis.set(xlim=(0, 100), xlabel="joints within 0.2 torso lengths, %; 95 % intervals")
+        axis.grid(axis="x", alpha=0.3)
+        axis.legend(loc="upper left", bbox_to_anchor=(1, 1))

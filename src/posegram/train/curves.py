@@ -10,6 +10,8 @@ from typing import Any
 
 from lightning.pytorch import callbacks
 
+from posegram.train.plots import plot
+
 __all__ = ["Progress", "Record", "draw_curves", "read_metrics"]
 
 _PANELS = {  # number of a validation -> its panel, its words in the caption
@@ -102,33 +104,25 @@ def _badness(line: dict[str, float]) -> float:
 
 def draw_curves(lines: list[dict[str, float]], out: Path) -> None:
     """A picture of losses, two validation numbers and learning rate; the best epoch is marked."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
     epochs = [line["epoch"] + 1 for line in lines]
     best = min(range(len(lines)), key=lambda n: _badness(lines[n]))
-    figure, axes = plt.subplots(2, 2, figsize=(10, 7), constrained_layout=True)
     shown = [key for key in _PANELS if key in lines[best]]
     panels = (
         (("loss", "valid_loss"), "loss", ("training", "validation")),
         *(((key,), _PANELS[key][0], ("validation",)) for key in shown),
         (("rate",), "learning rate", ("at the epoch's end",)),
     )
-    for axis, (keys, title, names) in zip(axes.flat, panels, strict=True):
-        for key, name in zip(keys, names, strict=True):
-            axis.plot(epochs, [line[key] for line in lines], marker=".", label=name)
-            axis.plot(epochs[best], lines[best][keys[-1]], "o", color="black", fillstyle="none")
-        axis.axvline(epochs[best], color="grey", linewidth=0.8, linestyle=":")
-        axis.set(title=title, xlabel="epoch")
-        axis.grid(alpha=0.3)
-        axis.legend()
-    value = lines[best]
-    figure.suptitle(
-        f"best epoch {epochs[best]:.0f} (circle): validation loss {value['valid_loss']:.4g}, "
-        + ", ".join(_PANELS[key][1].format(value[key]) for key in shown)
-    )
-    figure.savefig(out.with_suffix(".part.png"), dpi=90)
-    plt.close(figure)
-    out.with_suffix(".part.png").replace(out)
+    with plot(out, (10, 7), nrows=2, ncols=2) as (figure, axes):
+        for axis, (keys, title, names) in zip(axes.flat, panels, strict=True):
+            for key, name in zip(keys, names, strict=True):
+                axis.plot(epochs, [line[key] for line in lines], marker=".", label=name)
+                axis.plot(epochs[best], lines[best][keys[-1]], "o", color="black", fillstyle="none")
+            axis.axvline(epochs[best], color="grey", linewidth=0.8, linestyle=":")
+            axis.set(title=title, xlabel="epoch")
+            axis.grid(alpha=0.3)
+            axis.legend()
+        value = lines[best]
+        figure.suptitle(
+            f"best epoch {epochs[best]:.0f} (circle): validation loss {value['valid_loss']:.4g}, "
+            + ", ".join(_PANELS[key][1].format(value[key]) for key in shown)
+        )

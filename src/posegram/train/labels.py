@@ -11,6 +11,7 @@ from posegram.data.stream import save_text
 from posegram.train.compare import load, whole
 from posegram.train.config import Config
 from posegram.train.fit import fit, sets
+from posegram.train.plots import plot
 
 __all__ = ["Point", "counts", "curve", "write"]
 
@@ -110,30 +111,24 @@ def _table(points: Sequence[Point], title: str) -> str:
 
 
 def _draw(path: Path, points: Sequence[Point], title: str) -> None:
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(7, 4.5), constrained_layout=True)
-    for name in dict.fromkeys(p.label for p in points):
-        mine = sorted((p for p in points if p.label == name), key=lambda p: p.people)
-        below = [p.value - p.low for p in mine], [p.high - p.value for p in mine]
-        axis.errorbar(
-            [p.people for p in mine],
-            [p.value for p in mine],
-            yerr=below,
-            marker="o",
-            capsize=3,
-            label=name,
+    with plot(path, (7, 4.5)) as (_, axis):
+        for name in dict.fromkeys(p.label for p in points):
+            mine = sorted((p for p in points if p.label == name), key=lambda p: p.people)
+            below = [p.value - p.low for p in mine], [p.high - p.value for p in mine]
+            axis.errorbar(
+                [p.people for p in mine],
+                [p.value for p in mine],
+                yerr=below,
+                marker="o",
+                capsize=3,
+                label=name,
+            )
+        ticks = sorted({p.people for p in points})
+        axis.set_xscale("log")
+        axis.set_xticks(ticks, [str(n) for n in ticks])
+        axis.minorticks_off()
+        axis.set(
+            xlabel="people with labels", ylabel="joints within 0.2 torso lengths, %", title=title
         )
-    ticks = sorted({p.people for p in points})
-    axis.set_xscale("log")
-    axis.set_xticks(ticks, [str(n) for n in ticks])
-    axis.minorticks_off()
-    axis.set(xlabel="people with labels", ylabel="joints within 0.2 torso lengths, %", title=title)
-    axis.grid(alpha=0.3)
-    axis.legend()
-    figure.savefig(path.with_suffix(".part.png"), dpi=100)
-    plt.close(figure)
-    path.with_suffix(".part.png").replace(path)
+        axis.grid(alpha=0.3)
+        axis.legend()
