@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -114,6 +115,29 @@ def test_containers_that_can_be_read_are_opened_for_their_sound(tmp_path, kind):
 def test_a_clip_without_sound_stays_silent(tmp_path):
     source = clips.make(tmp_path / "in.mp4")
     assert not probe(record(tmp_path / "out.mp4", sound=source)).sound
+
+
+@pytest.fixture
+def unheard(tmp_path):
+    """A clip whose sound is of a kind that nobody knows."""
+    source = clips.make(tmp_path / "in.mkv", sound=0.4)
+    source.write_bytes(source.read_bytes().replace(b"A_AAC", b"A_ZZZ"))
+    return source
+
+
+def test_sound_of_a_kind_that_nobody_knows_is_left_out_and_said(tmp_path, unheard):
+    with Writer(tmp_path / "out.mp4", (96, 128), sound=unheard) as writer:
+        writer.write(clips.picture(), 0.0)
+    assert writer.muted == "an .mp4 does not hold its kind of sound (unknown)"
+    assert (writer.sound, probe(tmp_path / "out.mp4").sound) == (False, False)
+
+
+def test_a_clip_that_cannot_be_opened_for_its_sound_costs_no_pictures(tmp_path):
+    (tmp_path / "photo.mp4").write_bytes(cv2.imencode(".jpg", clips.picture())[1].tobytes())
+    with Writer(tmp_path / "out.mp4", (96, 128), sound=tmp_path / "photo.mp4") as writer:
+        writer.write(clips.picture(), 0.0)
+    assert writer.muted.startswith("its sound cannot be opened (")
+    assert probe(tmp_path / "out.mp4").count == 1
 
 
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, RuntimeError])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import uuid
 from collections.abc import Generator, Iterator
 from fractions import Fraction
@@ -19,7 +20,7 @@ try:
 except ModuleNotFoundError as fault:
     raise ImportError("video needs PyAV: pip install 'posegram[video]'") from fault
 
-__all__ = ["Writer", "beginning"]
+__all__ = ["Writer", "beginning", "silence"]
 
 _TICKS = 90_000  # of a second, in which the times of written frames are counted
 # real containers only: a playlist of the same name would make FFmpeg read other files
@@ -43,6 +44,7 @@ class Writer:
         size: height and width of every frame in pixels.
         count: frames written.
         sound: whether the file gets sound.
+        muted: why the sound that was asked for is left out, see `silence`.
     """
 
     def __init__(
@@ -60,13 +62,14 @@ class Writer:
             path: the .mp4 file.
             size: height and width of every frame in pixels.
             fps: about how many frames a second there will be; their own times decide.
-            sound: a clip whose sound is copied beside the frames, where an .mp4 may hold it.
+            sound: a clip whose sound is copied beside the frames; left out where that cannot be.
             start: seconds into that clip of the time 0 here.
 
         Raises:
-            FileNotFoundError: there is no folder to write to.
+            FileNotFoundError: there is no folder to write to, or no such clip of sound.
             OSError: the file cannot be written.
         """
+        self.muted = "" if sound is None else silence(sound)
         if not path.parent.is_dir():
             raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
         self.path, self.size, self.count = path, size, 0
@@ -78,7 +81,7 @@ class Writer:
             )
         try:
             self._stream = _h264(self._out, size, fps)
-            self._packets = _sound(self._out, sound, start)
+            self._packets = _sound(self._out, None if self.muted else sound, start)
             self._next = next(self._packets, None)  # opens the clip, which names its sound's format
         except BaseException:
             self._out.close()
@@ -166,18 +169,54 @@ def _h264(container: Any, size: tuple[int, int], fps: float) -> Any:
     return stream
 
 
+def silence(path: Path) -> str:
+    """Why a clip's sound cannot be copied into an .mp4; empty where it can, or there is none.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    try:
+        with _listened(path) as clip:
+            if not clip.streams.audio:
+                return ""
+            taken = clip.streams.audio[0]
+            kind = taken.codec_context.name if taken.codec_context else "unknown"
+            if kind not in _COPIED:
+                return f"an .mp4 does not hold its kind of sound ({kind})"
+            _try(taken, next((p for p in clip.demux(taken) if p.size), None))
+    except FileNotFoundError:
+        raise
+    except (av.error.FFmpegError, ValueError) as fault:
+        return f"its sound cannot be opened ({getattr(fault, 'strerror', None) or fault})"
+    return ""
+
+
+def _try(taken: Any, packet: Any) -> None:
+    """Begin an .mp4 in memory with a sound: one whose header is damaged is refused only there."""
+    with av.open(io.BytesIO(), "w", format="mp4") as trial:
+        given = trial.add_stream_from_template(taken)
+        if packet is not None:
+            packet.stream, packet.pts, packet.dts = given, 0, 0
+            trial.mux(packet)
+
+
+def _listened(path: Path) -> Any:
+    """A clip, opened for its sound."""
+    return av.open(f"file:{path}", metadata_errors="ignore", container_options=_GUARDED)
+
+
 def _sound(container: Any, path: Path | None, start: float) -> Generator[Any, None, None]:
     """The sound of a clip as packets for the container, `start` seconds being time 0."""
     if path is None:
         return
-    with av.open(f"file:{path}", metadata_errors="ignore", container_options=_GUARDED) as clip:
-        if not clip.streams.audio or clip.streams.audio[0].codec_context.name not in _COPIED:
+    with _listened(path) as clip:
+        if not clip.streams.audio:
             return
         taken, began = clip.streams.audio[0], beginning(clip) + start
         given = container.add_stream_from_template(taken)
-        if start > 0:
-            clip.seek(int((began - 1.0) * 1_000_000))  # in .ts files it may land a little behind
         with contextlib.suppress(av.error.FFmpegError):  # sound that breaks off ends there
+            if start > 0:
+                clip.seek(int((began - 1.0) * 1_000_000))  # in .ts files it may land a bit behind
             for packet in clip.demux(taken):
                 if packet.dts is None or packet.pts is None:
                     continue

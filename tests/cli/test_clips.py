@@ -72,6 +72,17 @@ def test_a_clip_gives_a_clip_and_json_and_a_table(tmp_path, run):
     assert said.startswith("street.mov: 10 frames, 1 person, ")
 
 
+def test_a_clip_whose_sound_cannot_come_along_is_drawn_and_says_so(tmp_path, run):
+    clip = clips.make(tmp_path / "in.mkv", sound=0.4)
+    clip.write_bytes(clip.read_bytes().replace(b"A_AAC", b"A_ZZZ"))
+    code, _, said = run(clip)
+    assert (code, len(list(frames(tmp_path / "out" / "in.mp4")))) == (0, 10)
+    assert said == (
+        f"posegram: {clip}: an .mp4 does not hold its kind of sound (unknown), "
+        "so the drawn clip is without sound\n"
+    )
+
+
 def test_everybody_has_a_number_in_every_frame(tmp_path, run):
     run(clips.make(tmp_path / "a.mp4"))
     found = json.loads((tmp_path / "out" / "a.json").read_text())["frames"]

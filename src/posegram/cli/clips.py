@@ -46,6 +46,7 @@ class Filmed:
     sentence: str  # how it went
     fault: str  # why it ended too early; empty when it did not
     stopped: bool  # by Ctrl-C
+    note: str  # what the drawn clip lacks
 
 
 def results_of(form: str, out: Path, name: str) -> dict[str, Path]:
@@ -117,7 +118,17 @@ def film_clip(
     rate = f"{made.frames / spent:.1f} frames/s" if spent > 0 else "at once"
     frames = counted(made.frames, "frame")
     fault = f"{made.fault}; the {frames} before that are done" if made.fault else ""
-    return Filmed(f"{clip.name}: {frames}, {people}, {rate} -> {out}", fault, made.stopped)
+    note = _silence(clip) if drawn and made.frames else ""
+    return Filmed(f"{clip.name}: {frames}, {people}, {rate} -> {out}", fault, made.stopped, note)
+
+
+def _silence(clip: Path) -> str:
+    """A sentence where a clip's sound could not come along."""
+    from posegram.recorder import silence
+    from posegram.video import probe
+
+    why = silence(clip) if probe(clip).sound else ""
+    return f"{clip}: {why}, so the drawn clip is without sound" if why else ""
 
 
 class _Rate(ProgressColumn):

@@ -263,6 +263,8 @@ def _film(job: Job, clip: Path, stopped: Callable[[], bool]) -> None:
         job.failed.append(str(fault))
         return
     typer.echo(made.sentence)
+    if made.note:
+        typer.echo(f"posegram: {made.note}", err=True)
     if made.fault:
         job.failed.append(made.fault)
 
