@@ -16,7 +16,7 @@ from typing import Any
 
 from posegram.pose import Card
 
-__all__ = ["KINDS", "MODELS", "build", "load_weights"]
+__all__ = ["KINDS", "MODELS", "build", "load_weights", "stored"]
 
 
 def _lazy(name: str) -> Callable[..., Any]:
@@ -59,16 +59,9 @@ def load_weights(path: Path) -> tuple[Card, Any]:
         FileNotFoundError: there is no such file.
         ValueError: it is no checkpoint, holds no card, or its weights do not fit the card.
     """
-    import torch
-
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}")
-    if not zipfile.is_zipfile(path):  # torch's reader of older files falls over anything else
-        raise ValueError(f"{path} is no checkpoint that posegram can read")
-    try:
-        whole = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError) as fault:
-        raise ValueError(f"{path} is no checkpoint that posegram can read") from fault
+    whole = stored(path, f"{path} is no checkpoint that posegram can read")
     if not isinstance(whole, dict) or "card" not in whole or "state_dict" not in whole:
         raise ValueError(f"{path} is a checkpoint without a posegram card, so not one of ours")
     card = Card.from_json(whole["card"])
@@ -79,3 +72,29 @@ def load_weights(path: Path) -> tuple[Card, Any]:
     except RuntimeError as fault:
         raise ValueError(f"{path}: the weights do not fit the network of its card") from fault
     return card, network.eval()
+
+
+def stored(path: Path, refusal: str) -> Any:
+    """What torch wrote into a file; only arrays and plain values are read, never code.
+
+    Args:
+        path: of a file that is there.
+        refusal: what to say of a file that torch cannot read.
+
+    Raises:
+        ValueError: with `refusal`.
+    """
+    import torch
+
+    if not zipfile.is_zipfile(path) and not _old(path):  # torch falls over anything else
+        raise ValueError(refusal)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError) as fault:
+        raise ValueError(refusal) from fault
+
+
+def _old(path: Path) -> bool:
+    """Whether a file begins as torch wrote weights before it took to zip, as in 2019."""
+    with path.open("rb") as file:
+        return file.read(2) in (b"\x80\x02", b"\x80\x04")

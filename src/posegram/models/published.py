@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import re
 import sys
 import urllib.error
 import urllib.request
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from posegram import models
 from posegram.pose import COCO17, Card
 
 __all__ = [
@@ -203,8 +202,6 @@ def keypoints(weights: str | Path = "") -> tuple[Card, Any]:
         ImportError: torchvision is missing or does not fit torch.
         ValueError: the file holds other weights.
     """
-    from posegram import models
-
     path = located(weights)
     network = models.build(CARD)
     try:
@@ -222,21 +219,8 @@ def arrays(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: it is no such file.
     """
-    import torch
-
     refusal = f"{path} is no file of weights that torch can read"
-    if not zipfile.is_zipfile(path) and not _old(path):
-        raise ValueError(refusal)
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError) as fault:
-        raise ValueError(refusal) from fault
+    found = models.stored(path, refusal)
     if not isinstance(found, dict):
         raise ValueError(refusal)
     return found
-
-
-def _old(path: Path) -> bool:
-    """Whether a file begins as torch wrote weights before it took to zip, as in 2019."""
-    with path.open("rb") as file:
-        return file.read(2) in (b"\x80\x02", b"\x80\x04")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
 import time
-import zipfile
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from importlib.resources import files
@@ -105,13 +103,11 @@ def read(path: Path, crops: Callable[[], Image] | None = None) -> tuple[Card | N
         if crops is not None:
             settle(network, card, crops())
         return card, network.state_dict()
-    if not zipfile.is_zipfile(path):  # torch's reader of older files falls over anything else
-        raise ValueError(f"{path} is no checkpoint to start from")
-    try:
-        whole = torch.load(path, map_location="cpu", weights_only=True)
-        weights = {k.removeprefix("network."): v for k, v in whole["state_dict"].items()}
-    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError) as fault:
-        raise ValueError(f"{path} is no checkpoint to start from") from fault
+    refusal = f"{path} is no checkpoint to start from"
+    whole = models.stored(path, refusal)
+    if not isinstance(whole, dict) or not isinstance(whole.get("state_dict"), dict):
+        raise ValueError(refusal)
+    weights = {k.removeprefix("network."): v for k, v in whole["state_dict"].items()}
     return Card.from_json(whole["card"]) if "card" in whole else None, weights
 
 
