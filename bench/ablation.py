@@ -106,9 +106,8 @@ def main() -> None:
     for number, (arm, (parts, changes, _)) in enumerate(ARMS.items()):
         train = [spec for part in parts for spec in sets[part]]
         config = base.override({"name": f"arm{number}", "train": train, "valid": sets["valid"]})
-        config = config.override(changes)
-        if "semi" in changes:
-            config = config.override({"unlabelled": sets["unlabelled"]})
+        unlabelled = {"unlabelled": sets["unlabelled"]} if "semi" in changes else {}
+        config = config.override(changes | unlabelled)
         if not (config.run / f"{config.name}.onnx").exists():
             fit(config, progress=False)
         scores[arm] = {name: right(config.run, name, people) for name, people in judges.items()}

@@ -120,6 +120,19 @@ def test_a_shift_moves_by_shares_of_the_crop():
     np.testing.assert_allclose(moved - plain, [[0, 0, 6], [0, 0, -20]], atol=1e-4)
 
 
+def test_a_chain_does_one_matrix_after_the_other():
+    xy = np.float32([[3, 5], [-2, 8]])
+    first = np.float32([[0, -1, 4], [1, 0, 2]])
+    second = np.float32([[2, 0, 0], [0, 3, -1]])
+    both = coords.move(xy, coords.chain(first, second))
+    np.testing.assert_allclose(both, coords.move(coords.move(xy, first), second))
+
+
+def test_zooming_keeps_the_outer_edges_of_the_image():
+    edges = np.float32([[-0.5, -0.5], [9.5, 4.5]])
+    np.testing.assert_allclose(coords.move(edges, coords.zooming(0.5)), [[-0.5, -0.5], [4.5, 2.0]])
+
+
 def test_people_are_moved_by_a_matrix_each():
     matrices = np.float32([[[1, 0, 5], [0, 1, 0]], [[2, 0, 0], [0, 2, 1]]])
     xy = np.float32([[[1, 1]], [[1, 1]]])

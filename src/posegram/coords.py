@@ -19,6 +19,7 @@ __all__ = [
     "Change",
     "area_of",
     "bounds",
+    "chain",
     "crop",
     "decode",
     "decode_maps",
@@ -29,6 +30,7 @@ __all__ = [
     "probability",
     "to_crop",
     "warp",
+    "zooming",
 ]
 
 _WINDOW = 4  # cells on each side of a heatmap's peak that the local expectation reads
@@ -77,6 +79,16 @@ def inverse(matrix: Floats) -> Floats:
     """The matrix that undoes another, (2, 3)."""
     linear = np.linalg.inv(matrix[:, :2].astype(np.float64))
     return np.column_stack([linear, -linear @ matrix[:, 2]]).astype(np.float32)
+
+
+def chain(first: Floats, second: Floats) -> Floats:
+    """The matrix that does `first`, then `second`, (2, 3)."""
+    return np.asarray(second @ np.vstack([first, [0, 0, 1]]), dtype=np.float32)
+
+
+def zooming(zoom: float) -> Floats:
+    """The matrix from pixels of an image to those of the image resized by `zoom`, (2, 3)."""
+    return np.array([[zoom, 0, zoom / 2 - 0.5], [0, zoom, zoom / 2 - 0.5]], dtype=np.float32)
 
 
 def move(xy: Floats, matrix: Floats) -> Floats:

@@ -125,7 +125,7 @@ class Crops(Dataset[dict[str, Any]]):
         region, place = self.region(i)
         box = self.samples[i].box if box is None else box
         matrix = coords.to_crop(box, config.size, margin=config.margin, change=change)
-        return coords.warp(region, _after(place, matrix), config.size), matrix
+        return coords.warp(region, coords.chain(place, matrix), config.size), matrix
 
     def region(self, i: int) -> tuple[Image, Floats]:
         """The part of photo i around its person, and the matrix from the part to the photo."""
@@ -185,12 +185,6 @@ def _save(path: Path, part: Image, place: Floats) -> None:
         own.replace(path)
     finally:
         own.unlink(missing_ok=True)
-
-
-def _after(first: Floats, second: Floats) -> Floats:
-    """The matrix that does `first`, then `second`, (2, 3)."""
-    whole = np.vstack([first, [0, 0, 1]])
-    return np.asarray(second @ whole, dtype=np.float32)
 
 
 def _inside(xy: Floats, size: tuple[int, int]) -> npt.NDArray[np.bool_]:

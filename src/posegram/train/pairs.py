@@ -84,11 +84,10 @@ class Pairs(Crops):
         (easy, matrix), (hard, harder) = (self.others.cut(row, c) for c in changes)
         hard = augment.colours(hard, self.config, rng)
         hard = augment.spoil(hard, np.zeros((0, 2), dtype=np.float32), self.config, rng)
-        whole = np.vstack([coords.inverse(harder), [0, 0, 1]])
         return {
             "easy": easy,
             "hard": hard,
-            "to_easy": np.asarray(matrix @ whole, dtype=np.float32),
+            "to_easy": coords.chain(coords.inverse(harder), matrix),
             "swap": np.bool_(changes[0].flip != changes[1].flip),
             "lots": rng.random((_PATCHES, 4), dtype=np.float32),
         }

@@ -135,8 +135,7 @@ class Scenes(Dataset[dict[str, Any]]):
         zoom = min(1.0, _KEPT * max(self.config.size) / max(photo.shape[:2]))
         if zoom < 1:
             size = round(photo.shape[0] * zoom), round(photo.shape[1] * zoom)
-            matrix = np.array([[zoom, 0, zoom / 2 - 0.5], [0, zoom, zoom / 2 - 0.5]])
-            photo = coords.warp(photo, matrix.astype(np.float32), size)
+            photo = coords.warp(photo, coords.zooming(zoom), size)
         if self.config.cache != "off":
             self.kept[i] = photo, zoom
         return photo, zoom
@@ -157,7 +156,7 @@ class Scenes(Dataset[dict[str, Any]]):
         side = canvas_side(self.config.size)
         crop = np.zeros((side, side, 3), dtype=np.uint8)
         crop[: size[0], : size[1]] = coords.warp(photo, matrix, size)
-        whole = _after(_scaling(zoom), matrix)
+        whole = coords.chain(coords.zooming(zoom), matrix)
         return crop, cut(self._labels(i, whole), size), coords.inverse(whole)
 
     def _window(
@@ -173,7 +172,7 @@ class Scenes(Dataset[dict[str, Any]]):
         wider = float(np.exp(np.clip(rng.normal(0, _STRETCH), -0.3, 0.3)))
         matrix[0] *= wider
         matrix[0, 2] += middle * (1 - wider)
-        labels = self._labels(i, _after(_scaling(smaller), matrix))
+        labels = self._labels(i, coords.chain(coords.zooming(smaller), matrix))
         return coords.warp(photo, matrix, size), cut(labels, size)
 
     def _part(self, i: int, size: tuple[int, int], zoom: float, rng: np.random.Generator) -> Floats:
@@ -236,13 +235,3 @@ def _areas(labels: Floats) -> Floats:
 def _frame(photo: Image) -> Floats:
     """The box around the outer edges of all pixels, (4,)."""
     return np.array([-0.5, -0.5, photo.shape[1] - 0.5, photo.shape[0] - 0.5], dtype=np.float32)
-
-
-def _scaling(zoom: float) -> Floats:
-    """The matrix from pixels of the file to those of a photo shrunk by `zoom`."""
-    return np.array([[zoom, 0, zoom / 2 - 0.5], [0, zoom, zoom / 2 - 0.5]], dtype=np.float32)
-
-
-def _after(first: Floats, second: Floats) -> Floats:
-    """The matrix that does `first`, then `second`, (2, 3)."""
-    return np.asarray(second @ np.vstack([first, [0, 0, 1]]), dtype=np.float32)
