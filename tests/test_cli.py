@@ -45,7 +45,7 @@ def test_help_lists_every_verb(capsys):
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
 def test_every_verb_explains_itself(verb, capsys):
-    assert run(verb, "--help") == 0
+    assert run(verb, "--help") == run(verb, "-h") == 0
     assert "Usage" in capsys.readouterr().out
 
 

@@ -203,10 +203,18 @@ def _address(source: Source) -> tuple[str, dict[str, Any]]:
 def _refusal(source: Source, fault: Exception | None = None) -> Exception:
     if is_live(source):
         said = str(getattr(fault, "strerror", "") or fault)
-        return OSError(f"cannot open the camera or stream {source}: {said}")
+        return OSError(f"cannot open the camera or stream {source}: {said}{_cameras(str(source))}")
     if isinstance(fault, PermissionError):
         return PermissionError(f"may not read {source}")
     return ValueError(f"{source} is not a readable video (another kind of file, or cut off)")
+
+
+def _cameras(source: str) -> str:
+    """Which cameras there are, for somebody who asked for another one; only Linux tells."""
+    if "://" in source or sys.platform != "linux":
+        return ""
+    there = sorted(map(str, Path("/dev").glob("video*")))
+    return f"; there are {', '.join(there)}" if there else "; there is no camera (/dev/video0)"
 
 
 def _seek(container: Any, stream: Any, start: float) -> None:

@@ -38,7 +38,7 @@ def test_faults_in_the_data_end_with_1(capsys, people, tmp_path):
     people[0].image.unlink()
     code, out, _ = _run(capsys, "check", coco.write(tmp_path / "a.json", people))
     assert code == 1
-    assert "fault: missing-image: 1 times the picture's file is not there (figure0000.png)" in out
+    assert "fault: missing-image: 1 time the picture's file is not there (figure0000.png)" in out
 
 
 def test_a_set_without_any_picture_ends_with_1(capsys, people, tmp_path):

@@ -518,10 +518,38 @@ def test_a_missing_photo_among_others_is_listed_and_the_rest_is_done(tmp_path, m
     assert listing(tmp_path / "out") == ["a.json", "a.png"]
 
 
+def test_results_go_into_a_folder_called_poses_where_none_is_named(tmp_path, model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(photo(tmp_path / "a.png"), "--model", model) == 0
+    assert listing(tmp_path / "poses") == ["a.json", "a.png"]
+
+
+def test_a_picture_of_too_many_pixels_is_refused_in_one_sentence_alone(tmp_path, model, capfd):
+    args = ["predict", *map(str, (tmp_path / "a.png", "--out", tmp_path, "--model", model))]
+    code = f"from posegram.cli import main; main({args!r})"
+    PIL.Image.new("1", (10_000, 9_500)).save(tmp_path / "a.png")
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 1
+    assert capfd.readouterr().err.splitlines() == [
+        "posegram: 1 photo failed:",
+        f"  {tmp_path / 'a.png'} has more than 89,000,000 pixels, "
+        "which is refused as a decompression bomb",
+    ]
+
+
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
         (["gone.png"], "there is no file gone.png"),
+        (
+            ["https://a.org/b.jpg"],
+            "there is no file https:/a.org/b.jpg; fetch an address first, and",
+        ),
+        (
+            ["rtsp://a/b"],
+            "there is no file rtsp:/a/b; fetch an address first, and see a live stream by",
+        ),
+        (["0"], "there is no file 0; see a camera by: posegram webcam 0"),
+        (["-"], "there is no file -; photos are read from files"),
         (["empty"], "the folder empty holds no photo"),
         (["a.png", "--model", "nonesuch"], "no model 'nonesuch'; bundled are"),
         (["a.png", "--model", "gone.onnx"], "there is no model file gone.onnx"),

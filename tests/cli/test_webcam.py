@@ -134,3 +134,24 @@ def test_a_missing_folder_is_one_sentence(tmp_path, run):
     clip = clips.make(tmp_path / "a.mp4")
     code, _, told = run(clip, "--record", tmp_path / "gone" / "out.mp4")
     assert (code, "there is no folder" in told) == (2, True)
+
+
+def test_the_detector_and_the_engine_can_be_chosen(tmp_path, run, monkeypatch):
+    told = {}
+
+    def load(model, **options):
+        told.update(options)
+        return standing
+
+    monkeypatch.setattr(sys.modules["posegram.cli.webcam"], "load", load)
+    clip, out = clips.make(tmp_path / "a.mp4"), tmp_path / "out.mp4"
+    args = ("--detector", "none", "--threads", "1", "--engine", "auto")
+    assert run(clip, "--record", out, *args)[0] == 0
+    assert told == {"detector": "none", "threads": 1, "engine": "auto"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists its cameras as files")
+def test_a_camera_that_is_not_there_is_refused_with_those_that_are(run):
+    code, _, said = run("93")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "; there is no camera (/dev/video0)" in said or "; there are /dev/video" in said

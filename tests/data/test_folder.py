@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from posegram import data
 from posegram.data import folder
 
 
@@ -78,3 +79,9 @@ def test_an_unreadable_picture_is_named(photos):
     (photos / "c.png").write_text("no picture")
     with pytest.raises(ValueError, match=r"c\.png: is not a readable picture"):
         folder.read(photos)
+
+
+def test_a_note_beside_photos_makes_no_yolo_set_of_them(photos):
+    assert data.reader_of(str(photos)) == ("folder", photos)
+    (photos / "b9.txt").write_text("0 0.5 0.5 1 1")
+    assert data.reader_of(str(photos)) == ("yolo", photos)

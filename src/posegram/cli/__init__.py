@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +52,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},  # of every verb
 )
 for _name, _verb in VERBS.items():
     if isinstance(_verb, typer.Typer):
@@ -73,6 +75,8 @@ def main(args: list[str] | None = None) -> None:
 
     `POSEGRAM_DEBUG=1` shows the traceback instead of the sentence.
     """
+    # Pillow's warning of a picture that we refuse in a sentence of our own
+    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
     try:
         app(args)
     except (ValueError, OSError, ImportError) as fault:

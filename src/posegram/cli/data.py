@@ -14,6 +14,7 @@ from rich.table import Column, Table
 from posegram import image as pictures
 from posegram.cli.bars import watched
 from posegram.cli.convert import convert as convert_labels
+from posegram.cli.words import counted
 from posegram.data import READERS, door, read, reader_of
 from posegram.data.check import Report
 from posegram.data.check import check as examine
@@ -164,7 +165,8 @@ def _print(report: Report, console: Console) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     flagged = len(report.flagged())
     console.print(
-        f"{flagged:,} people with faults ({flagged / max(report.people, 1):.1%})"
+        f"{counted(flagged, 'person', 'people')} with faults"
+        f" ({flagged / max(report.people, 1):.1%})"
         if report.faults
         else "no faults found"
     )
@@ -188,5 +190,7 @@ def _lines(report: Report) -> list[str]:
         if names:
             more = ", ..." if len(names) > _EXAMPLES else ""
             first = ", ".join(names[:_EXAMPLES])
-            lines.append(f"{title}: {kind}: {len(names):,} times {KINDS[kind]} ({first}{more})")
+            lines.append(
+                f"{title}: {kind}: {counted(len(names), 'time')} {KINDS[kind]} ({first}{more})"
+            )
     return lines

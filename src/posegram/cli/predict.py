@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -23,6 +24,7 @@ from posegram.pose import skeleton_named
 __all__ = ["predict"]
 
 _KINDS = 8  # of files left out that are named
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+", re.IGNORECASE)  # a drive has but one letter
 _INTERRUPTED = 130  # exit code after Ctrl-C, as shells count
 _INPUTS = "Photos, clips, or folders of either."
 _RECURSIVE = "Open folders within folders, too; the results keep the folders."
@@ -37,7 +39,7 @@ _EVERY = "Clips: frames from one look of the person detector to the next."
 
 def predict(
     inputs: list[Path] = typer.Argument(..., metavar="PATHS", help=_INPUTS),
-    out: Path = typer.Option(..., "--out", "-o", help="Folder for the results."),
+    out: Path = typer.Option(Path("poses"), "--out", "-o", help="Folder for the results."),
     recursive: bool = typer.Option(False, "--recursive", "-r", help=_RECURSIVE),
     model: str = typer.Option("", help="A bundled model or an .onnx or .ckpt file."),
     weights: str = typer.Option("", help="Of keypoint-rcnn: a .pth file, not the download."),
@@ -125,7 +127,7 @@ def _found(inputs: Sequence[Path], out: Path, recursive: bool) -> tuple[dict[Pat
     missing = []
     for path in inputs:
         if not path.exists():
-            missing.append(f"there is no file {path}")
+            missing.append(f"there is no file {path}{_elsewhere(path)}")
             continue
         root = path if path.is_dir() else path.parent
         for file in _in_folder(path, out, recursive) if path.is_dir() else [path]:
@@ -134,6 +136,18 @@ def _found(inputs: Sequence[Path], out: Path, recursive: bool) -> tuple[dict[Pat
     if not found:
         raise FileNotFoundError("; ".join(missing))
     return places, missing
+
+
+def _elsewhere(path: Path) -> str:
+    """Advice, for what other programs take in place of a file."""
+    text = str(path)
+    address = _ADDRESS.match(text)
+    if address is not None:  # of whose slashes `Path` drops one
+        whole = f"{address[1]}://{text[address.end() :]}"
+        return f"; fetch an address first, and see a live stream by: posegram webcam {whole}"
+    if text.isdigit() or text.startswith("/dev/video"):
+        return f"; see a camera by: posegram webcam {text}"
+    return "; photos are read from files, not from standard input" if text == "-" else ""
 
 
 def _in_folder(path: Path, out: Path, recursive: bool) -> list[Path]:

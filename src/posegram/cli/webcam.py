@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["webcam"]
 
+_DETECTOR = "Finds the people: an .onnx file, or none: the picture is one person."
+
 
 def webcam(
     source: str = typer.Argument(
@@ -32,6 +34,7 @@ def webcam(
         None, help="Write the drawn pictures to this .mp4 instead of showing them."
     ),
     model: str = typer.Option("", help="A bundled model or an .onnx or .ckpt file."),
+    detector: str = typer.Option("", help=_DETECTOR),
     threshold: float = typer.Option(0.3, min=0.0, max=1.0, help="Smallest score that is drawn."),
     every: int = typer.Option(
         10, min=1, help="Frames from one look of the person detector to the next."
@@ -40,6 +43,8 @@ def webcam(
     seconds: float | None = typer.Option(None, min=0.0, help="Stop after so long."),
     port: int = typer.Option(0, min=0, max=65535, help="Of the page; any free one without it."),
     no_browser: bool = typer.Option(False, "--no-browser", help="Open no browser."),
+    threads: int = typer.Option(0, min=0, help="Cores to use; 0 means all."),
+    engine: str = typer.Option("onnxruntime", help="onnxruntime, openvino or auto."),
 ) -> None:
     """Find people's joints in a camera's picture, live.
 
@@ -49,7 +54,8 @@ def webcam(
     """
     from posegram.infer.follow import Follower  # brings scipy, which photos do not need
 
-    follow = Follower(load(model), smooth=not no_smooth, every=every)
+    estimate = load(model, detector=detector, threads=threads, engine=engine)
+    follow = Follower(estimate, smooth=not no_smooth, every=every)
     draw = partial(pictures.draw, threshold=threshold)
     moving = _frames(source, pace=record is None)
     with stoppable() as stopped:

@@ -90,9 +90,11 @@ def _guess(path: Path) -> str:
 def _guess_folder(path: Path) -> str:
     if (path / "joints.mat").exists():
         return "lsp"
-    texts = path / "labels" if (path / "labels").is_dir() else path
-    known = (path / "data.yaml").is_file() or any(texts.glob("*.txt"))
-    return "yolo" if known else "folder"
+    if (path / "data.yaml").is_file() or any((path / "labels").glob("*.txt")):
+        return "yolo"
+    texts = {text.stem for text in path.glob("*.txt")}
+    pictures = {picture.stem for picture in folder.images_in(path)}
+    return "yolo" if texts and (texts & pictures or not pictures) else "folder"
 
 
 def _guess_mat(path: Path) -> str:
