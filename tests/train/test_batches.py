@@ -172,6 +172,26 @@ def test_joints_beyond_the_edge_of_a_framed_photo_have_no_weight(people):
     assert max(lost) > 3
 
 
+def test_every_labelled_joint_is_in_the_picture_or_absent(people):
+    parts = crops(people, training=True, config=replace(PLAIN, flip=0.5, framed=1.0))
+    for i in range(20):
+        assert ((parts[i]["weight"] > 0) != (parts[i]["absent"] > 0)).all()
+
+
+def test_an_unlabelled_joint_is_not_absent(people):
+    one = crops([unlabelled(people[0], "left_knee", 60)])[0]
+    assert one["absent"].tolist() == [0.0] * 14
+
+
+def test_a_flipped_crop_swaps_the_absent_joints_too(people):
+    box = people[0].box.copy()
+    box[3] -= 0.6 * (box[3] - box[1])
+    sample = unlabelled(replace(people[0], box=box), "left_ankle", 0)
+    one = crops([sample], training=True, flip=1.0, scale=(1.0, 1.0), shift=0.0, turn_share=0.0)[0]
+    feet = [LSP14.index("left_ankle"), LSP14.index("right_ankle")]
+    assert one["absent"][feet].tolist() == [1.0, 0.0]
+
+
 def test_a_framed_photo_is_black_beyond_its_edge(people):
     parts = crops(people, training=True, config=replace(PLAIN, contrast=0.0, framed=1.0))
     black = [(parts[i]["crop"] == 0).all(axis=-1).mean() for i in range(20)]
@@ -336,7 +356,13 @@ def test_everybody_is_drawn_without_a_smaller_number(drawn):
 def test_a_batch_holds_tensors_of_all_its_crops(people):
     batch = next(iter(loader(crops(people), PLAIN)))
     shapes = {key: tuple(value.shape) for key, value in batch.items()}
-    wanted = {"crop": (4, 96, 96, 3), "xy": (4, 14, 2), "weight": (4, 14), "back": (4, 2, 3)}
+    wanted = {
+        "crop": (4, 96, 96, 3),
+        "xy": (4, 14, 2),
+        "weight": (4, 14),
+        "absent": (4, 14),
+        "back": (4, 2, 3),
+    }
     assert shapes == {**wanted, "row": (4,)}
     assert (batch["crop"].dtype, batch["xy"].dtype) == (torch.uint8, torch.float32)
 

@@ -9,6 +9,7 @@ from posegram.train.module import (
     PoseModule,
     heatmap_loss,
     measurable,
+    nowhere_loss,
     regression_loss,
     right_joints,
     summary,
@@ -101,6 +102,25 @@ def test_the_heatmap_loss_of_an_even_map_is_the_log_of_its_cells():
     xy, weight = places()
     loss = heatmap_loss(torch.zeros(3, 14, 16, 12), xy, weight, SIZE).item()
     assert loss == pytest.approx(np.log(16 * 12), rel=1e-4)
+
+
+def test_an_even_map_says_nowhere():
+    assert nowhere_loss(torch.zeros(3, 14, 16, 12), torch.ones(3, 14)).item() == pytest.approx(0)
+
+
+def test_a_peak_says_somewhere():
+    xy, weight = places(1)
+    assert nowhere_loss(peaked(xy), weight).item() > 1
+
+
+def test_only_absent_joints_learn_to_be_nowhere():
+    xy, weight = places()
+    heat = peaked(xy).requires_grad_()
+    absent = torch.zeros_like(weight)
+    absent[1, 5] = 1
+    nowhere_loss(heat, absent).backward()
+    moved = (heat.grad != 0).flatten(2).any(dim=-1)
+    assert torch.nonzero(moved).tolist() == [[1, 5]]
 
 
 def test_a_missing_joint_gives_no_gradient_to_a_regression():

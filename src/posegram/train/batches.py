@@ -75,13 +75,15 @@ class Crops(Dataset[dict[str, Any]]):
 
         Returns:
             `crop` (H, W, 3) uint8; `xy` (K, 2) crop pixels; `weight` (K,), 0 where a joint is not
-            labelled or lies outside the crop; `back` (2, 3) from the crop to the photo; `row` i.
+            labelled or lies outside the crop or the photo; `absent` (K,), the weight of those that
+            lie outside; `back` (2, 3) from the crop to the photo; `row` i.
         """
         config = self.config
         rng = np.random.default_rng((config.seed, self.epoch, i))
         i %= len(self)
         change = augment.random_change(config, rng) if self.training else Change()
-        xy, labelled, weight = self.labels[i]
+        xy, labelled, given = self.labels[i]
+        weight = given
         box = self.samples[i].box
         part = augment.framed(box, xy[labelled], config, rng) if self.training else None
         if part:
@@ -94,8 +96,9 @@ class Crops(Dataset[dict[str, Any]]):
             weight = weight * ((xy >= part[1][:2]) & (xy <= part[1][2:])).all(axis=1)
         xy = coords.move(xy, matrix)
         if change.flip:
-            xy, weight = xy[self.flipped], weight[self.flipped]
+            xy, weight, given = (a[self.flipped] for a in (xy, weight, given))
         weight = weight * _inside(xy, config.size)
+        absent = np.where(weight > 0, 0, given)
         if self.training:
             crop = augment.colours(crop, config, rng)
             crop = augment.cut_out(crop, xy[weight > 0], config, rng)
@@ -105,6 +108,7 @@ class Crops(Dataset[dict[str, Any]]):
             "crop": crop,
             "xy": xy,
             "weight": weight.astype(np.float32),
+            "absent": absent.astype(np.float32),
             "back": coords.inverse(matrix),
             "row": i,
         }

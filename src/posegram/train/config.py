@@ -22,7 +22,7 @@ _CHOICES = {
 _POSITIVE = ("batch", "epochs", "channels", "step_epochs", "unlabelled_times")
 _COUNTS = (
     *("warmup", "epoch_people", "patience", "threads", "workers"),
-    *("people", "release", "semi_warmup", "semi_weight", "strength", "framed"),
+    *("people", "release", "semi_warmup", "semi_weight", "strength", "framed", "nowhere"),
 )
 
 
@@ -73,6 +73,7 @@ class Config:
 
     guide: float = 0.1  # regression: weight of a cross-entropy on the maps behind it; 0: MSE alone
     bell: float = 1.5  # heatmaps: standard deviation of a label's Gaussian, in cells
+    nowhere: float = 0.0  # heatmaps: weight of a joint outside the photo, whose map is to be even
     optimizer: str = "adam"
     rate: float = 1e-3  # learning rate at its highest
     start_rate: float = 1.0  # factor on it for weights that came from `start`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = [
     "has_torso",
     "heatmap_loss",
     "measurable",
+    "nowhere_loss",
     "regression_loss",
     "right_joints",
     "summary",
@@ -73,6 +75,20 @@ def heatmap_loss(
     gain = heat.flatten(2).log_softmax(dim=-1)
     loss = -(target.flatten(2) * gain).sum(dim=-1)
     return (loss * weight).sum() / weight.sum().clamp(min=1)
+
+
+def nowhere_loss(heat: torch.Tensor, absent: torch.Tensor) -> torch.Tensor:
+    """How far the spatial softmax of absent joints is from an even one, mean over joints, a scalar.
+
+    A joint outside the photo should light up no place: then its score is low.
+
+    Args:
+        heat: (B, K, h, w) logits.
+        absent: (B, K) weights, 0 where the joint is in the picture or not labelled.
+    """
+    gain = heat.flatten(2).log_softmax(dim=-1)
+    surprise = -gain.mean(dim=-1) - math.log(gain.shape[-1])
+    return (surprise * absent).sum() / absent.sum().clamp(min=1)
 
 
 def summary(seen: dict[str, Floats], skeleton: Skeleton) -> dict[str, float]:
@@ -201,13 +217,20 @@ class PoseModule(lightning.LightningModule):
         size = maps.shape[2] * STRIDE, maps.shape[3] * STRIDE  # the maps may overhang the crop
         return self.config.guide * heatmap_loss(maps, batch["xy"], batch["weight"], size)
 
+    def nowhere(self, raw: Any, batch: Batch) -> torch.Tensor | float:
+        """Loss of heatmaps of joints outside the photo, times its setting and their share."""
+        if self.card.kind != "heatmap" or not self.config.nowhere:
+            return 0.0
+        share = batch["absent"].sum() / batch["weight"].sum().clamp(min=1)
+        return self.config.nowhere * share * nowhere_loss(raw, batch["absent"])
+
     def training_step(self, batch: Batch, number: int) -> torch.Tensor:
-        """One step's loss, a scalar; the recorded one leaves the guide out."""
+        """One step's loss, a scalar; the recorded one is that of the joints in the picture."""
         raw = self(batch["crop"])
         loss = self.loss(raw, batch)
         self.train_loss.append(float(loss.detach()))
         self.log("loss", loss.detach(), prog_bar=True)
-        return loss + self.guide(raw, batch)
+        return loss + self.guide(raw, batch) + self.nowhere(raw, batch)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last epoch's predictions."""

@@ -167,7 +167,7 @@ class SemiModule(PoseModule):
         self.log("loss", loss.detach(), prog_bar=True)
         unlabelled = self._unlabelled_loss(raw[count:], target, trust)
         self._look(share, batch, float(unlabelled.detach()), float(trust.mean()))
-        return loss + weight * unlabelled
+        return loss + weight * unlabelled + self.nowhere(raw[:count], batch)
 
     def _easy(self, easy: torch.Tensor) -> torch.Tensor:
         """What the easy views say, softmax maps (U, K, h, w) without a gradient."""
