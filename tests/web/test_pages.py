@@ -2,7 +2,9 @@
 
 import gzip
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tiny
@@ -10,6 +12,7 @@ from posegram.infer.load import bundled
 from posegram.web import create_app, pages
 from posegram.web.settings import Settings
 
+PALE = ("var(--left)", "var(--right)")
 PAGES = ["/", "/video", "/live", "/models", f"/jobs/{'0' * 32}"]
 
 
@@ -70,6 +73,47 @@ def test_every_control_of_a_page_has_a_name(client, page):
         name = re.search(r'\bid="([\w-]+)"', tag)
         inside = re.search(r"<label[^>]*>(?:(?!</label>).)*" + re.escape(tag), text, re.S)
         assert "aria-label" in tag or inside or (name and name[1] in labelled), tag
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_who_has_no_scripts_is_told_before_anything_else(client, page):
+    main = _text(client, page).partition("<main")[2]
+    assert main.index("<noscript") < main.index("<h1")
+
+
+def test_the_page_of_a_clip_lies_under_video(client):
+    (current,) = re.findall(r'<a href="([^"]+)" aria-current', _text(client, PAGES[-1]))
+    assert current == "/video"
+
+
+STYLES = (Path(pages.__file__).parent / "static" / "css" / "posegram.css").read_text()
+THEMES = {
+    theme: dict(re.findall(r"--(\w+): (#\w{6})", block))
+    for theme, block in zip(
+        ("light", "dark"), re.findall(r":root \{(.*?)\}", STYLES, re.S), strict=True
+    )
+}
+
+
+def _luminance(colour):
+    """Of #rrggbb, 0 to 1, as WCAG 2 has it."""
+    shares = np.array([int(colour[n : n + 2], 16) for n in (1, 3, 5)]) / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("ground", ["paper", "sheet", "sunk"])
+@pytest.mark.parametrize("text", ["ink", "soft", "bad"])
+def test_text_stands_out_from_its_ground_as_wcag_asks(theme, ground, text):
+    dark, light = sorted(_luminance(THEMES[theme][name]) for name in (text, ground))
+    assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+def test_no_text_is_thinned_or_in_the_colour_of_a_side():
+    """The sides' colours are for lines and dots: as letters they are too pale."""
+    found = re.findall(r"[{;] *color: ([^;}]+)", STYLES)
+    assert [one for one in found if "transparent" in one or one in PALE] == []
 
 
 def test_a_page_tells_how_long_results_are_kept(client):

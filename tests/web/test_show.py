@@ -50,6 +50,12 @@ def test_its_parts_have_their_kinds(client, path, kind):
     assert get(client, path).mimetype == kind
 
 
+def test_numbers_that_change_all_the_time_are_not_read_out(client):
+    """A live region would have screen readers speak without end."""
+    page = get(client, "/").data
+    assert (b"role=" in page, b"aria-live" in page) == (False, False)
+
+
 def test_nothing_comes_from_elsewhere(client):
     policy = get(client, "/").headers["Content-Security-Policy"]
     assert policy == "default-src 'self'; frame-ancestors 'none'"

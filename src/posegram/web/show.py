@@ -32,7 +32,7 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width">
 <link rel="stylesheet" href="/page.css"><script src="/page.js" defer></script></head>
 <body><img src="/stream" alt="The camera's picture with people's joints drawn in">
-<p id="told" role="status">waiting for the first picture</p></body></html>
+<p id="told">waiting for the first picture</p></body></html>
 """
 _STYLE = """body { margin: 0; background: #14161a; color: #e8e8e8; font: 16px system-ui, sans-serif;
   display: grid; grid-template-rows: 1fr auto; height: 100vh; }
