@@ -250,6 +250,16 @@ def test_a_silent_server_is_told_in_one_sentence(page):
     assert "does not answer" in page.locator("#alerts .notice").inner_text()
 
 
+def test_what_is_said_twice_is_read_once(page):
+    call = """(() => {
+      m.say("Sending", { working: true });
+      const first = document.querySelector("#status").firstChild;
+      m.say("Sending", { working: true });
+      return first === document.querySelector("#status").firstChild;
+    })()"""
+    assert _module(page, "page.js", call, None)
+
+
 def test_the_first_key_reaches_the_skip_link(page):
     page.goto("/")
     page.keyboard.press("Tab")
@@ -315,6 +325,40 @@ def test_a_clip_that_was_cancelled_is_gone(page, server, tmp_path):
     page.get_by_text("Cancelled.").wait_for()
     found = server.json(f"/v1/jobs/{page.url.rsplit('/', 1)[1]}")
     assert found.get("state") == "cancelled"
+
+
+def _states(page, *states):
+    """Open a job's page whose server answers so, one state after the other; None: it is silent."""
+    left = list(states)
+
+    def answer(route):
+        state = left.pop(0) if len(left) > 1 else left[0]
+        job = {"done": 3, "total": 9, "tries": 1, "error": None, "files": []}
+        route.fulfill(json=job | state) if state else route.abort()
+
+    page.route("**/v1/jobs/*", answer)
+    page.goto(f"/jobs/{'0' * 32}")
+
+
+def test_a_server_that_is_back_is_not_called_silent_any_more(page):
+    _states(page, *[None] * 6, {"state": "running"})
+    page.locator("#alerts .notice").wait_for()
+    page.locator("#count", has_text="3 of 9").wait_for()
+    assert page.locator("#alerts .notice").count() == 0
+
+
+def test_a_film_that_the_browser_cannot_play_is_told(page):
+    film = {"name": "clip.mp4", "url": "/assets/none/clip.mp4"}
+    _states(page, {"state": "done", "files": [film]})
+    page.locator("#alerts .notice", has_text="cannot be played").wait_for(timeout=20_000)
+
+
+def test_several_clips_at_once_are_refused_in_one_sentence(page):
+    page.goto("/video")
+    clip = {"mimeType": "video/mp4", "buffer": b"abc"}
+    page.evaluate("document.querySelector('#files').multiple = true")
+    page.set_input_files("#files", [clip | {"name": "a.mp4"}, clip | {"name": "b.mp4"}])
+    assert "One clip at a time" in page.locator("#alerts .notice").inner_text()
 
 
 def _start(page, where):
@@ -491,6 +535,14 @@ def test_without_a_camera_the_page_says_so(page):
     page.goto("/live")
     page.click("#start")
     page.get_by_text("No camera found.").wait_for()
+
+
+def test_joints_lie_on_a_picture_that_is_shown_smaller_than_its_place(page):
+    page.goto("/live")
+    fits = page.evaluate(
+        "['video', 'overlay'].map((id) => getComputedStyle(document.getElementById(id)).objectFit)"
+    )
+    assert fits == ["contain", "contain"]
 
 
 def _module(page, name, call, argument):

@@ -8,8 +8,9 @@ const KINDS = /\.(mp4|m4v|mov|webm|mkv|avi)$/i;
 const model = picker({ about: (chosen) => (chosen?.kind === "rcnn" ? "Seconds a frame on a processor: a minute of film takes hours." : "") });
 let sending = null;
 
-function take([file]) {
+function take([file, ...others]) {
   clear();
+  if (others.length) return warn("One clip at a time: choose a single file.");
   const most = config.limits.clip;
   if (!file.type.startsWith("video/") && !KINDS.test(file.name)) {
     return warn(`${file.name || "This"} is not a video that posegram reads. Choose an MP4, MOV, WebM, MKV or AVI file.`);

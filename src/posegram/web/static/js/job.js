@@ -1,6 +1,6 @@
 // The page of one clip: how far it is, the film when it is done.
 
-import { ask, keep, make, part, pause, plural, recall, warn } from "./page.js";
+import { ask, clear, keep, make, part, pause, plural, recall, warn } from "./page.js";
 
 const id = part("main").dataset.job;
 const address = `/v1/jobs/${encodeURIComponent(id)}`;
@@ -14,6 +14,7 @@ async function watch() {
   for (let silent = 0; ;) {
     try {
       const job = await ask(address);
+      if (silent) clear(); // the server is back
       silent = 0;
       if (show(job)) return;
     } catch (fault) {
@@ -62,12 +63,14 @@ function remaining(done, total) {
 }
 
 function showFilm({ files }) {
-  const links = Array.isArray(files) ? files.map((file) => [file.name, file.url]) : Object.entries(files ?? {});
-  const film = links.find(([file]) => file === "clip.mp4");
-  if (film) part("film").src = film[1];
+  const film = files.find((file) => file.name === "clip.mp4");
+  if (film) {
+    part("film").onerror = () => warn("The film cannot be played here. It can be downloaded below.");
+    part("film").src = film.url;
+  }
   const stem = (name ?? "clip").replace(/\.[^.]*$/, "");
-  part("files").replaceChildren(...links.map(([file, url]) =>
-    make("a", { class: "button small", href: url, download: `${stem}-${file}` }, TITLES[file] ?? file)));
+  part("files").replaceChildren(...files.map((file) =>
+    make("a", { class: "button small", href: file.url, download: `${stem}-${file.name}` }, TITLES[file.name] ?? file.name)));
   part("done").hidden = false;
 }
 
@@ -90,10 +93,12 @@ async function remove(words) {
   }
   gone();
   tell(words);
+  part("main").focus(); // its button is gone
 }
 
 part("cancel").addEventListener("click", () => remove("Cancelled. The clip and everything made from it are deleted."));
 part("delete").addEventListener("click", () => {
+  part("film").onerror = null;
   part("film").removeAttribute("src");
   part("film").load();
   remove("Deleted. Nothing of this clip is left on the server.");

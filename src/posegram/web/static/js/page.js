@@ -69,10 +69,11 @@ export async function insist(url, options = {}, times = 5) {
 
 export const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
-/** Say what is going on; "" for nothing. */
+/** Say what is going on; "" for nothing. Said twice, screen readers would read it twice. */
 export function say(words, { working = false } = {}) {
+  if (part("status").textContent === words) return;
   const wheel = working ? [make("span", { class: "spin", "aria-hidden": "true" })] : [];
-  part("status")?.replaceChildren(...(words ? [...wheel, words] : []));
+  part("status").replaceChildren(...(words ? [...wheel, words] : []));
 }
 
 /** Show one sentence about what went wrong, until it is closed or followed by `clear`. */
