@@ -14,9 +14,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from posegram.pose import Card
+import numpy as np
+import numpy.typing as npt
 
-__all__ = ["KINDS", "MODELS", "build", "load_weights", "stored"]
+from posegram.pose import Card, Network, Raw
+
+__all__ = ["KINDS", "MODELS", "answering", "build", "filled", "load_weights", "stored"]
 
 
 def _lazy(name: str) -> Callable[..., Any]:
@@ -50,6 +53,38 @@ def build(card: Any) -> Any:
     return MODELS[name](card)
 
 
+def filled(card: Card, weights: dict[str, Any]) -> Any:
+    """The network that a card describes with these weights, in evaluation mode.
+
+    Raises:
+        ValueError: the card names no network that posegram knows.
+        RuntimeError: the weights do not fit it.
+    """
+    network = build(card)
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+def answering(network: Any, card: Card) -> Network:
+    """A torch network as what the rest of posegram runs: crops (B, H, W, 3) uint8 in, arrays out.
+
+    Args:
+        network: in evaluation mode.
+        card: says how crops are normalised.
+    """
+    import torch
+
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (card.mean, card.std))
+
+    def answer(crops: npt.NDArray[np.uint8]) -> Raw:
+        x = torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2).float()
+        with torch.no_grad():
+            raw = network((x - mean) / std)
+        return tuple(r.numpy() for r in (raw if isinstance(raw, tuple) else (raw,)))
+
+    return answer
+
+
 def load_weights(path: Path) -> tuple[Card, Any]:
     """The card and the network of a .ckpt file, in evaluation mode.
 
@@ -65,13 +100,11 @@ def load_weights(path: Path) -> tuple[Card, Any]:
     if not isinstance(whole, dict) or "card" not in whole or "state_dict" not in whole:
         raise ValueError(f"{path} is a checkpoint without a posegram card, so not one of ours")
     card = Card.from_json(whole["card"])
-    network = build(card)
     weights = {k.removeprefix("network."): v for k, v in whole["state_dict"].items()}
     try:
-        network.load_state_dict(weights)
+        return card, filled(card, weights)
     except RuntimeError as fault:
         raise ValueError(f"{path}: the weights do not fit the network of its card") from fault
-    return card, network.eval()
 
 
 def stored(path: Path, refusal: str) -> Any:

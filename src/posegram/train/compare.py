@@ -115,21 +115,14 @@ def predict(
 
     A joint that the network does not have is NaN.
     """
-    network = models.build(card)
-    network.load_state_dict(weights)
-    network.eval()
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (card.mean, card.std))
+    network = models.answering(models.filled(card, weights), card)
     found = np.full((len(samples), len(skeleton), 2), np.nan, dtype=np.float32)
     shared = [j for j in skeleton.joints if j in card.skeleton.joints]
     here, there = ([s.index(j) for j in shared] for s in (skeleton, card.skeleton))
     for row, sample in enumerate(samples):
         box = sample.box[None]
         crop, back = coords.crop(image.read(sample.image), box, card.size, margin=card.margin)
-        x = (torch.from_numpy(crop).permute(0, 3, 1, 2).float() - mean) / std
-        with torch.no_grad():
-            raw = network(x)
-        arrays = tuple(r.numpy() for r in (raw if isinstance(raw, tuple) else (raw,)))
-        xy, _ = coords.decode(arrays, card.kind, card.size)
+        xy, _ = coords.decode(network(crop), card.kind, card.size)
         found[row, here] = coords.move(xy, back)[0, there]
     return found
 

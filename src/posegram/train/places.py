@@ -18,18 +18,10 @@ _BATCH = 16
 
 def said(weights: dict[str, torch.Tensor], card: Card, crops: Image) -> Floats:
     """The joints that a heatmap network finds in crops of any size, (B, K, 2) crop pixels."""
-    network = models.build(card)
-    network.load_state_dict(weights)
-    network.eval()
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (card.mean, card.std))
+    network = models.answering(models.filled(card, weights), card)
     size = crops.shape[1], crops.shape[2]
-    found = []
-    for first in range(0, len(crops), _BATCH):
-        x = torch.from_numpy(crops[first : first + _BATCH]).permute(0, 3, 1, 2).float()
-        with torch.no_grad():
-            raw = network((x - mean) / std)
-        found.append(coords.decode((raw.numpy(),), card.kind, size)[0])
-    return np.concatenate(found)
+    parts = (crops[first : first + _BATCH] for first in range(0, len(crops), _BATCH))
+    return np.concatenate([coords.decode(network(part), card.kind, size)[0] for part in parts])
 
 
 def nearest(

@@ -163,16 +163,9 @@ def _compare(path: Path, card: Card, network: nn.Module, *, away: float) -> None
     noise = np.random.default_rng(0).integers(0, 256, (2, *card.size, 3), dtype=np.uint8)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     theirs = session.run(None, {session.get_inputs()[0].name: noise})[0]
-    with torch.no_grad():
-        raw = network(_normalised(noise, card))
-    ours = (raw[0] if isinstance(raw, tuple) else raw).numpy()
+    ours = models.answering(network, card)(noise)[0]
     if ours.shape != theirs.shape or np.abs(ours - theirs).max() > away * np.abs(theirs).max():
         raise ValueError(f"{path} answers otherwise than the network that its card names")
-
-
-def _normalised(crops: Image, card: Card) -> torch.Tensor:
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (card.mean, card.std))
-    return (torch.from_numpy(crops).permute(0, 3, 1, 2).float() - mean) / std
 
 
 def settle(network: nn.Module, card: Card, crops: Image) -> None:
@@ -194,8 +187,8 @@ def settle(network: nn.Module, card: Card, crops: Image) -> None:
 
     norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
     hooks = [norm.register_forward_pre_hook(look) for norm in norms]
+    models.answering(network, card)(crops)
     with torch.no_grad():
-        network(_normalised(crops, card))
         for norm, (mean, variance) in seen.items():
             old_mean, old = norm.running_mean, norm.running_var
             if old_mean is None or old is None:
