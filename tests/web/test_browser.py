@@ -250,6 +250,95 @@ def test_a_silent_server_is_told_in_one_sentence(page):
     assert "does not answer" in page.locator("#alerts .notice").inner_text()
 
 
+def test_an_answer_that_makes_no_sense_is_told(page):
+    page.goto("/")
+    page.route("**/v1/pose/image*", lambda route: route.fulfill(status=200, body="nonsense"))
+    _give(page, "paste")
+    page.locator("#alerts .notice").wait_for()
+    assert page.inner_text("#status") == ""
+
+
+def test_an_example_that_cannot_be_fetched_is_told(page):
+    page.goto("/")
+    page.route("**/example.jpg", lambda route: route.abort())
+    page.click("#example")
+    assert "does not answer" in page.locator("#alerts .notice").inner_text()
+
+
+def test_the_skip_link_leaves_the_result_alone(page):
+    _upload(page)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    page.locator("main:focus").wait_for()
+    page.evaluate("() => new Promise((go) => setTimeout(go, 100))")
+    of_results = [url for url in asked if "/v1/" in url]
+    assert (of_results, page.locator("#result").is_visible()) == ([], True)
+
+
+def _two(page):
+    """Have two results in the gallery, one of them on show; the locator of the other one's tile."""
+    page.goto("/")
+    _give(page, "drop", ["a.jpg", "b.jpg"])
+    page.locator("#gallery a").nth(1).wait_for()
+    page.locator("#gallery a[aria-current=true]").wait_for()
+    return page.locator("#gallery a[aria-current=false]")
+
+
+def test_a_result_is_asked_for_once(page):
+    other = _two(page)
+    name, asked = other.locator(".name").inner_text(), []
+    page.on("request", lambda request: asked.append(request.url))
+    other.click()
+    page.locator("#result-name", has_text=name).wait_for()
+    assert len([url for url in asked if url.endswith(".json")]) == 1
+
+
+def test_of_two_results_the_one_asked_for_last_is_shown(page):
+    other = _two(page)
+    shown, held = page.inner_text("#result-name"), []
+    slow = other.get_attribute("href")[1:]
+    page.route(f"**/v1/results/{slow}.json", lambda route: held.append(route))
+    page.locator(f"#gallery a[href='#{slow}']").click()
+    serving.until(lambda: page.wait_for_timeout(20) or held)
+    page.locator("#gallery a", has_text=shown).click()
+    page.locator("#gallery a[aria-current=true]", has_text=shown).wait_for()
+    with page.expect_response(f"**/{slow}.json"):
+        held[0].continue_()
+    page.wait_for_timeout(500)
+    assert page.inner_text("#result-name") == shown
+
+
+def test_a_result_can_be_asked_for_again_after_the_server_was_silent(page):
+    _upload(page)
+    page.goto("/")
+    page.route("**/v1/results/*.json", lambda route: route.abort())
+    page.click("#gallery a")
+    page.locator("#alerts .notice").wait_for()
+    page.unroute("**/v1/results/*.json")
+    page.click("#gallery a")
+    page.wait_for_selector("#result:not([hidden])", timeout=20_000)
+
+
+def test_a_result_without_any_picture_is_told_instead_of_shown_empty(page):
+    _upload(page)
+    page.evaluate("caches.delete('posegram-originals')")
+    page.route("**/v1/results/*.jpg", lambda route: route.abort())
+    page.reload()
+    page.locator("#alerts .notice", has_text="does not answer").wait_for(timeout=20_000)
+    assert page.locator("#result").is_hidden()
+
+
+def test_deleting_says_so_where_the_server_did_not_hear_it(page):
+    _upload(page)
+    silent = "**/v1/results/*"
+    page.route(silent, lambda r: r.abort() if r.request.method == "DELETE" else r.continue_())
+    page.click("#forget")
+    page.locator("#alerts .notice", has_text="not on the server").wait_for(timeout=20_000)
+    assert page.inner_text("#status") == ""
+
+
 def test_what_is_said_twice_is_read_once(page):
     call = """(() => {
       m.say("Sending", { working: true });

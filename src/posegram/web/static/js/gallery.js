@@ -24,11 +24,18 @@ export async function originalOf(id) {
   return answer ? answer.blob() : null;
 }
 
-/** Forget a result here and, where `everywhere`, on the server. */
-export async function forget(id, everywhere = true) {
+/** Forget a result in this browser. */
+export async function forget(id) {
   keep("results", remembered().filter((entry) => entry.id !== id));
   await drop(id);
-  if (everywhere) await ask(`/v1/results/${id}`, { method: "DELETE" }).catch(() => {});
+}
+
+/** Forget a result here and on the server; throws a `Refusal` where the server may still hold it. */
+export async function erase(id) {
+  await forget(id);
+  await ask(`/v1/results/${encodeURIComponent(id)}`, { method: "DELETE" }).catch((fault) => {
+    if (fault.status !== 404) throw fault;
+  });
 }
 
 async function drop(id) {
@@ -62,7 +69,9 @@ export function showGallery(waiting = [], current = "") {
       make("span", { class: "about" }, `${plural(entry.people, "person", "people")} · ${ago(entry.when)}`));
     tiles.push(make("li", { class: "tile" }, link));
   }
+  const held = document.activeElement?.closest("#gallery a")?.hash; // a new tile gets the focus of its old one
   part("gallery").replaceChildren(...tiles);
+  if (held) part("gallery").querySelector(`a[href="${held}"]`)?.focus({ preventScroll: true });
   part("gallery-empty").hidden = tiles.length > 0;
   part("forget-all").hidden = entries.length === 0;
 }

@@ -1,7 +1,7 @@
 // The photo page: photos in, results shown, the gallery kept.
 
-import { forget, originalOf, remember, remembered, showGallery, thumbnail } from "./gallery.js";
-import { ask, clear, config, insist, part, picker, plural, receive, Refusal, say, size, warn } from "./page.js";
+import { erase, forget, originalOf, remember, remembered, showGallery, thumbnail } from "./gallery.js";
+import { ask, clear, config, insist, part, picker, plural, receive, Refusal, refusal, say, size, warn } from "./page.js";
 import { hide, show } from "./result.js";
 
 const KINDS = ["image/jpeg", "image/png", "image/webp"];
@@ -23,7 +23,7 @@ async function take(files) {
       const id = await one(entry);
       if (id && first) {
         first = false;
-        await open(id, true);
+        await open(id);
       }
     }
   };
@@ -44,7 +44,6 @@ async function one(entry) {
     waiting = waiting.filter((other) => other !== entry);
     return record.id;
   } catch (fault) {
-    if (!(fault instanceof Refusal)) throw fault;
     entry.bad = true;
     entry.words = fault.message;
     warn(`${entry.name}: ${fault.message}`);
@@ -75,64 +74,79 @@ function tell() {
   showGallery(waiting, current);
 }
 
-/** Show a result by its id; `moved` follows with the address, the view and the focus. */
-async function open(id, moved) {
+/** Show a result by its id; address, view and focus follow. */
+async function open(id) {
   const entry = remembered().find((known) => known.id === id);
-  let record;
+  current = id; // from now on: whoever opens another one meanwhile sees that one
   try {
-    record = await ask(`/v1/results/${encodeURIComponent(id)}.json`);
+    const [record, original] = await Promise.all([ask(`/v1/results/${id}.json`), originalOf(id)]);
+    if (current !== id) return;
+    if (idInAddress() !== id) history.pushState(null, "", `#${id}`);
+    if (!await show(record, entry?.name ?? "Photo", original)) return;
   } catch (fault) {
-    await gone(id, entry, fault);
+    if (current === id) await lost(id, fault);
     return;
   }
-  current = id;
-  if (moved && location.hash.slice(1) !== id) history.pushState(null, "", `#${id}`);
-  await show(record, entry?.name ?? "Photo", await originalOf(id));
   showGallery(waiting, current);
-  if (moved) part("result").scrollIntoView({ block: "start" });
-  if (moved) part("result").focus({ preventScroll: true });
+  part("result").scrollIntoView({ block: "start" });
+  part("result").focus({ preventScroll: true });
 }
 
-async function gone(id, entry, fault) {
-  if (fault.status !== 404) return warn(fault.message);
-  if (entry) await forget(id, false);
+async function lost(id, fault) {
+  if (fault.status === 404) await forget(id);
+  showNone();
+  warn(fault.status === 404
+    ? "The server does not have this result any more: results are deleted after a while. Look at the photo again."
+    : fault.message);
+}
+
+/** Show no result. */
+function showNone() {
   current = "";
   hide();
   showGallery(waiting);
-  warn("The server does not have this result any more: results are deleted after a while. Look at the photo again.");
+}
+
+/** The id of the result that the page's address names; "" where it names none. */
+function idInAddress() {
+  return location.hash.match(/^#([0-9a-f]{32})$/)?.[1] ?? ""; // others name a place on the page
 }
 
 async function follow() {
-  const id = location.hash.slice(1);
-  if (!id) return hide();
-  clear();
-  if (id !== current || part("result").hidden) await open(id, true);
+  const id = idInAddress();
+  if (id && id !== current) {
+    clear();
+    await open(id);
+  } else if (location.hash.length < 2) {
+    showNone();
+  }
+}
+
+/** Delete results, and say so only where that is true. */
+async function eraseAll(ids, words) {
+  const faults = (await Promise.allSettled(ids.map(erase))).filter((one) => one.reason);
+  history.replaceState(null, "", location.pathname);
+  showNone();
+  if (faults.length) warn(`Deleted here, but not on the server: it deletes results by itself after a while. ${faults[0].reason.message}`);
+  else say(words);
+  part("main").focus();
 }
 
 receive((files) => { if (files.length) take(files); });
 addEventListener("hashchange", follow);
-addEventListener("popstate", follow);
+part("gallery").addEventListener("click", ({ target }) => {
+  // the address stays as it is, so that the browser tells of no change
+  if (target.closest("a")?.hash === location.hash && !current) follow();
+});
 part("example").addEventListener("click", async () => {
-  const answer = await fetch(new URL("../img/example.jpg", import.meta.url));
+  const answer = await fetch(new URL("../img/example.jpg", import.meta.url)).catch(() => null);
+  if (!answer?.ok) return warn(refusal(answer?.status ?? 0).message);
   take([new File([await answer.blob()], "Eileen Collins, NASA.jpg", { type: "image/jpeg" })]);
 });
-part("forget").addEventListener("click", async () => {
-  await forget(current);
-  current = "";
-  history.replaceState(null, "", location.pathname);
-  hide();
-  showGallery(waiting);
-  say("Deleted, here and on the server.");
-  part("main").focus();
-});
-part("forget-all").addEventListener("click", async () => {
-  await Promise.all(remembered().map((entry) => forget(entry.id)));
-  waiting = [];
-  current = "";
-  history.replaceState(null, "", location.pathname);
-  hide();
-  showGallery();
-  say("Everything is deleted, here and on the server.");
+part("forget").addEventListener("click", () => eraseAll([current], "Deleted, here and on the server."));
+part("forget-all").addEventListener("click", () => {
+  waiting = waiting.filter((entry) => !entry.bad);
+  eraseAll(remembered().map((entry) => entry.id), "Everything is deleted, here and on the server.");
 });
 showGallery();
-if (location.hash.length > 1) open(location.hash.slice(1), true);
+follow();

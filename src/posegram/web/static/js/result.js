@@ -1,20 +1,26 @@
 // One result: the pose drawn over the photo, its people, its joints, its downloads.
 
 import { drawPeople, personal, side, unpack } from "./draw.js";
-import { keep, make, part, plural, recall, save } from "./page.js";
+import { keep, make, part, plural, recall, refusal, save } from "./page.js";
 
 const LONGEST = 2400; // pixels of the canvas' longer side: sharp on every screen, light on phones
 const form = part("tools");
 const canvas = part("pose");
+let turns = 0; // rises with everything that was asked to be shown or hidden
 let shown = null; // {record, name, picture, bare, people, skeleton, chosen, lit, url}
 
 /**
  * Show a record of the server with the photo it belongs to; without the photo, the server's drawn
- * picture takes its place, as it is.
+ * picture takes its place, as it is. Whether it is shown: not where another one was asked for since.
  */
 export async function show(record, name, original) {
-  forgetPicture();
+  const turn = ++turns;
   const found = await picture(record, original);
+  if (turn !== turns) {
+    letGo(found);
+    return false;
+  }
+  forgetPicture();
   const unpacked = unpack(record);
   const best = unpacked.people.reduce((a, person, n, all) => (person.score > all[a].score ? n : a), 0);
   shown = { record, name, ...found, ...unpacked, chosen: best, lit: null };
@@ -23,7 +29,8 @@ export async function show(record, name, original) {
   part("result-name").textContent = name;
   const wide = record.width > record.height * 1.5; // beside each other they would be too small
   document.querySelector(".panes").classList.toggle("flat", wide);
-  part("original").src = found.url ?? "";
+  if (found.url) part("original").src = found.url;
+  else part("original").removeAttribute("src");
   for (const control of form.elements) control.disabled = found.bare && control.type !== "fieldset";
   part("as-shown").hidden = found.bare;
   const sides = recall("view", {}).colours ?? (record.people.length > 1 ? "people" : "sides");
@@ -31,29 +38,37 @@ export async function show(record, name, original) {
   listDownloads(record, name);
   listPeople();
   redraw();
+  return true;
 }
 
 export function hide() {
+  turns += 1;
   part("result").hidden = true;
   document.body.classList.remove("looking");
   forgetPicture();
 }
 
 function forgetPicture() {
-  shown?.picture?.close?.();
-  if (shown?.url) URL.revokeObjectURL(shown.url);
+  if (shown) letGo(shown);
   shown = null;
 }
 
-async function picture({ links }, original) {
+function letGo({ picture: bitmap, url }) {
+  bitmap.close();
+  if (url) URL.revokeObjectURL(url);
+}
+
+/** {picture, bare, url}: the original, or the server's drawn picture (`bare`); throws a `Refusal`. */
+async function picture({ links, width, height }, original) {
   if (original) {
     // browsers turn a photo upright by its EXIF tag, as the server does
     const bitmap = await createImageBitmap(original, { imageOrientation: "from-image" }).catch(() => null);
-    if (bitmap) return { picture: bitmap, bare: false, url: URL.createObjectURL(original) };
+    const same = bitmap?.width === width && bitmap?.height === height;
+    if (same) return { picture: bitmap, bare: false, url: URL.createObjectURL(original) };
   }
   const answer = await fetch(links.jpg).catch(() => null);
-  const bitmap = answer?.ok ? await createImageBitmap(await answer.blob()) : null;
-  return { picture: bitmap, bare: true, url: null };
+  if (!answer?.ok) throw refusal(answer?.status ?? 0);
+  return { picture: await createImageBitmap(await answer.blob()), bare: true, url: null };
 }
 
 /** The people of whom a joint is drawn, as a set of places. */
@@ -93,7 +108,7 @@ function look() {
 }
 
 function redraw() {
-  if (!shown?.picture) return;
+  if (!shown) return;
   const { record, picture: bitmap, bare } = shown;
   const scale = Math.min(LONGEST / Math.max(record.width, record.height), Math.max(1, 1400 / record.width));
   canvas.width = Math.round(record.width * scale);
