@@ -7,10 +7,13 @@ import pytest
 from scipy.io import loadmat, savemat
 
 import figures
+import tiny
 from posegram import data
 from posegram.cli import main
 from posegram.data import coco
 from posegram.infer import robust
+from posegram.infer.load import load_network
+from posegram.infer.topdown import TopDown
 from posegram.metrics.pck import distance, head_size
 from posegram.pose import COCO17, LSP14, MPII16, People
 
@@ -473,3 +476,16 @@ def test_spoilt_photos_need_a_model(run, truth, people, tmp_path):
     code, _, err = run(truth, "--predictions", npy(tmp_path / "a.npy", people), "--corrupt", "all")
     assert code == 2
     assert "--corrupt spoils photos for a model" in err
+
+
+def test_cores_and_engine_can_be_chosen(run, truth, tmp_path, monkeypatch):
+    told = []
+
+    def load(model, **options):
+        told.append(options)
+        return TopDown(*load_network(tiny.constant(tmp_path / "m.onnx", skeleton=COCO17)))
+
+    monkeypatch.setattr(sys.modules["posegram.cli.evaluate"], "load", load)
+    more = ("--threads", "1", "--engine", "auto", "--resamples", "100", "--metric", "error")
+    assert run(truth, *more)[0] == run(truth, "--corrupt", "grey", *more)[0] == 0
+    assert told == [{"detector": "none", "threads": 1, "engine": "auto"}] * 2

@@ -84,3 +84,16 @@ def test_the_card_of_a_keypoint_rcnn_is_shown(tmp_path, capsys, preset):
     torch.save({"card": rcnns.card().to_json(), "state_dict": weights}, tmp_path / "best.ckpt")
     assert run("info", f"{tmp_path / 'best.ckpt'}{preset}") == 0
     assert "128x96 pixels, a whole photo" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["small", "cnn", "detector"])
+def test_the_card_that_lies_beside_a_bundled_model_is_shown_with_its_scores(name, capsys):
+    assert run("info", name) == 0
+    said = capsys.readouterr().out
+    assert f"# {name}\n" in said
+    assert "not stated" not in said.partition(f"# {name}\n")[0]
+
+
+def test_the_list_names_what_is_behind_the_models(weights, capsys):
+    run("list")
+    assert "detector, which finds the people; not bundled: keypoint-rcnn" in capsys.readouterr().out

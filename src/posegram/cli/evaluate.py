@@ -21,6 +21,7 @@ from posegram.infer import evaluate as measure
 from posegram.infer import robust
 from posegram.infer.evaluate import Predicted, Report
 from posegram.infer.load import load
+from posegram.infer.topdown import TopDown
 from posegram.metrics import METRICS
 from posegram.metrics.pck import head_size
 from posegram.pose import Floats, Sample
@@ -72,6 +73,8 @@ def evaluate(
         "", help=f"Spoil the photos at five severities: all, or of {', '.join(KINDS)}."
     ),
     out: Path | None = typer.Option(None, "--out", "-o", help="Write the report as JSON."),
+    threads: int = typer.Option(0, min=0, help="Cores to use; 0 means all."),
+    engine: str = typer.Option("onnxruntime", help="onnxruntime, openvino or auto."),
 ) -> None:
     """Measure a model, or a file of predictions, on labelled people.
 
@@ -88,10 +91,11 @@ def evaluate(
     known = _truth(truth, images, heads)
     if spoilt:
         first = "pck" if metric == "all" else metric
-        _spoil(model, known.samples, spoilt, first, resamples, out)
+        estimate = load(model, detector="none", threads=threads, engine=engine)
+        _spoil(estimate, known.samples, spoilt, first, resamples, out)
         return
     if predictions is None:
-        estimate = load(model, detector="none")
+        estimate = load(model, detector="none", threads=threads, engine=engine)
         found = measure.predict(estimate, known.samples, watch=_watched)
         reports = [measure.evaluate(found, known.samples, metrics=names, resamples=resamples)]
     else:
@@ -116,7 +120,7 @@ def _refuse(metric: str, model: str, files: tuple[Path | None, Path | None], cor
 
 
 def _spoil(
-    model: str,
+    estimate: TopDown,
     samples: Sequence[Sample],
     kinds: Sequence[str],
     metric: str,
@@ -124,7 +128,6 @@ def _spoil(
     out: Path | None,
 ) -> None:
     """The report of --corrupt."""
-    estimate = load(model, detector="none")
     lines = robust.robustness(
         estimate, samples, kinds, metric=metric, resamples=resamples, watch=_watched
     )

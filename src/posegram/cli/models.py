@@ -19,6 +19,8 @@ from posegram.pose import Card
 
 __all__ = ["info", "list_models", "models", "verify"]
 
+_FINDER = "detector"  # what its card is called
+
 models = typer.Typer(no_args_is_help=True, help="List the bundled models; read a model's card.")
 
 
@@ -39,21 +41,24 @@ def list_models() -> None:
         size = f"{path.stat().st_size / 1e6:.1f} MB"
         table.add_row(mark, size, card.kind, _pixels(card), card.skeleton.name, card.licence)
     Console(width=None if Console().is_terminal else 120).print(table)
+    typer.echo(f"behind them: {_FINDER}, which finds the people; not bundled: {RCNN}")
+    typer.echo("more of each: posegram models info NAME")
 
 
 @models.command()
 def info(
     model: str = typer.Argument(
-        ..., help="A bundled name, keypoint-rcnn, or an .onnx or .ckpt file."
+        ..., help="A bundled name, detector, keypoint-rcnn, or an .onnx or .ckpt file."
     ),
 ) -> None:
     """Show a model's card: what it takes and gives, its training data and its scores."""
     whole = is_rcnn(model)
-    if model.partition(":")[0] == RCNN:
-        typer.echo(_text(RCNN))
+    if model.partition(":")[0] in (RCNN, _FINDER):
+        typer.echo(_text(model.partition(":")[0]))
         return
     card = load(model, threads=1).card if whole else load_network(model, threads=1)[0]
     path = file_of(model)
+    unsaid = "see below" if model in BUNDLED else "not stated"
     crop = f"crop {card.margin:g} x the person's box"
     rows = {
         "name": card.name,
@@ -63,12 +68,14 @@ def info(
         "skeleton": f"{card.skeleton.name}: {', '.join(card.skeleton.joints)}",
         "calibration": "slope {:g}, offset {:g}".format(*card.calibration),
         "licence": card.licence,
-        "data": ", ".join(card.data) or "not stated",
-        "scores": ", ".join(f"{k} {v:g}" for k, v in card.scores.items()) or "not stated",
+        "data": ", ".join(card.data) or unsaid,
+        "scores": ", ".join(f"{k} {v:g}" for k, v in card.scores.items()) or unsaid,
         "settings": ", ".join(f"{k} {v}" for k, v in card.settings.items()) or "none",
     }
     for key, value in rows.items():
         typer.echo(f"{key:<12} {value}")
+    if model in BUNDLED:
+        typer.echo(f"\n{_text(model)}")
 
 
 @models.command()
