@@ -108,6 +108,20 @@ def test_the_readmes_python_runs(code, tmp_path):
     assert (tmp_path / "pose.jpg").exists()
 
 
+def test_the_readme_leads_to_every_page_of_the_docs():
+    pages = {p.relative_to(ROOT).as_posix() for p in (ROOT / "docs").rglob("*.md")}
+    readme = (ROOT / "README.md").read_text()
+    assert sorted(page for page in pages if page not in readme) == []
+
+
+@pytest.mark.parametrize(
+    "path", sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")}), ids=_name
+)
+def test_no_link_between_the_papers_is_broken(path):
+    links = re.findall(r"\]\(([^)#\s]+)", path.read_text())
+    assert [one for one in links if "://" not in one and not (path.parent / one).exists()] == []
+
+
 def test_ci_runs_the_readmes_test_command():
     command = (ROOT / ".ci" / "run").read_text().strip().splitlines()[-1]
     assert f"```\n{command}\n```" in (ROOT / "README.md").read_text()
