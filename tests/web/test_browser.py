@@ -626,12 +626,116 @@ def test_without_a_camera_the_page_says_so(page):
     page.get_by_text("No camera found.").wait_for()
 
 
+def test_after_a_refusal_the_start_button_has_the_focus_and_tells_why(page):
+    page.add_init_script(
+        """navigator.mediaDevices.getUserMedia =
+          () => Promise.reject(new DOMException("", "NotFoundError"));"""
+    )
+    page.goto("/live")
+    page.click("#start")
+    page.get_by_text("No camera found.").wait_for()
+    page.locator("#start:focus").wait_for(timeout=20_000)
+    assert page.get_attribute("#start", "aria-describedby") == "empty-title empty-words"
+
+
 def test_joints_lie_on_a_picture_that_is_shown_smaller_than_its_place(page):
     page.goto("/live")
     fits = page.evaluate(
         "['video', 'overlay'].map((id) => getComputedStyle(document.getElementById(id)).objectFit)"
     )
     assert fits == ["contain", "contain"]
+
+
+ACTED = """
+window.mood = "busy";  // how the server answers: "busy", "people" or not at all
+window.WebSocket = class {
+  constructor() { setTimeout(() => this.onopen()); }
+  async send(blob) {
+    const sequence = new DataView(await blob.arrayBuffer()).getUint32(0, true);
+    const people = { sequence, time: performance.now() / 1000, skeleton: "coco17", people: [] };
+    const told = { busy: { sequence, busy: true }, people }[window.mood];
+    if (told) this.onmessage({ data: JSON.stringify(told) });
+  }
+  close() {}
+};
+"""
+
+
+def test_a_server_that_has_time_again_is_not_called_busy_any_more(page):
+    page.add_init_script(ACTED)
+    _start(page, "server")
+    page.locator("#status", has_text="busy").wait_for()
+    page.evaluate("window.mood = 'people'")
+    page.locator("#status:empty").wait_for(state="attached", timeout=20_000)
+
+
+def test_the_gauges_stand_still_for_nobody(page):
+    """Without answers, the last numbers would tell of a speed that is none."""
+    page.add_init_script(ACTED.replace('"busy";', '"people";'))
+    _start(page, "server")
+    page.locator("#latency", has_text="ms").wait_for()
+    page.evaluate("window.mood = 'silent'")
+    page.locator("#latency", has_text="–").wait_for(timeout=20_000)
+
+
+def test_a_socket_that_never_opens_is_given_up(page):
+    page.add_init_script(
+        """window.WebSocket = class {
+          close() { this.onclose({ code: 1006 }); }
+        };"""
+    )
+    _start(page, "server")
+    page.locator("#status", has_text="Connecting").wait_for()
+    page.locator("#status", has_not_text="Connecting").wait_for(state="attached", timeout=30_000)
+
+
+def test_models_chosen_in_quick_succession_leave_one_connection(page):
+    sockets = []
+    page.on("websocket", lambda socket: sockets.append(socket))
+    _start(page, "server")
+    page.locator("#bar").wait_for()
+    page.evaluate(
+        """() => {
+          const picker = document.querySelector("#model");
+          for (const name of ["cnn", "small", "cnn", "small"]) {
+            picker.value = name;
+            picker.dispatchEvent(new Event("change"));
+          }
+        }"""
+    )
+
+    def still_open():
+        page.wait_for_timeout(50)
+        return [socket for socket in sockets if not socket.is_closed()]
+
+    serving.until(lambda: len(still_open()) == 1 and len(sockets) == 5, 60)
+
+
+DEVICE = """(async () => {
+  const faults = [];
+  let worker = null;
+  window.Worker = class {
+    constructor() { worker = this; }
+    postMessage() { setTimeout(() => this.onmessage({ data: { kind: "ready" } })); }
+    terminate() {}
+  };
+  const fault = (words, final) => faults.push([words, final]);
+  const device = await m.device({ model: "small", fault, people() {} });
+  %s
+})()"""
+
+
+@needs_runtime
+def test_a_frame_that_cannot_be_read_does_not_stop_the_device(page):
+    broken = "await device.send({ videoWidth: 0, videoHeight: 0 }, 0).catch(() => {});"
+    assert _module(page, "device.js", DEVICE % f"{broken} return device.free();", None)
+
+
+@needs_runtime
+def test_a_worker_that_breaks_while_it_works_is_told(page):
+    breaks = "worker.onerror({ preventDefault() {}, message: 'out of memory' }); return faults;"
+    ((words, final),) = _module(page, "device.js", DEVICE % breaks, None)
+    assert ("out of memory" in words, final) == (True, True)
 
 
 def _module(page, name, call, argument):

@@ -1,5 +1,6 @@
 // The visitor's camera: opened, listed, and what to tell when it cannot be.
 
+const LONGEST = 640; // pixels a side of a frame that is looked at
 const TROUBLES = {
   NotAllowedError: ["The camera is blocked.", "Your browser was told not to let this page use it. Allow the camera in the address bar (or in the browser's settings for this site), then start again."],
   NotFoundError: ["No camera found.", "Plug one in, or open this page on a phone. Photos and videos work without a camera."],
@@ -31,6 +32,12 @@ export async function listCameras() {
   const found = await navigator.mediaDevices?.enumerateDevices?.() ?? [];
   return found.filter((device) => device.kind === "videoinput").map((device, n) => (
     { id: device.deviceId, name: device.label || `Camera ${n + 1}` }));
+}
+
+/** How a video's frame is looked at: {width, height, share: of its own size}. */
+export function frameSize({ videoWidth, videoHeight }) {
+  const share = Math.min(1, LONGEST / Math.max(videoWidth, videoHeight));
+  return { width: Math.round(videoWidth * share), height: Math.round(videoHeight * share), share };
 }
 
 /** Call `take(seconds of capture)` for every new frame that a video shows; a function that stops it. */

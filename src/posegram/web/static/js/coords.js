@@ -33,6 +33,12 @@ export function move([x, y], [a, b, c, d, e, f]) {
   return [a * x + b * y + c, d * x + e * y + f];
 }
 
+/** A person found in a picture of a share of the size, in the pixels of the whole one. */
+export function grown(person, share) {
+  const grow = (value) => (value + 0.5) / share - 0.5;
+  return { ...person, box: person.box.map(grow), xy: person.xy.map((at) => at && at.map(grow)) };
+}
+
 /**
  * Cuts the crop that an upright matrix (no turn) describes into `out` (height x width x 3 from
  * `offset` on), black outside the picture. Strong shrinking is done by area first, as bilinear

@@ -24,10 +24,11 @@ const MOST = 4; // people followed at once: each costs a run of the network
 export function follower({ pose, detect = null }) {
   let tracks = []; // {id, person, body, seen, steady, speed, sights, next}
   let [next, since, doubt] = [1, EVERY, false];
+  const alive = (time) => tracks.filter((track) => time - track.seen <= PATIENCE);
 
   /** Where to look: {boxes, owners (track or null), bare}. */
   async function places(picture, time) {
-    const known = tracks.filter((track) => time - track.seen <= PATIENCE);
+    const known = alive(time);
     for (const track of known) track.next = around(foresee(track, time), picture);
     const followed = { boxes: known.map((track) => track.next), owners: known, bare: false };
     if (!detect) {
@@ -55,14 +56,14 @@ export function follower({ pose, detect = null }) {
       .sort((a, b) => Boolean(b.owner) - Boolean(a.owner) || b.person.score - a.person.score);
     const kept = [];
     for (const row of rows) if (kept.every((other) => iou(other.body, row.body) <= DOUBLE)) kept.push(row);
-    doubt = kept.length < tracks.filter((track) => time - track.seen <= PATIENCE).length;
+    doubt = kept.length < alive(time).length;
     return kept.map(({ person, owner, body }) => {
       const track = owner ?? { id: next++, steady: smoother(), speed: [0, 0], sights: 0 };
       if (owner) track.speed = speedOf(track, person, time);
       else tracks.push(track);
       Object.assign(track, { person, body, seen: time, sights: track.sights + 1 });
       const size = Math.max(body[2] - body[0], body[3] - body[1], 1);
-      tracks = tracks.filter((other) => time - other.seen <= 1);
+      tracks = alive(time);
       return { ...person, track: track.id, xy: track.steady(person.xy, person.scores, size, time) };
     });
   };

@@ -14,9 +14,10 @@ const PRIVACY = {
 };
 const SECONDS = 2; // over which the gauges average
 const HELD = 1000; // milliseconds after which joints without news vanish
+const CROWDED = 5; // busy answers in a row after which people are told
 
-let run = null; // {stream, source, stopFrames, fresh, captured, frames, answers, latest, recording}
-const model = picker({ onchange: () => run && connect(), about });
+let run = null; // {stream, source, turn, stopFrames, fresh, captured, frames, answers, latest, crowded, recording}
+const model = picker({ onchange: () => connect(), about });
 
 function about(chosen) {
   const place = form.elements.where.value;
@@ -41,51 +42,57 @@ async function start() {
   say("Asking for the camera …", { working: true });
   try {
     const stream = await openCamera(part("camera").value);
-    run = { stream, source: null, fresh: false, frames: [], answers: [], latest: null, recording: null };
+    run = { stream, source: null, turn: 0, fresh: false, frames: [], answers: [], latest: null, crowded: 0, recording: null };
     video.srcObject = stream;
     await video.play();
-    stream.getVideoTracks()[0].addEventListener("ended", () => stop("The camera was unplugged or taken away."));
+    stream.getVideoTracks()[0].addEventListener("ended", () => {
+      if (run?.stream === stream) stop("It was unplugged or taken away.", "The camera is gone.");
+    });
     await fillCameras(stream);
     showRunning(true);
     run.stopFrames = onFrames(video, frame);
-    await connect();
+    connect();
   } catch (fault) {
-    stop();
-    showEmpty(fault.title ?? "That did not work.", fault.words ?? fault.message);
+    stop(fault.words ?? fault.message, fault.title ?? "That did not work.");
   } finally {
     part("start").disabled = false;
   }
 }
 
-function stop(why = "") {
+function stop(words = "The camera is off. Start it again whenever you like.", title = "See yourself move.") {
   run?.recording?.stop();
   run?.source?.close();
   run?.stopFrames?.();
   run?.stream.getTracks().forEach((track) => track.stop());
   run = null;
   video.srcObject = null;
+  part("empty-title").textContent = title;
+  part("empty-words").textContent = words;
   showRunning(false);
-  showEmpty("See yourself move.", why || "The camera is off. Start it again whenever you like.");
   say("");
 }
 
-/** Connect to where people are worked out now; the old place is let go. */
+/** Connect to where people are worked out now; the old place is let go, one that is just coming, too. */
 async function connect() {
+  if (!run) return;
   const mine = run;
+  const turn = mine.turn + 1;
   mine.source?.close();
-  Object.assign(mine, { source: null, latest: null, answers: [], frames: [] });
+  Object.assign(mine, { source: null, turn, latest: null, answers: [], frames: [], crowded: 0 });
+  const current = () => run === mine && mine.turn === turn;
+  const ifCurrent = (act) => (...told) => { if (current()) act(mine, ...told); };
   clear();
   const where = form.elements.where.value;
   say(where === "device" ? "Loading the network into this page …" : "Connecting to the server …", { working: true });
   const open = { device, server }[where];
   try {
-    const source = await open({ model: usable(where), people: (told) => receive(mine, told), busy: () => busy(mine), fault: (words, final) => fail(mine, words, final) });
-    if (run !== mine || form.elements.where.value !== where) return source.close();
+    const source = await open({ model: usable(where), people: ifCurrent(receive), busy: ifCurrent(busy), fault: ifCurrent(fail) });
+    if (!current()) return source.close();
     mine.source = source;
     say("");
     pump();
   } catch (fault) {
-    if (run === mine) fail(mine, fault.message, true);
+    ifCurrent(fail)(fault.message, true);
   }
 }
 
@@ -103,7 +110,7 @@ function frame(time) {
   const now = performance.now();
   run.fresh = true;
   run.captured = time;
-  run.frames = [...run.frames.filter((at) => now - at < SECONDS * 1000), now];
+  run.frames.push(now);
   pump();
   draw();
 }
@@ -112,15 +119,14 @@ function frame(time) {
 function pump() {
   if (!run?.source || !run.fresh || !run.source.free()) return;
   run.fresh = false;
-  run.source.send(video, run.captured).catch(() => {}); // the camera may have just stopped
+  run.source.send(video, run.captured).catch(() => {}); // a frame that cannot be read; the next one may be
 }
 
 function receive(mine, told) {
-  if (run !== mine) return;
   const now = performance.now();
-  const spent = now - told.time * 1000;
-  mine.answers = [...mine.answers.filter((one) => now - one.at < SECONDS * 1000), { at: now, spent }];
+  mine.answers.push({ at: now, spent: now - told.time * 1000 });
   mine.latest = { people: told.people, skeleton: config.skeletons[told.skeleton], at: now };
+  if (mine.crowded >= CROWDED) say("");
   mine.crowded = 0;
   canvas.latest = mine.latest; // for other scripts, and for tests
   pump();
@@ -128,12 +134,11 @@ function receive(mine, told) {
 }
 
 function busy(mine) {
-  mine.crowded = (mine.crowded ?? 0) + 1;
-  if (run === mine && mine.crowded === 5) say("The server is busy; frames are left out.");
+  mine.crowded += 1;
+  if (mine.crowded === CROWDED) say("The server is busy; frames are left out.");
 }
 
 function fail(mine, words, final) {
-  if (run !== mine) return;
   if (final) {
     mine.source?.close();
     mine.source = null;
@@ -142,23 +147,33 @@ function fail(mine, words, final) {
   if (!part("alerts").textContent.includes(words)) warn(final ? `${words} Change where it is worked out, or stop and start again.` : words);
 }
 
+/** What was found last; null where it is too old to be shown. */
+function recent() {
+  return run.latest && performance.now() - run.latest.at < HELD ? run.latest : null;
+}
+
 function draw() {
   const [width, height] = [video.videoWidth, video.videoHeight];
   if (!run || !width) return;
-  const scale = Math.max(1, Math.min(2, (canvas.clientWidth * devicePixelRatio) / width));
+  // pixels of the page a pixel of the camera, which is shown whole
+  const zoom = Math.min(canvas.clientWidth / width, canvas.clientHeight / height) || 1;
+  const scale = Math.max(1, Math.min(2, zoom * devicePixelRatio));
   const [wide, high] = [Math.round(width * scale), Math.round(height * scale)];
   if (canvas.width !== wide || canvas.height !== high) Object.assign(canvas, { width: wide, height: high });
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, wide, high);
-  const latest = run.latest && performance.now() - run.latest.at < HELD ? run.latest : null;
+  const latest = recent();
   const mirror = form.elements.mirror.checked;
-  const view = { scale, width, mirror, pixel: wide / (canvas.clientWidth || wide) };
+  const view = { scale, width, mirror, pixel: scale / zoom };
   if (latest) drawPeople(context, latest, view, look());
   run.recording?.draw(latest, mirror, look());
 }
 
 function gauge() {
   if (!run) return;
+  const begin = performance.now() - SECONDS * 1000;
+  run.answers = run.answers.filter((one) => one.at > begin);
+  run.frames = run.frames.filter((at) => at > begin);
   const spent = run.answers.map((one) => one.spent).sort((a, b) => a - b);
   const span = run.answers.length > 1 ? (run.answers.at(-1).at - run.answers[0].at) / 1000 : 0;
   const rate = span > 0.2 ? (run.answers.length - 1) / span : 0;
@@ -167,7 +182,7 @@ function gauge() {
   part("fps").textContent = rate ? rate.toFixed(0) : "–";
   part("latency").textContent = spent.length ? `${Math.round(spent[spent.length >> 1])} ms` : "–";
   part("drops").textContent = rate ? `${share} %` : "–";
-  part("count").textContent = run.latest ? String(run.latest.people.length) : "–";
+  part("count").textContent = recent() ? String(run.latest.people.length) : "–";
   const worst = spent[Math.floor(spent.length * 0.95)] ?? 0;
   Object.assign(part("gauges").dataset, { fps: rate.toFixed(1), camera: whole.toFixed(1), median: Math.round(spent[spent.length >> 1] ?? 0), worst: Math.round(worst) });
 }
@@ -185,13 +200,8 @@ function showRunning(on) {
   for (const id of ["gauges", "bar"]) part(id).hidden = !on;
   part("on-air").hidden = true;
   part("record").setAttribute("aria-pressed", "false");
+  part("start").disabled = false; // what is disabled takes no focus
   (on ? part("stop") : part("start")).focus({ preventScroll: true });
-}
-
-function showEmpty(title, words) {
-  part("empty-title").textContent = title;
-  part("empty-words").textContent = words;
-  say("");
 }
 
 function settle() {
@@ -219,7 +229,7 @@ form.addEventListener("input", ({ target }) => {
     keep("live", { ...recall("live", {}), [target.name]: target.type === "checkbox" ? target.checked : target.value });
   }
   settle();
-  if (target.name === "where" && run) connect();
+  if (target.name === "where") connect();
 });
 part("camera").addEventListener("change", async () => {
   if (!run) return;
@@ -229,9 +239,8 @@ part("camera").addEventListener("change", async () => {
 part("start").addEventListener("click", start);
 part("stop").addEventListener("click", () => stop());
 part("snapshot").addEventListener("click", async () => {
-  const latest = run?.latest && performance.now() - run.latest.at < HELD ? run.latest : null;
   if (!run) return;
-  addShot(await snapshot(video, latest, form.elements.mirror.checked, look()), "png");
+  addShot(await snapshot(video, recent(), form.elements.mirror.checked, look()), "png");
   say("Snapshot taken; it is below.");
 });
 part("record").addEventListener("click", async () => {

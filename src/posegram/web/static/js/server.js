@@ -1,12 +1,14 @@
 // Live on the server: small JPEGs over a WebSocket, at most two under way; POST where a proxy lets no
 // WebSocket through. The same shape as device.js: {free, send, close}.
 
+import { frameSize } from "./camera.js";
+import { grown } from "./coords.js";
 import { isLocal, refusal } from "./page.js";
 
 const UNDER_WAY = 2;
-const LONGEST = 640; // pixels a side of a frame that is sent
 const QUALITY = isLocal ? 0.85 : 0.7; // joints hardly move by the first, half a pixel by the second
 const PATIENCE = 3000; // milliseconds after which an unanswered frame counts as lost
+const OPENING = 8000; // milliseconds after which a WebSocket that neither opens nor fails is given up
 const FULL = 1013;
 
 /**
@@ -16,7 +18,7 @@ const FULL = 1013;
 export async function server({ model, people, busy, fault }) {
   const flying = new Map(); // sequence -> milliseconds when it left
   const canvas = new OffscreenCanvas(1, 1);
-  let [sequence, way, closed] = [0, null, false];
+  let [sequence, newest, way, closed] = [0, 0, null, false];
 
   function answered(told) {
     if (told.error && told.sequence == null) return fault(told.error.message, true);
@@ -24,7 +26,9 @@ export async function server({ model, people, busy, fault }) {
     for (const number of flying.keys()) if (number <= told.sequence) flying.delete(number);
     if (told.busy) return busy();
     if (told.error) return fault(told.error.message, false);
-    if (told.people) people(told);
+    if (told.sequence < newest) return; // of two POSTs the later one came first
+    newest = told.sequence;
+    people(told);
   }
 
   const lost = (words, final) => {
@@ -45,13 +49,12 @@ export async function server({ model, people, busy, fault }) {
     async send(video, time) {
       const number = ++sequence;
       flying.set(number, performance.now());
-      const [width, height] = [video.videoWidth, video.videoHeight];
-      const share = Math.min(1, LONGEST / Math.max(width, height));
-      canvas.width = Math.round(width * share);
-      canvas.height = Math.round(height * share);
-      canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
+      const { width, height, share } = frameSize(video);
+      const header = head(number, time, video.videoWidth, video.videoHeight);
+      Object.assign(canvas, { width, height });
+      canvas.getContext("2d").drawImage(video, 0, 0, width, height);
       const jpeg = await canvas.convertToBlob({ type: "image/jpeg", quality: QUALITY });
-      if (!closed) way.send(head(number, time, width, height), jpeg, canvas.width / width);
+      if (!closed) way.send(header, jpeg, share);
     },
     close() {
       closed = true;
@@ -76,13 +79,16 @@ function openSocket(model, answered, lost) {
     const address = new URL(`/v1/live?model=${encodeURIComponent(model)}`, location.href);
     address.protocol = address.protocol.replace("http", "ws");
     const socket = new WebSocket(address);
+    const patience = setTimeout(() => socket.close(), OPENING);
     let open = false;
     socket.onopen = () => {
+      clearTimeout(patience);
       open = true;
       done(socket);
     };
     socket.onmessage = ({ data }) => answered(JSON.parse(data));
     socket.onclose = ({ code, reason }) => {
+      clearTimeout(patience);
       if (!open) return done(null);
       lost(code === FULL ? `The server is busy: ${reason}.` : "The connection to the server ended.", true);
     };
@@ -105,19 +111,11 @@ function posting(model, answered, lost) {
         if (answer.status === 503 || answer.status === 429) return answered({ sequence, busy: true });
         const told = await answer.json().catch(() => null);
         if (!answer.ok) return lost(refusal(answer.status, told).message, answer.status !== 422);
-        answered({ ...told, people: grown(told.people, share) });
+        answered({ ...told, people: told.people.map((person) => grown(person, share)) });
       } catch (fault) {
         if (fault.name !== "AbortError") lost(refusal(0).message, true);
       }
     },
     close: () => stop.abort(),
   };
-}
-
-/** People found in a smaller picture, in the pixels of the camera's. */
-function grown(people, share) {
-  const grow = (value) => (value + 0.5) / share - 0.5;
-  return people.map((person) => ({
-    ...person, box: person.box.map(grow), xy: person.xy.map((at) => at && at.map(grow)),
-  }));
 }

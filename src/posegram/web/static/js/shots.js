@@ -33,6 +33,7 @@ export function recorder(video, done) {
   const film = new MediaRecorder(canvas.captureStream(30), { mimeType: kind, videoBitsPerSecond: 4e6 });
   const ended = new Promise((end) => {
     film.onstop = () => {
+      film.stream.getTracks().forEach((track) => track.stop());
       if (chunks.length) done(new Blob(chunks, { type: kind.split(";")[0] }), kind.includes("mp4") ? "mp4" : "webm");
       end();
     };
