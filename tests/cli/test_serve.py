@@ -37,6 +37,14 @@ def png():
     return out.getvalue()
 
 
+def test_a_folder_that_cannot_be_made_is_one_sentence(capsys, tmp_path):
+    (tmp_path / "file").touch()
+    said = _refused(capsys, "--port", 0, "--folder", tmp_path / "file" / "x")
+    assert said == (
+        f"posegram: cannot make the folder {tmp_path / 'file' / 'x'} (--folder): Not a directory\n"
+    )
+
+
 def test_a_server_prints_its_address_once_it_answers(server):
     assert server.ask("/healthz")[0] == 200
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from importlib import import_module
@@ -70,6 +71,7 @@ def serve(
     )
     for file in model:
         load(file, threads=1, detector="none")  # refuses in one sentence what is no model
+    _make(folder)
     with supervise.listen(host, port) as door:
         server = supervise.Server(chosen, door, lambda line: typer.echo(line, err=True))
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -77,6 +79,20 @@ def serve(
         code = server.run()
     if code:
         raise typer.Exit(code)
+
+
+def _make(folder: Path) -> None:
+    """Make the folder that everything is kept in.
+
+    Raises:
+        OSError: it cannot be made, or nothing can be written to it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise OSError(f"cannot make the folder {folder} (--folder): {fault.strerror}") from fault
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"cannot write to the folder {folder} (--folder)")
 
 
 def _parts() -> tuple[Any, Any]:
