@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import platform
 import time
 import warnings
@@ -56,6 +57,8 @@ _ADVICE = (  # Lightning's, that does not apply here
     "Checkpoint directory .* exists and is not empty",  # it holds the run's other files
     ".* does not have many workers",  # `workers` is the user's to choose
     "The number of training batches .* is smaller than the logging interval",
+    r"Found \d+ module\(s\) in eval mode",  # frozen ones
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # its own use of torch
 )
 
 
@@ -218,6 +221,8 @@ def _crops(
 def _trainer(
     config: Config, precision: str, watch: list[Any], *, progress: bool
 ) -> lightning.Trainer:
+    # its notes on processors that are not there and on programs to try are no news of the run
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     return lightning.Trainer(
         accelerator="auto",
         devices=1,
