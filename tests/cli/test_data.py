@@ -55,7 +55,7 @@ def test_what_is_worth_a_look_ends_with_0(capsys, people, tmp_path):
     moved = replace(people[0], image=other, xy=people[0].xy + 1)
     code, out, _ = _run(capsys, "check", coco.write(tmp_path / "a.json", [*people, moved]))
     assert code == 0
-    assert "note: near-photo: 1 times" in out
+    assert "note: near-photo: 1 time " in out
 
 
 def test_parts_of_a_set_are_compared(capsys, people, tmp_path):
@@ -63,7 +63,7 @@ def test_parts_of_a_set_are_compared(capsys, people, tmp_path):
     images = tmp_path / "images"
     code, out, _ = _run(capsys, "check", one, two, "--images", images)
     assert code == 1
-    assert "fault: same-photo: 1 times" in out
+    assert "fault: same-photo: 1 time " in out
 
 
 @pytest.mark.parametrize(
