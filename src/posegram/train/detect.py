@@ -45,7 +45,7 @@ def card_for(config: Config) -> Card:
         std=config.std,
         margin=1.0,
         data=tuple(dict.fromkeys(path.parent.name or path.name for path in names)),
-        settings={"network": config.network, "head": config.channels},
+        settings=config.built(),
     )
 
 

@@ -81,7 +81,7 @@ def card_for(config: Config) -> Card:
         std=config.std,
         margin=config.margin,
         data=tuple(Path(spec.partition("#")[0].rpartition(":")[2]).name for spec in config.train),
-        settings={"network": config.network, "width": config.channels, "head": config.channels},
+        settings={"width": config.channels} | config.built(),
     )
 
 

@@ -67,8 +67,7 @@ def load(
     """
     fresh = set(network.state_dict())
     if config.start == "imagenet":
-        load_imagenet(_body(network, "start = 'imagenet'", config))
-        fresh = {name for name in fresh if not name.startswith(("stem", "blocks"))}
+        fresh -= load_imagenet(_body(network, "start = 'imagenet'", config))
     elif config.start:
         path = path_of(config.start)
         theirs, weights = read(path, None if items is None else lambda: items()["crop"])
@@ -79,6 +78,11 @@ def load(
                 names = _by_place(weights, theirs, card, items()) | names
         fresh -= _take(network, weights, path, (theirs, card), names)
     if config.freeze:
+        if config.start and any(name.startswith("stem") for name in fresh):
+            raise ValueError(
+                f"freeze = true keeps the first blocks of {config.start}, and there are none that "
+                f"fit front = {config.front!r}; give freeze=false"
+            )
         _body(network, "freeze = true", config).freeze(on=True)
     return fresh
 
