@@ -119,6 +119,14 @@ def test_an_imagenet_start_changes_the_body(tmp_path):
     assert not same(started(mine), fresh.network)["stem.0.weight"]
 
 
+def test_a_start_with_another_front_is_refused(tmp_path):
+    theirs, path = module(tmp_path, network="lite", channels=8, front="dense"), tmp_path / "a.ckpt"
+    torch.save({"state_dict": theirs.state_dict(), "card": theirs.card.to_json()}, path)
+    mine = module(tmp_path, network="lite", channels=8, start=str(path))
+    with pytest.raises(ValueError, match="has front = 'dense', .* give front=dense"):
+        started(mine)
+
+
 def test_first_blocks_that_the_start_does_not_have_are_not_frozen(tmp_path):
     theirs = saved(module(tmp_path, network="lite", channels=8), tmp_path / "a.ckpt")
     mine = module(tmp_path, network="lite", channels=8, start=theirs, front="dense", freeze=True)

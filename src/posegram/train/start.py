@@ -62,7 +62,7 @@ def load(
             the start or joints are matched by place.
 
     Raises:
-        ValueError: the start does not fit the network.
+        ValueError: the start does not fit the network, or has another front.
         FileNotFoundError: there is no such file.
     """
     fresh = set(network.state_dict())
@@ -71,6 +71,7 @@ def load(
     elif config.start:
         path = path_of(config.start)
         theirs, weights = read(path, None if items is None else lambda: items()["crop"])
+        _same_front(network, theirs, config)
         names = {}
         if theirs is not None and card is not None:
             names = _names(theirs, card)
@@ -120,6 +121,16 @@ def _body(network: nn.Module, setting: str, config: Config) -> Body:
         known = "network = 'lite' or 'detector'"
         raise ValueError(f"{setting} needs {known}, not {config.network!r}")
     return network
+
+
+def _same_front(network: nn.Module, theirs: Card | None, config: Config) -> None:
+    """See that the first layers are the kind that the start has: others would begin at random."""
+    front = "lite0" if theirs is None else theirs.settings.get("front", "lite0")
+    if theirs is not None and isinstance(network, Body) and front != config.front:
+        raise ValueError(
+            f"{config.start} has front = {front!r}, and the settings say front = {config.front!r}; "
+            f"give front={front}"
+        )
 
 
 def _names(theirs: Card, card: Card) -> dict[str, str]:
