@@ -31,7 +31,9 @@ __all__ = ["quantize", "quantize_checkpoint"]
 
 _BATCH = 8
 _KINDS = ["Conv", "Add", "Clip", "Relu", "Resize", "DepthToSpace"]  # what is computed in 8 bits
-_FIRST = 3  # convolutions on many pixels and few channels: in 8 bits slower, and joints jump
+# convolutions on many pixels and few channels, by the network's front: in 8 bits slower, and joints
+# jump; the second one of a dense front is quicker in 8 bits (five crops: 18.7 ms instead of 23.3)
+_FIRST = {"lite0": 3, "dense": 1}
 _PEOPLE = 256  # whose crops a checkpoint is quantized on
 _FAR = 0.02  # of the crop's diagonal: a joint that moves further has jumped
 _SAME = 0.7  # intersection over union of a box and the one that it became
@@ -91,7 +93,7 @@ def quantize(path: Path, out: Path, *, crops: Image, budget: float = 0.03) -> fl
                 weight_type=QuantType.QInt8,
                 calibrate_method=CalibrationMethod.MinMax,
                 op_types_to_quantize=_KINDS,
-                nodes_to_exclude=_exact(onnx.load(ready), boxes=card.kind == "detector"),
+                nodes_to_exclude=_exact(onnx.load(ready), card),
             )
         _keep_card(draft, entry)
         share = _gate(plain, draft, card, crops[half:], budget)
@@ -133,10 +135,11 @@ def _whole_weights(model: onnx.ModelProto) -> None:
         model.graph.node.remove(node)
 
 
-def _exact(model: onnx.ModelProto, *, boxes: bool) -> list[str]:
+def _exact(model: onnx.ModelProto, card: Card) -> list[str]:
     """Names of the convolutions that stay as they are: the first few, and a detector's last."""
-    first = [n.name for n in model.graph.node if n.op_type == "Conv"][:_FIRST]
-    return first + _last(model) if boxes else first
+    kept = _FIRST[card.settings.get("front", "lite0")]
+    first = [n.name for n in model.graph.node if n.op_type == "Conv"][:kept]
+    return first + _last(model) if card.kind == "detector" else first
 
 
 def _last(model: onnx.ModelProto) -> list[str]:
