@@ -711,6 +711,24 @@ def test_models_chosen_in_quick_succession_leave_one_connection(page):
     serving.until(lambda: len(still_open()) == 1 and len(sockets) == 5, 60)
 
 
+NOTED = """
+  window.sockets = [];
+  window.WebSocket = class extends WebSocket {
+    constructor(...address) { super(...address); sockets.push(this); }
+  };
+"""
+
+
+def test_a_live_connection_that_breaks_is_made_anew(page):
+    page.add_init_script(NOTED)
+    _start(page, "server")
+    _people(page, 1)
+    page.evaluate("() => { sockets[0].close(); delete document.querySelector('#overlay').latest; }")
+    assert len(_people(page)) == 1
+    assert page.evaluate("() => sockets.length") == 2
+    assert not page.locator("#alerts").text_content().strip()
+
+
 DEVICE = """(async () => {
   const faults = [];
   let worker = null;

@@ -15,8 +15,9 @@ const PRIVACY = {
 const SECONDS = 2; // over which the gauges average
 const HELD = 1000; // milliseconds after which joints without news vanish
 const CROWDED = 5; // busy answers in a row after which people are told
+const AGAIN = 6; // tries to reach a server that went away, the first after half a second, each twice as late
 
-let run = null; // {stream, source, turn, stopFrames, fresh, captured, frames, answers, latest, crowded, recording}
+let run = null; // {stream, source, turn, stopFrames, fresh, captured, frames, answers, latest, crowded, tries, recording}
 const model = picker({ onchange: () => connect(), about });
 
 function about(chosen) {
@@ -42,7 +43,7 @@ async function start() {
   say("Asking for the camera …", { working: true });
   try {
     const stream = await openCamera(part("camera").value);
-    run = { stream, source: null, turn: 0, fresh: false, frames: [], answers: [], latest: null, crowded: 0, recording: null };
+    run = { stream, source: null, turn: 0, fresh: false, frames: [], answers: [], latest: null, crowded: 0, tries: 0, recording: null };
     video.srcObject = stream;
     await video.play();
     stream.getVideoTracks()[0].addEventListener("ended", () => {
@@ -127,7 +128,7 @@ function receive(mine, told) {
   mine.answers.push({ at: now, spent: now - told.time * 1000 });
   mine.latest = { people: told.people, skeleton: config.skeletons[told.skeleton], at: now };
   if (mine.crowded >= CROWDED) say("");
-  mine.crowded = 0;
+  Object.assign(mine, { crowded: 0, tries: 0 });
   canvas.latest = mine.latest; // for other scripts, and for tests
   pump();
   draw();
@@ -138,11 +139,17 @@ function busy(mine) {
   if (mine.crowded === CROWDED) say("The server is busy; frames are left out.");
 }
 
-function fail(mine, words, final) {
+function fail(mine, words, final, again) {
   if (final) {
     mine.source?.close();
     mine.source = null;
     say("");
+  }
+  if (again && mine.tries < AGAIN) {
+    const { turn } = mine;
+    say("The connection ended; connecting again …", { working: true });
+    setTimeout(() => run === mine && mine.turn === turn && connect(), 500 * 2 ** mine.tries++);
+    return;
   }
   if (!part("alerts").textContent.includes(words)) warn(final ? `${words} Change where it is worked out, or stop and start again.` : words);
 }

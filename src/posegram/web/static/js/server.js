@@ -12,8 +12,8 @@ const OPENING = 8000; // milliseconds after which a WebSocket that neither opens
 const FULL = 1013;
 
 /**
- * Connects; `people({sequence, time, people, skeleton})`, `busy()` and `fault(words, final)` are
- * called as it goes.
+ * Connects; `people({sequence, time, people, skeleton})`, `busy()` and `fault(words, final, again)` are
+ * called as it goes; `again`: what was reached before is not any more, and may be again.
  */
 export async function server({ model, people, busy, fault }) {
   const flying = new Map(); // sequence -> milliseconds when it left
@@ -31,9 +31,9 @@ export async function server({ model, people, busy, fault }) {
     people(told);
   }
 
-  const lost = (words, final) => {
+  const lost = (words, final, again = false) => {
     flying.clear();
-    if (!closed) fault(words, final);
+    if (!closed) fault(words, final, again);
   };
   const socket = await openSocket(model, answered, lost);
   if (socket) way = { send: (header, jpeg) => socket.send(new Blob([header, jpeg])), close: () => socket.close() };
@@ -90,7 +90,8 @@ function openSocket(model, answered, lost) {
     socket.onclose = ({ code, reason }) => {
       clearTimeout(patience);
       if (!open) return done(null);
-      lost(code === FULL ? `The server is busy: ${reason}.` : "The connection to the server ended.", true);
+      const full = code === FULL;
+      lost(full ? `The server is busy: ${reason}.` : "The connection to the server ended.", true, !full);
     };
   });
 }
@@ -113,7 +114,7 @@ function posting(model, answered, lost) {
         if (!answer.ok) return lost(refusal(answer.status, told).message, answer.status !== 422);
         answered({ ...told, people: told.people.map((person) => grown(person, share)) });
       } catch (fault) {
-        if (fault.name !== "AbortError") lost(refusal(0).message, true);
+        if (fault.name !== "AbortError") lost(refusal(0).message, true, true);
       }
     },
     close: () => stop.abort(),
