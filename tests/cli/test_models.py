@@ -69,7 +69,9 @@ def test_both_engines_are_compared_on_photos(weights, tmp_path, capsys):
     tiny.detector(weights / DETECTOR, (10, 20, 40, 80))
     pictures.write(tmp_path / "a.png", np.full((96, 96, 3), 128, dtype=np.uint8))
     assert run("verify", tmp_path / "a.png") == 0
-    assert "1 of 1 people the same" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 of 1 people the same" in said
+    assert "the engines agree" in said
 
 
 @pytest.mark.parametrize("name", ["keypoint-rcnn", "keypoint-rcnn:fast"])

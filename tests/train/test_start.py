@@ -123,7 +123,7 @@ def test_a_start_with_another_front_is_refused(tmp_path):
     theirs, path = module(tmp_path, network="lite", channels=8, front="dense"), tmp_path / "a.ckpt"
     torch.save({"state_dict": theirs.state_dict(), "card": theirs.card.to_json()}, path)
     mine = module(tmp_path, network="lite", channels=8, start=str(path))
-    with pytest.raises(ValueError, match="has front = 'dense', .* give front=dense"):
+    with pytest.raises(ValueError, match=r"has front = 'dense', .* give front=dense"):
         started(mine)
 
 

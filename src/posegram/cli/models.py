@@ -93,6 +93,8 @@ def verify(
     for name, spent in found.milliseconds.items():
         typer.echo(f"{name:<12} {spent:6.1f} ms a photo (median)")
     typer.echo(f"{found.same} of {found.people} people the same, joints {found.away:.2f} px apart")
+    if found.agrees:
+        typer.echo("the engines agree: joints are the same within 2 % of a person's height")
     if not found.agrees:
         typer.echo("posegram: the two engines do not find the same people", err=True)
         raise typer.Exit(1)
