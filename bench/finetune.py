@@ -43,7 +43,7 @@ STARTS = {  # label: settings; what starts fresh learns faster at twice the rate
         "rate=2e-3",
     ),
     "small, fresh head": ("start=small", "match=name", "rate=2e-3"),
-    "ImageNet": ("start=imagenet", "rate=2e-3"),
+    "ImageNet": ("start=imagenet", "front=lite0", "rate=2e-3"),
 }
 
 

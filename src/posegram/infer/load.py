@@ -172,6 +172,6 @@ def _path(model: str | Path) -> Path:
         return file_of(name)
     known = ", ".join(sorted(BUNDLED))
     raise ValueError(
-        f"no model {name!r}; bundled are {known}, and a file's name must end in .onnx, .ckpt or "
-        ".keras"
+        f"no model {name!r}; bundled are {known}, keypoint-rcnn is fetched, and a file's name must "
+        "end in .onnx, .ckpt or .keras"
     )
