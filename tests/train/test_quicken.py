@@ -113,7 +113,7 @@ def run(folder, labels, monkeypatch, **changes):
 
 
 AVERAGED = {"ema": 0.5, "optimizer": "adamw"}
-HELD = {"keep_norms": True, "freeze": True, "start": "small"}
+HELD = {"keep_norms": True, "freeze": True, "start": "small", "front": "dense"}
 
 
 @pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")

@@ -245,8 +245,10 @@ def test_other_names_are_paths(name):
 
 
 def test_the_bundled_model_fills_a_network(tmp_path):
-    mine = module(tmp_path, network="lite", channels=96, start="small", skeleton="body19")
-    fresh = module(tmp_path, network="lite", channels=96, skeleton="body19")
+    mine = module(
+        tmp_path, network="lite", channels=96, start="small", front="dense", skeleton="body19"
+    )
+    fresh = module(tmp_path, network="lite", channels=96, front="dense", skeleton="body19")
     load(mine.network, mine.config, mine.card)
     assert not any(same(mine.network, fresh.network)[k] for k in ("stem.0.weight", "maps.0.weight"))
 
