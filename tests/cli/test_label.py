@@ -120,6 +120,38 @@ def test_mending_gives_body19_and_says_so(tmp_path, model):
     assert said == (list(BODY19.joints), "mended")
 
 
+def other(path):
+    """A model that answers as `model` does, under another name."""
+    return tiny.constant(path / "other.onnx", skeleton=LSP14)
+
+
+def test_a_second_model_changes_only_joints_that_it_knows(tmp_path, photos, model):
+    options = ("--second", other(tmp_path), "--min-score", 0)
+    run(photos, "--model", model, "--out", tmp_path / "one.json", "--min-score", 0)
+    run(photos, "--model", model, *options, "--out", tmp_path / "two.json")
+    first, second = (content(tmp_path / f"{n}.json")["annotations"][0] for n in ("one", "two"))
+    shared = [3 * COCO17.joints.index("nose") + n for n in (0, 1)]  # LSP has no nose
+    assert [first["keypoints"][n] for n in shared] == [second["keypoints"][n] for n in shared]
+    assert first["keypoint_scores"] != second["keypoint_scores"]
+
+
+def test_the_file_says_which_second_model_was_asked(tmp_path, photos, model):
+    run(photos, "--model", model, "--second", other(tmp_path), "--out", tmp_path / "l.json")
+    assert content(tmp_path / "l.json")["info"]["second"]["model"] == "constant"
+
+
+def test_a_second_adapter_without_a_second_model_is_refused(tmp_path, photos, model, capsys):
+    options = ("--second-adapter", "movenet", "--out", tmp_path / "l.json")
+    assert run(photos, "--model", model, *options) == 2
+    assert "give --second as well" in capsys.readouterr().err
+
+
+def test_a_second_model_does_not_go_with_choosing(tmp_path, photos, model, capsys):
+    options = ("--second", other(tmp_path), "--most-uncertain", 2, "--out", tmp_path / "l.json")
+    assert run(photos, "--model", model, *options) == 2
+    assert "--second and --most-uncertain" in capsys.readouterr().err
+
+
 def test_a_foreign_network_needs_its_adapter(tmp_path, photos, capsys):
     network = tiny.bare(tmp_path / "foreign.onnx", {})
     code = run(photos, "--model", network, "--adapter", "movenet", "--out", tmp_path / "l.json")

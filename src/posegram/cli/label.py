@@ -20,6 +20,7 @@ from posegram.data import door
 from posegram.infer import active
 from posegram.infer import boxes as given_boxes
 from posegram.infer import label as labels
+from posegram.infer.agree import agree
 from posegram.infer.label import Label, Task
 from posegram.infer.load import file_of, load
 from posegram.infer.topdown import TopDown
@@ -35,6 +36,12 @@ _MEND = (
 _SKIP = "COCO file whose photos are left out: labelled before. May be given again."
 _DETECTOR = "Finds the people of photos without boxes: an .onnx file, or none."
 _ADAPTER = "For somebody else's .onnx file: movenet, or a .toml file that describes it."
+_BOXES = "COCO annotation file with people's boxes, matched by file name."
+_LEAST = "Smallest probability of a joint that is labelled."
+_TURNS = "Choose among four turns of the crop, for acrobatic photos."
+_SECOND = (
+    "Another model's opinion: joints on which both agree become their mean, the others count less."
+)
 _CHUNK = 32  # photos whose results are kept together: what a killed run loses at most
 
 
@@ -45,18 +52,14 @@ def label(
     out: Path = typer.Option(..., "--out", "-o", help="The COCO JSON file to write."),
     model: str = typer.Option("", help="A bundled model or an .onnx or .ckpt file."),
     adapter: str = typer.Option("", help=_ADAPTER),
-    boxes: Path | None = typer.Option(
-        None, help="COCO annotation file with people's boxes, matched by file name."
-    ),
+    second: str = typer.Option("", metavar="MODEL", help=_SECOND),
+    second_adapter: str = typer.Option("", help="As --adapter, for the second model."),
+    boxes: Path | None = typer.Option(None, help=_BOXES),
     images: Path | None = typer.Option(None, help="Folder of the pictures of labels."),
     detector: str = typer.Option("", help=_DETECTOR),
     flip: bool = typer.Option(False, "--flip", help="Average with the mirrored crop."),
-    rotations: bool = typer.Option(
-        False, "--rotations", help="Choose among four turns of the crop, for acrobatic photos."
-    ),
-    min_score: float = typer.Option(
-        0.3, min=0.0, max=1.0, help="Smallest probability of a joint that is labelled."
-    ),
+    rotations: bool = typer.Option(False, "--rotations", help=_TURNS),
+    min_score: float = typer.Option(0.3, min=0.0, max=1.0, help=_LEAST),
     mend: float | None = typer.Option(None, min=0.0, max=1.0, metavar="TRUST", help=_MEND),
     most_uncertain: int = typer.Option(
         0, min=0, metavar="N", help="Only the N photos most worth labelling, to be corrected."
@@ -79,14 +82,17 @@ def label(
     """
     work = active.without(labels.tasks(source, boxes, images), skip)
     _check(work, source, mend, out if most_uncertain else None)
+    _check_second(second, second_adapter, most_uncertain)
+    look = {"flip": flip, "rotations": rotations}
     finder = load(model, threads=threads, adapter=adapter, detector=detector)
-    estimate = views(finder, flip=flip, rotations=rotations)
-    settings = _settings(estimate, model, adapter)
-    settings |= {"flip": flip, "rotations": rotations, "detector": detector or "bundled"}
-    settings |= {"doubts": bool(most_uncertain)}
+    estimate = views(finder, **look)
+    other = _second_opinion(second, second_adapter, threads, look)
+    settings = _settings(estimate, model, adapter) | look
+    settings |= {"detector": detector or "bundled", "doubts": bool(most_uncertain)}
+    settings["second"] = _settings(other, second, second_adapter) if other else None
     parts = out.with_name(f"{out.name}.parts")
     _begin(parts, settings | {"photos": _fingerprint(work)})
-    records = _found(work, estimate, parts, judge=bool(most_uncertain))
+    records = _found(work, estimate, other, parts, judge=bool(most_uncertain))
     _list([record["failed"] for record in records if "failed" in record])
     info = {"min_score": min_score, "mend": mend} | settings
     if most_uncertain:
@@ -109,6 +115,23 @@ def _check(work: Sequence[Task], source: str, mend: float | None, chosen_to: Pat
         raise ValueError("--mend and --most-uncertain do not go together: give one of them")
     if not any((s.visible > 0).any() for task in work for s in task.samples):
         raise ValueError(f"--mend combines labels with the model's, and {source} has no labels")
+
+
+def _check_second(second: str, adapter: str, most_uncertain: int) -> None:
+    """Refuse what does not go together with a second model."""
+    if adapter and not second:
+        raise ValueError("--second-adapter describes the second model: give --second as well")
+    if second and most_uncertain:
+        raise ValueError("--second and --most-uncertain do not go together: give one of them")
+
+
+def _second_opinion(
+    second: str, adapter: str, threads: int, look: dict[str, bool]
+) -> TopDown | None:
+    """The second model, if one is named, which looks as the first one does."""
+    if not second:
+        return None
+    return views(load(second, threads=threads, adapter=adapter, detector="none"), **look)
 
 
 def _settings(estimate: TopDown, model: str, adapter: str) -> dict[str, Any]:
@@ -183,7 +206,7 @@ def _begin(parts: Path, settings: dict[str, Any]) -> None:
 
 
 def _found(
-    work: Sequence[Task], estimate: TopDown, parts: Path, *, judge: bool
+    work: Sequence[Task], estimate: TopDown, second: TopDown | None, parts: Path, *, judge: bool
 ) -> list[dict[str, Any]]:
     """A record for each photo, from finished chunks or made now, with a bar on a terminal."""
     records: list[dict[str, Any]] = []
@@ -195,7 +218,7 @@ def _found(
             chunk = []
             for n, task in enumerate(work[start : start + _CHUNK]):
                 known = n < len(before) and "failed" not in before[n]  # a photo may be mended
-                chunk.append(before[n] if known else _one(task, estimate, judge))
+                chunk.append(before[n] if known else _one(task, estimate, second, judge))
                 shown.advance(photos)
             if chunk != before:
                 door.save_json(path, chunk)
@@ -203,7 +226,7 @@ def _found(
     return records
 
 
-def _one(task: Task, estimate: TopDown, judge: bool) -> dict[str, Any]:
+def _one(task: Task, estimate: TopDown, second: TopDown | None, judge: bool) -> dict[str, Any]:
     """Who is in one photo, perhaps how doubtful they are; or why it could not be looked at."""
     try:
         image = pictures.read(task.photo)
@@ -212,6 +235,8 @@ def _one(task: Task, estimate: TopDown, judge: bool) -> dict[str, Any]:
         return {"failed": str(fault)}
     try:
         people = estimate(image, task.box)
+        if second is not None:
+            people = agree(people, second(image, people.box))
     except ValueError as fault:
         return {"failed": f"{task.photo}: {fault}"}
     record = labels.to_record(people, image.shape[:2])
