@@ -5,7 +5,7 @@ import pytest
 
 import crowd
 from posegram.pose import COCO17, LSP14, People
-from posegram.track import Tracks, bodies, distinct, foresee, link, similarity, switches
+from posegram.track import Tracks, bodies, distinct, foremost, foresee, link, similarity, switches
 
 
 def followed(frames, step=1 / 30, **options):
@@ -21,6 +21,34 @@ def walk(starts, speeds, count=40, **options):
     """Frames of people who walk straight on; starts (N, 2) pixels, speeds pixels a frame."""
     starts, speeds = np.array(starts, dtype=float), np.array(speeds, dtype=float)
     return [crowd.people(starts + n * speeds, **options) for n in range(count)]
+
+
+# who is foremost
+
+
+def test_the_foremost_are_the_largest_and_surest():
+    near = crowd.people([(100, 200)], height=240.0)
+    far = crowd.people([(300, 100), (400, 100)], height=80.0)
+    parts = (np.concatenate([getattr(p, n) for p in (far, near)]) for n in ("xy", "score", "box"))
+    one = foremost(People(*parts, COCO17), 1)
+    np.testing.assert_array_equal(one.xy, near.xy)
+
+
+def test_the_foremost_keep_their_order():
+    found = crowd.people([(100, 100), (300, 100), (500, 100)], names=[1, 2, 3])
+    doubtful = replace(found, score=found.score * np.array([[0.9], [0.2], [1.0]], dtype=np.float32))
+    assert foremost(doubtful, 2).track.tolist() == [1, 3]
+
+
+def test_who_was_foremost_before_stays_so():
+    found = crowd.people([(100, 100), (300, 100)], names=[1, 2])
+    surer = replace(found, score=found.score * np.array([[1.0], [0.5]], dtype=np.float32))
+    assert foremost(surer, 1, before=[2]).track.tolist() == [2]
+
+
+@pytest.mark.parametrize("most", [0, 2, 5])
+def test_nobody_goes_where_there_is_room(most):
+    assert len(foremost(crowd.people([(100, 100), (300, 100)]), most)) == 2
 
 
 # who is who

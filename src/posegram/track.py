@@ -18,6 +18,7 @@ __all__ = [
     "bodies",
     "distinct",
     "distinct_rows",
+    "foremost",
     "foresee",
     "link",
     "similarity",
@@ -139,6 +140,23 @@ def distinct_rows(people: People, *, alike: float = 0.7, shared: float = 0.35) -
         if not same[row, kept].any():
             kept.append(int(row))
     return sorted(kept)
+
+
+def foremost(people: People, most: int, *, before: Sequence[int] = ()) -> People:
+    """At most so many of the people, in their order: who is shown large and surely.
+
+    Args:
+        people: with ids where `before` is given.
+        most: how many; 0 for all.
+        before: ids of those who were the foremost a moment ago and stay so while they are seen.
+    """
+    if not 0 < most < len(people):
+        return people
+    sides = np.maximum(people.box[:, 2:] - people.box[:, :2], 0.0)
+    merit = people.score.mean(axis=1) * np.sqrt(sides.prod(axis=1))
+    new = np.ones(len(people)) if people.track is None else ~np.isin(people.track, list(before))
+    rows = np.lexsort((-merit, new))[:most]
+    return people[np.sort(rows)]
 
 
 def link(

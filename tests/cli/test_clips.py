@@ -139,6 +139,11 @@ def test_people_below_the_smallest_score_are_left_out(tmp_path, run):
     assert (", 0 people," in said, rows(tmp_path / "out" / "a.csv")) == (True, [])
 
 
+def test_only_so_many_people_of_a_clip_are_kept(tmp_path, run):
+    _, said, _ = run(clips.make(tmp_path / "a.mp4"), "--no-pictures", "--max-people", "1")
+    assert ", 1 person," in said
+
+
 def test_no_pictures_means_no_clip(tmp_path, run):
     run(clips.make(tmp_path / "a.mp4"), "--no-pictures")
     assert listing(tmp_path) == ["a.csv", "a.json"]

@@ -165,3 +165,10 @@ def test_people_below_the_smallest_score_are_left_out(tmp_path, two, doubtful, c
         assert run(two, *args, "1") == 0
         assert "0 people" in capsys.readouterr().out
         assert len((tmp_path / form / name).read_text()) < len(some)
+
+
+def test_only_so_many_people_are_kept(tmp_path, two, doubtful, capsys):
+    args = ("--out", tmp_path / "out", "--format", "coco", "--max-people", 1)
+    assert run(two, *args) == 0
+    found = json.loads((tmp_path / "out" / "coco_results.json").read_text())
+    assert [entry["image_id"] for entry in found] == [1, 2]

@@ -432,6 +432,13 @@ def test_boxes_and_a_smallest_score_do_not_go_together(tmp_path, model, capsys):
     assert "--min-score is for people who are found" in capsys.readouterr().err
 
 
+def test_boxes_and_a_number_of_people_do_not_go_together(tmp_path, model, capsys):
+    path = boxes_file(tmp_path / "x.json", [{"id": 1, "file_name": "a.png"}], [])
+    args = ("--out", tmp_path / "out", "--model", model, "--boxes", path, "--max-people", "1")
+    assert run(photo(tmp_path / "a.png"), *args) == 2
+    assert "--max-people is for people who are found" in capsys.readouterr().err
+
+
 # how the model works
 
 

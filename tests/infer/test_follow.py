@@ -48,6 +48,20 @@ class Scene:
         return said
 
 
+def test_the_foremost_person_stays_the_same_one():
+    places = [[(150, 150), (450, 150)]] * 20
+    frames = [crowd.people(p, score=0.9) for p in places]
+    scores = [
+        np.array([[0.9], [0.6]]) if n % 2 == 0 else np.array([[0.6], [0.9]]) for n in range(20)
+    ]
+    frames = [
+        replace(people, score=np.broadcast_to(s, people.score.shape).astype(np.float32))
+        for people, s in zip(frames, scores, strict=True)
+    ]
+    said = Scene(frames).play(most=1)
+    assert [people.track.tolist() for people in said] == [[1]] * 20
+
+
 def background(boxes):
     """What a network says of boxes in which nobody is: something, with small scores."""
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2

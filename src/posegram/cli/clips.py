@@ -72,6 +72,7 @@ def film_clip(
     model: str,
     threshold: float,
     min_score: float,
+    most: int,
     drawn: bool,
     cut: Cut,
     stopped: Callable[[], bool],
@@ -97,7 +98,7 @@ def film_clip(
         stride=cut.stride,
         least=min_score,
     )
-    follow = Follower(estimate, smooth=cut.smooth, every=cut.every)
+    follow = Follower(estimate, smooth=cut.smooth, every=cut.every, most=most)
     with bar(_Rate()) as shown:
         task = shown.add_task(clip.name, total=None)
 

@@ -18,6 +18,7 @@ from posegram.infer import records
 from posegram.infer.detect import ranked
 from posegram.infer.topdown import TopDown
 from posegram.pose import Image, People, Skeleton, convert
+from posegram.track import foremost
 
 __all__ = ["TABLE", "Form", "Job", "look", "picture_name", "saved"]
 
@@ -46,6 +47,7 @@ class Job:
     form: Form
     threshold: float
     min_score: float  # of a person; who has less is left out
+    most: int  # people of a photo or a frame that are kept, the foremost ones; 0 for all
     drawn: bool
     given: dict[Path, given_boxes.Given] | None  # by photo; None without a file of boxes
     names: dict[Path, str]  # what the results of each input are called, without suffix
@@ -85,9 +87,9 @@ def look(job: Job, photo: Path) -> None:
         job.failed.append(str(fault))
         return
     found = job.of_photos(image, None if entry is None else entry.box)
-    whole = convert(found, job.skeleton)
-    kept = person_scores(whole) >= job.min_score
-    found, people = found[kept], whole[kept]
+    found = found[person_scores(convert(found, job.skeleton)) >= job.min_score]
+    found = foremost(found, job.most)
+    people = convert(found, job.skeleton)
     with _noted(job):
         _write(job, photo, image, people)
         job.done += 1

@@ -33,6 +33,7 @@ _DETECTOR = "Finds the people: an .onnx file, or none: a photo is one person."
 _FORMAT = "A JSON file each, or another form of results."
 _THRESHOLD = "Smallest score of a joint that is drawn or becomes a label."
 _MIN_SCORE = "Smallest score of a person, the joints' mean; others are left out."
+_MOST = "Only so many people of a photo or frame, the largest and surest; 0 means all."
 _ENGINE = "What runs .onnx files: onnxruntime, openvino, or auto: openvino where it is installed."
 _EVERY = "Clips: frames from one look of the person detector to the next."
 
@@ -49,6 +50,7 @@ def predict(
     skeleton: str = typer.Option("", help="coco17, body19, lsp14 or mpii16; else the model's."),
     threshold: float = typer.Option(0.3, min=0.0, max=1.0, help=_THRESHOLD),
     min_score: float = typer.Option(0.0, min=0.0, max=1.0, help=_MIN_SCORE),
+    max_people: int = typer.Option(0, min=0, metavar="N", help=_MOST),
     flip: bool = typer.Option(False, "--flip", help="Average with the mirrored crop."),
     no_pictures: bool = typer.Option(False, "--no-pictures", help="Write no pictures or clips."),
     every: int = typer.Option(10, min=1, help=_EVERY),
@@ -74,19 +76,19 @@ def predict(
     places, missing = _found(inputs, out, recursive)
     found = [path for path in places if not _is_clip(path)]
     clips = [path for path in places if _is_clip(path)]
-    given = _given(boxes, found, clips, min_score)
+    given = _given(boxes, found, clips, min_score, max_people)
     detector = detector if boxes is None else "none"
     estimate = load(model, detector=detector, threads=threads, engine=engine, weights=weights)
-    estimate = views(estimate, flip=flip)
     _prepare(out)
     job = Job(
-        estimate=estimate,
+        estimate=views(estimate, flip=flip),
         cut=Cut(every, not no_smooth, start, end, stride),
         skeleton=chosen or joints.usual(estimate.card.skeleton),
         out=out,
         form=form,
         threshold=threshold,
         min_score=min_score,
+        most=max_people,
         drawn=not no_pictures,
         given=given,
         places=places,
@@ -96,11 +98,10 @@ def predict(
         failed=missing,
     )
     _work(job, found, clips)
-    _finish(job, found, clips)
 
 
 def _work(job: Job, found: list[Path], clips: list[Path]) -> None:
-    """Do one photo and one clip after another, until all are done or Ctrl-C is pressed."""
+    """Do photos and clips one after another, until all are done or Ctrl-C; say what was done."""
     given = job.given
     with stoppable() as stopped, saved(job, found):
         for photo in watched([p for p in found if given is None or p in given], "photos"):
@@ -111,6 +112,7 @@ def _work(job: Job, found: list[Path], clips: list[Path]) -> None:
             if not stopped():
                 _film(job, clip, stopped)
         job.stopped = stopped()
+    _finish(job, found, clips)
 
 
 def _is_clip(path: Path) -> bool:
@@ -189,12 +191,13 @@ def _left_out(others: Sequence[Path]) -> list[str]:
 
 
 def _given(
-    boxes: Path | None, photos: list[Path], clips: list[Path], min_score: float
+    boxes: Path | None, photos: list[Path], clips: list[Path], min_score: float, most: int
 ) -> dict[Path, given_boxes.Given] | None:
     if boxes is None:
         return None
-    if min_score:
-        raise ValueError("--min-score is for people who are found; --boxes says who is there")
+    if min_score or most:
+        name = "--min-score" if min_score else "--max-people"
+        raise ValueError(f"{name} is for people who are found; --boxes says who is there")
     if clips:
         raise ValueError(f"--boxes is for photos; {clips[0]} is a clip")
     matched = given_boxes.match(photos, given_boxes.read_boxes(boxes))
@@ -269,6 +272,7 @@ def _film(job: Job, clip: Path, stopped: Callable[[], bool]) -> None:
             model=job.estimate.card.name,
             threshold=job.threshold,
             min_score=job.min_score,
+            most=job.most,
             drawn=job.drawn,
             cut=job.cut,
             stopped=stopped,

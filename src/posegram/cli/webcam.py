@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["webcam"]
 
 _DETECTOR = "Finds the people: an .onnx file, or none: the picture is one person."
+_MOST = "Only so many people, the largest and surest; 0 means all."
 
 
 def webcam(
@@ -39,6 +40,7 @@ def webcam(
     every: int = typer.Option(
         10, min=1, help="Frames from one look of the person detector to the next."
     ),
+    max_people: int = typer.Option(0, min=0, metavar="N", help=_MOST),
     no_smooth: bool = typer.Option(False, "--no-smooth", help="Joints as they are found."),
     seconds: float | None = typer.Option(None, min=0.0, help="Stop after so long."),
     port: int = typer.Option(0, min=0, max=65535, help="Of the page; any free one without it."),
@@ -55,7 +57,7 @@ def webcam(
     from posegram.infer.follow import Follower  # brings scipy, which photos do not need
 
     estimate = load(model, detector=detector, threads=threads, engine=engine)
-    follow = Follower(estimate, smooth=not no_smooth, every=every)
+    follow = Follower(estimate, smooth=not no_smooth, every=every, most=max_people)
     draw = partial(pictures.draw, threshold=threshold)
     moving = _frames(source, pace=record is None)
     with stoppable() as stopped:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from posegram.areas import iou
 from posegram.pose import Estimate, Floats, Image, People
 from posegram.smooth import Steady, steady
-from posegram.track import Tracks, distinct, foresee, link
+from posegram.track import Tracks, distinct, foremost, foresee, link
 
 __all__ = ["EVERY", "Follower"]
 
@@ -34,24 +34,28 @@ class Follower:
     estimate that finds people on its own does so in every frame.
     """
 
-    def __init__(self, estimate: Estimate, *, smooth: bool = True, every: int = EVERY) -> None:
+    def __init__(
+        self, estimate: Estimate, *, smooth: bool = True, every: int = EVERY, most: int = 0
+    ) -> None:
         """A follower that has seen nothing yet.
 
         Args:
             estimate: image -> people; a `TopDown` is given boxes.
             smooth: put left and right in order and smooth live, by the One-Euro filter.
             every: frames from one look of the detector to the next.
+            most: how many people are told of, the foremost ones; 0 for all.
 
         Raises:
             ValueError: `every` is below 1.
         """
         if every < 1:
             raise ValueError(f"the detector looks at every n-th frame, n at least 1, not {every}")
-        self.estimate, self.smooth, self.every = estimate, smooth, every
+        self.estimate, self.smooth, self.every, self.most = estimate, smooth, every, most
         self._tracks: Tracks | None = None
         self._steady: Steady | None = None
         self._since = every  # frames since the detector looked
         self._doubt = False
+        self._foremost: list[int] = []  # ids
         self._misses: dict[int, int] = {}  # id -> looks of the detector without them
 
     def __call__(self, image: Image, time: float) -> People:
@@ -61,7 +65,8 @@ class Follower:
             image: (H, W, 3) uint8 RGB.
             time: seconds, growing from call to call.
         """
-        people = self.track(image, time)
+        people = foremost(self.track(image, time), self.most, before=self._foremost)
+        self._foremost = [] if people.track is None else people.track.tolist()
         if not self.smooth:
             return people
         self._steady, people = steady(self._steady, people, time)
