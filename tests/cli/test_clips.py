@@ -139,9 +139,13 @@ def test_people_below_the_smallest_score_are_left_out(tmp_path, run):
     assert (", 0 people," in said, rows(tmp_path / "out" / "a.csv")) == (True, [])
 
 
-def test_only_so_many_people_of_a_clip_are_kept(tmp_path, run):
-    _, said, _ = run(clips.make(tmp_path / "a.mp4"), "--no-pictures", "--max-people", "1")
-    assert ", 1 person," in said
+def test_only_so_many_people_of_a_clip_are_kept(tmp_path, run, monkeypatch):
+    model = sys.modules["posegram.cli.predict"].load()
+    two = crowd.people([(20, 40), (60, 40)], height=60.0)
+    monkeypatch.setattr(type(model), "__call__", lambda self, image, boxes=None: two)
+    clip = clips.make(tmp_path / "a.mp4")
+    said = [run(clip, "--no-pictures", "--max-people", most)[1] for most in (0, 1)]
+    assert (", 2 people," in said[0], ", 1 person," in said[1]) == (True, True)
 
 
 def test_no_pictures_means_no_clip(tmp_path, run):

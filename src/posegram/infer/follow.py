@@ -65,8 +65,7 @@ class Follower:
             image: (H, W, 3) uint8 RGB.
             time: seconds, growing from call to call.
         """
-        people = foremost(self.track(image, time), self.most, before=self._foremost)
-        self._foremost = [] if people.track is None else people.track.tolist()
+        people = self.track(image, time)
         if not self.smooth:
             return people
         self._steady, people = steady(self._steady, people, time)
@@ -79,6 +78,8 @@ class Follower:
         self._tracks, people = link(tracks, people, time)
         gone = (self._tracks.seen < time) & (self._tracks.sights > 1)
         self._doubt = bool(gone.any()) or bool((people.score.mean(axis=1) < _FAITH).any())
+        people = foremost(people, self.most, before=self._foremost)
+        self._foremost = [] if people.track is None else people.track.tolist()
         return people
 
     def _found(self, image: Image, time: float) -> People:
