@@ -16,6 +16,7 @@ from timing import clock, in_turns, nowhere, progress
 from posegram import image as pictures
 from posegram.infer.evaluate import evaluate_results
 from posegram.pose import COCO17, Floats, Image, People, convert
+from posegram.scores import overall
 
 FIVE = 5  # people in a photo whose time is taken
 _SHOTS = 6  # photos of five people
@@ -106,12 +107,12 @@ def _only(truth: dict[str, Any], ids: set[int]) -> dict[str, Any]:
 
 
 def _results(seen: People, image: int, truth: dict[str, Any]) -> list[dict[str, Any]]:
-    """People as COCO results; a person's score is the mean of the joints'."""
+    """People as COCO results; everybody's score comes from the joints' in the same way."""
     category = truth["annotations"][0]["category_id"]
     rows = np.concatenate([np.nan_to_num(seen.xy), seen.score[..., None]], axis=2)
     return [
         {"image_id": image, "category_id": category, "keypoints": row.ravel().tolist(),
-         "score": float(row[:, 2].mean())}
+         "score": float(overall(row[:, 2]))}
         for row in rows
     ]  # fmt: skip
 

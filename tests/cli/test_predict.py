@@ -320,11 +320,11 @@ def test_coco_keypoints_are_the_pixels_that_the_box_implies(scored):
         np.testing.assert_allclose(found, told, atol=2e-3)
 
 
-def test_coco_scores_are_the_joints_probabilities_and_their_mean(scored):
+def test_coco_scores_are_the_joints_probabilities_and_their_weighted_mean(scored):
     sure = 1 / (1 + np.exp(-tiny.logits(COCO17)))
     joints = np.reshape(scored[0]["keypoints"], (17, 3))[:, 2]
     np.testing.assert_allclose(joints, sure, atol=1e-4)
-    assert scored[0]["score"] == pytest.approx(sure.mean(), abs=1e-5)
+    assert scored[0]["score"] == pytest.approx((sure**2).sum() / sure.sum(), abs=1e-5)
 
 
 def test_coco_results_come_with_pictures_but_without_a_json_per_photo(tmp_path, scored):

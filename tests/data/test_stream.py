@@ -131,11 +131,11 @@ def test_an_exact_number_is_the_same_float32_and_short():
     assert repr(exact(np.float32(310.61))) == "310.61"
 
 
-def test_a_persons_score_is_the_mean_over_the_joints_that_exist():
+def test_a_persons_score_is_that_of_the_joints_that_exist():
     xy = np.zeros((2, 14, 2), np.float32)
     xy[0, 2:] = np.nan
     xy[1] = np.nan
     score = np.full((2, 14), 0.9, np.float32)
     score[0, :2] = 0.25, 0.75
     people = People(xy, score, np.zeros((2, 4), np.float32), LSP14)
-    assert person_scores(people).tolist() == [0.5, 0.0]
+    assert person_scores(people).tolist() == [0.625, 0.0]

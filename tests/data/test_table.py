@@ -74,7 +74,7 @@ def test_a_wide_table_has_a_row_per_person(tmp_path):
 def test_a_wide_row_holds_box_joints_and_score(tmp_path):
     row = rows(Wide, tmp_path / "a.csv", {})[1]
     assert (row["score"], row["box_x1"], row["tail_x"], row["tail_y"], row["tail_score"]) == (
-        *("0.5000", "3.000", "3.000", "4.000", "0.7500"),
+        *("0.6250", "3.000", "3.000", "4.000", "0.7500"),
     )
 
 

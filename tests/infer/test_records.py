@@ -28,8 +28,8 @@ def pair():
     return People(xy, score, np.float32([[0, 0, 50, 60], [1, 2, 3, 4]]), PAIR)
 
 
-def test_a_persons_score_is_the_mean_over_the_joints_that_exist():
-    np.testing.assert_allclose(person_scores(pair()), [0.5, 0.5])
+def test_a_persons_score_is_that_of_the_joints_that_exist():
+    np.testing.assert_allclose(person_scores(pair()), [0.5, 0.625])
 
 
 def test_a_person_without_joints_scores_nothing():
@@ -61,7 +61,7 @@ def test_a_photos_record_is_the_documented_object():
             },
             {
                 "box": [1, 2, 3, 4],
-                "score": 0.5,
+                "score": 0.625,
                 "joints": {
                     "nose": {"x": 1, "y": 2, "score": 0.25},
                     "tail": {"x": 3, "y": 4, "score": 0.75},
@@ -79,7 +79,7 @@ def test_a_photos_record_is_strict_json():
 def test_coco_entries_hold_x_y_score_and_zeros_for_an_absent_joint():
     assert coco_entries(pair(), 42) == [
         {"image_id": 42, "category_id": 1, "keypoints": [10.25, 20.5, 0.5, 0, 0, 0], "score": 0.5},
-        {"image_id": 42, "category_id": 1, "keypoints": [1, 2, 0.25, 3, 4, 0.75], "score": 0.5},
+        {"image_id": 42, "category_id": 1, "keypoints": [1, 2, 0.25, 3, 4, 0.75], "score": 0.625},
     ]
 
 

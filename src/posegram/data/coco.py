@@ -303,8 +303,8 @@ def record(xy: Floats, visible: Bytes, box: Floats, area: float | None) -> dict[
 def results(image_id: int, people: People) -> list[dict[str, Any]]:
     """COCO results of one image, one entry per person in order.
 
-    The third number of a joint is its probability, the person's score their mean over the joints
-    that the model has; an absent joint is 0, 0, 0. `track_id` stands where people have one.
+    The third number of a joint is its probability, the person's score that of `person_scores`; an
+    absent joint is 0, 0, 0. `track_id` stands where people have one.
     """
     entries = []
     for n, (xy, score) in enumerate(zip(people.xy, people.score, strict=True)):

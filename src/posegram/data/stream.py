@@ -14,6 +14,7 @@ import numpy as np
 
 from posegram.data.growing import Growing
 from posegram.pose import Floats, People, Skeleton, convert
+from posegram.scores import overall
 
 __all__ = [
     "FileStream",
@@ -210,7 +211,6 @@ def exact(value: float) -> float:
 
 
 def person_scores(people: People) -> Floats:
-    """Mean score of each person over the joints that exist, (N,); 0 where none does."""
+    """Score of each person over the joints that exist, see `overall`, (N,); 0 where none does."""
     has = np.isfinite(people.xy).all(axis=2)
-    total = np.where(has, people.score, 0.0).sum(axis=1)
-    return np.asarray(total / np.maximum(has.sum(axis=1), 1), dtype=np.float32)
+    return np.asarray(overall(np.where(has, people.score, 0.0)), dtype=np.float32)

@@ -15,6 +15,7 @@ from posegram.data import coco, door, folder, joints
 from posegram.data.mend import mend
 from posegram.infer import boxes as given_boxes
 from posegram.pose import BODY19, Floats, People, Sample, Skeleton, convert
+from posegram.scores import overall
 
 __all__ = ["Label", "Task", "as_labels", "from_record", "mended", "tasks", "to_record", "write"]
 
@@ -184,7 +185,7 @@ def write(
     """The COCO annotation file written, atomically; it says that a model made it, and which.
 
     Every annotation has, beside COCO's keys and the `keypoint_weights` of `coco.write`:
-    `score`, the mean of the known joints' scores; `keypoint_scores`; `label_source`, "model" or
+    `score`, the person's; `keypoint_scores`; `label_source`, "model" or
     "mended". A photo in which nobody was found stands among the images.
 
     Args:
@@ -200,7 +201,7 @@ def write(
         whole = _written(path, labels, root)
     for record, label in zip(whole["annotations"], labels, strict=True):
         known = label.score[label.score > 0]
-        record["score"] = round(float(known.mean()), 5) if len(known) else 0.0
+        record["score"] = round(float(overall(known)), 5)
         record["keypoint_scores"] = [round(float(v), 4) for v in label.score]
         record["label_source"] = label.source
     empty = set(photos) - {label.sample.image for label in labels}

@@ -111,7 +111,7 @@ def photo_record(photo: Path, size: tuple[int, int], people: People, model: str)
     A person's `joints` maps every name to {`x`, `y`, `score`}, or to null where the model has no
     such joint. Pixels: x right, y down, (0, 0) is the centre of the top-left pixel; a joint may
     lie outside the photo. Scores: 0 to 1, the probability that the joint is right; a person's is
-    the mean over the joints that exist.
+    that of `posegram.scores.overall` over the joints that exist.
 
     Args:
         photo: the photo's path.

@@ -16,6 +16,7 @@ from posegram.metrics.calibration import calibration_statistic
 from posegram.metrics.oks import AP_NAMES, ap_statistic, matches
 from posegram.metrics.pck import Doubles, Mask, Reals, area_under, distance, torso
 from posegram.metrics.report import Case, Number, Panel
+from posegram.scores import overall
 
 __all__ = ["ap_numbers", "average_precision", "calibration", "error", "pck_torso", "pckh_head"]
 
@@ -163,7 +164,7 @@ def calibration(case: Case) -> Panel:
 
 
 def average_precision(case: Case) -> Panel:
-    """COCO's keypoint AP of one detection per labelled person, scored by its mean joint score.
+    """COCO's keypoint AP of one detection per labelled person, scored by `posegram.scores.overall`.
 
     Raises:
         ValueError: the skeleton has no sigmas, a label no area, or the predictions no scores.
@@ -177,7 +178,7 @@ def average_precision(case: Case) -> Panel:
     sigmas = [case.skeleton.sigmas[row] for row in case.rows]
     found = matches(_coco_truth(case), _coco_results(case, case.score), sigmas=sigmas)
     numbers = ap_numbers(case.joints, int(case.labelled[:, case.rows].any(axis=1).sum()))
-    note = "AP on given boxes: one detection per labelled person, score = mean joint score"
+    note = "AP on given boxes: one detection per labelled person, scored by its joints' scores"
     return Panel(numbers, ap_statistic(found), notes=(note,))
 
 
@@ -229,7 +230,7 @@ def _coco_results(case: Case, score: Doubles) -> list[dict[str, Any]]:
                 "image_id": int(case.image[number]),
                 "category_id": 1,
                 "keypoints": points.ravel().tolist(),
-                "score": float(sure.mean()),
+                "score": float(overall(sure)),
             }
         )
     return results

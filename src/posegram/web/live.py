@@ -90,7 +90,7 @@ def decode(body: bytes) -> Image:
 def answer(people: People) -> dict[str, Any]:
     """What a client is told of one frame, for JSON: `skeleton` by name, and `people`.
 
-    A person has `track` (None without one), `box` (x0, y0, x1, y1), `score` (mean over the joints),
+    A person has `track` (None without one), `box` (x0, y0, x1, y1), `score` (`person_scores`),
     and in the skeleton's order `xy` ([x, y], or None for a joint that does not exist) and `scores`.
     """
     scores = person_scores(people)
