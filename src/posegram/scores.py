@@ -17,7 +17,7 @@ def overall(joints: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     nothing. With the plain mean, `small` had an AP of 42.2 on 391 COCO people in given boxes, with
     this one 43.1; MoveNet Thunder 46.1 and 46.4.
 
-    >>> float(overall(np.array([0.8, 0.8, 0.0, 0.0])))
+    >>> round(float(overall(np.array([0.8, 0.8, 0.0, 0.0]))), 3)
     0.8
     """
     total = joints.sum(axis=-1)
