@@ -192,3 +192,18 @@ def test_imagenet_weights_fill_all_of_the_body_but_a_dense_front(front, blocks):
     body = {k for k in arrays if k.startswith(("stem", "blocks"))}
     own = {k for k in body if k.startswith(("stem.", *(f"blocks.{n}." for n in blocks)))}
     assert load_imagenet(mine) & arrays == body - own
+
+
+def test_a_network_that_grew_answers_as_before():
+    old, grown = network(head=8).eval(), network(head=8, refine=2).eval()
+    new = grown.load_state_dict(old.state_dict(), strict=False).missing_keys
+    x = torch.randn(2, 3, 64, 64)
+    assert {name.split(".")[0] for name in new} == {"refine"}
+    torch.testing.assert_close(grown(x), old(x))
+
+
+def test_what_grew_learns():
+    mine = network(head=8, refine=1).train()
+    before = copied(mine)
+    step(mine)
+    assert "refine" in changed(mine, before)

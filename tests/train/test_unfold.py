@@ -26,14 +26,20 @@ def answers(network, card, given):
 
 
 def lived(card):
-    """A network whose statistics are not those of a fresh one."""
+    """A network whose statistics are not those of a fresh one, and no scale of which is zero."""
     torch.manual_seed(0)
     network = models.build(card).train()
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
     answers(network, card, crops())
     return network.eval()
 
 
-@pytest.fixture(scope="module", params=[LITE, CNN], ids=["lite", "cnn"])
+GROWN = Card("a", "heatmap", LSP14, (64, 64), settings={"network": "lite", "head": 8, "refine": 1})
+
+
+@pytest.fixture(scope="module", params=[LITE, GROWN, CNN], ids=["lite", "grown", "cnn"])
 def exported(request, tmp_path_factory):
     card = request.param
     network = lived(card)
@@ -105,7 +111,7 @@ def test_a_file_without_a_card_is_refused(exported, tmp_path):
 
 def test_a_file_whose_card_names_another_network_is_refused(exported, tmp_path):
     card, _, path = exported
-    other = CNN if card == LITE else LITE
+    other = LITE if card == CNN else CNN
 
     def swap(model):
         model.metadata_props[0].value = other.to_json()

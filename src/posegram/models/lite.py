@@ -31,11 +31,14 @@ _FROZEN = 3  # blocks kept at their ImageNet weights while `freeze` holds
 
 
 def lite(card: Card) -> Lite:
-    """The network that a card describes; settings: `head` (channels of the head), `front`."""
+    """The network that a card describes; settings: `head` (channels of the head), `front`,
+    `refine` (residual blocks after each merge of two strides).
+    """
     return Lite(
         len(card.skeleton),
         head=int(card.settings.get("head", 96)),
         front=str(card.settings.get("front", "lite0")),
+        refine=int(card.settings.get("refine", 0)),
     )
 
 
@@ -136,6 +139,28 @@ def _dense(inside: int, outside: int) -> nn.Sequential:
     )
 
 
+class _Refine(nn.Module):
+    """Two dense 3x3 convolutions whose sum with the input begins as the input.
+
+    So a trained network grows by it without forgetting (last batch norm of zeros; Goyal et al.,
+    arXiv 1706.02677, section 5.1).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        last = nn.BatchNorm2d(channels)
+        nn.init.zeros_(last.weight)
+        self.body = nn.Sequential(
+            *_dense(channels, channels),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            last,
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, h, w), none negative, to the same."""
+        return nn.functional.relu(x + self.body(x))
+
+
 class Body(nn.Module):
     """EfficientNet-lite0 up to stride 32, with some of its blocks left out if wanted.
 
@@ -194,18 +219,22 @@ class Body(nn.Module):
 class Lite(Body):
     """Crop (B, 3, H, W) in, heatmap logits (B, K, H / 4, W / 4) out."""
 
-    def __init__(self, joints: int, *, head: int = 96, front: str = "lite0") -> None:
+    def __init__(
+        self, joints: int, *, head: int = 96, front: str = "lite0", refine: int = 0
+    ) -> None:
         super().__init__(front=front)
         self.lateral = nn.ModuleList(nn.Conv2d(c, head, 1) for c in (40, 112, 320))
         self.merge = nn.ModuleList([_dense(head, head), _dense(head, head)])
+        more = (nn.Sequential(*(_Refine(head) for _ in range(refine))) for _ in self.merge)
+        self.refine = nn.ModuleList(more)
         self.maps = nn.Sequential(nn.Conv2d(head, 4 * joints, 1), nn.PixelShuffle(2))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Heatmap logits, (B, K, H / 4, W / 4)."""
         taps = self.taps(x)
         fine, middle, coarse = (side(tap) for side, tap in zip(self.lateral, taps, strict=True))
-        middle = self.merge[1](_up(coarse, middle) + middle)
-        fine = self.merge[0](_up(middle, fine) + fine)
+        middle = self.refine[1](self.merge[1](_up(coarse, middle) + middle))
+        fine = self.refine[0](self.merge[0](_up(middle, fine) + fine))
         return self.maps(fine).float()  # type: ignore[no-any-return]
 
 

@@ -23,7 +23,7 @@ _CHOICES = {
 _POSITIVE = ("batch", "epochs", "channels", "step_epochs", "unlabelled_times")
 _COUNTS = (
     *("warmup", "epoch_people", "patience", "threads", "workers"),
-    *("people", "release", "semi_warmup", "semi_weight", "strength", "framed", "nowhere"),
+    *("people", "release", "semi_warmup", "semi_weight", "strength", "framed", "nowhere", "refine"),
 )
 
 
@@ -49,6 +49,7 @@ class Config:
     network: str = "cnn"  # see posegram.models.MODELS
     channels: int = 24  # width of the network: `width` of cnn, `head` of lite
     front: str = "lite0"  # lite and detector, first blocks: "lite0"'s, "dense" or "dense3"
+    refine: int = 0  # lite: residual blocks of two dense 3x3 convolutions at strides 8 and 16
     size: tuple[int, int] = (220, 220)  # height and width of a crop
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # on 0..255 RGB; with std 255: [0, 1]
     std: tuple[float, float, float] = (255.0, 255.0, 255.0)
@@ -115,8 +116,10 @@ class Config:
 
     def built(self) -> dict[str, Any]:
         """What a card says of the network's parts; see the networks in `posegram.models`."""
-        parts = {"network": self.network, "head": self.channels}
-        return parts if self.front == "lite0" else parts | {"front": self.front}
+        parts: dict[str, Any] = {"network": self.network, "head": self.channels}
+        if self.front != "lite0":
+            parts["front"] = self.front
+        return parts | {"refine": self.refine} if self.refine else parts
 
     def _check_numbers(self) -> None:
         for key in _POSITIVE:
