@@ -133,7 +133,10 @@ def _open(data: bytes, name: str) -> PIL.Image.Image:
     """The picture with its header parsed and its size judged, before anything is decoded."""
     if not data:
         raise ValueError(f"{name} is empty")
-    too_large = f"{name} has more than {LIMIT:,} pixels, which is refused as a decompression bomb"
+    too_large = (
+        f"{name} has more than {LIMIT:,} pixels, which is refused as a decompression bomb; "
+        "give a smaller copy"
+    )
     try:
         opened = PIL.Image.open(io.BytesIO(data), formats=_FORMATS)
     except _BOMBS as fault:

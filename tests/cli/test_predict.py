@@ -539,7 +539,7 @@ def test_a_picture_of_too_many_pixels_is_refused_in_one_sentence_alone(tmp_path,
     assert capfd.readouterr().err.splitlines() == [
         "posegram: 1 photo failed:",
         f"  {tmp_path / 'a.png'} has more than 89,000,000 pixels, "
-        "which is refused as a decompression bomb",
+        "which is refused as a decompression bomb; give a smaller copy",
     ]
 
 
