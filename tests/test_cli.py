@@ -115,3 +115,15 @@ def test_a_missing_package_of_an_extra_is_one_sentence(failing, capsys, package,
     assert run() == 2
     hint = f"this needs {package}, which is not installed: pip install 'posegram[{extra}]'"
     assert capsys.readouterr().err == f"posegram: {hint}\n"
+
+
+def test_ctrl_c_while_the_command_loads_is_one_sentence(monkeypatch, capsys):
+    from posegram import __main__ as command
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "main", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        command.main()
+    assert (stop.value.code, capsys.readouterr().err) == (130, "posegram: stopped\n")

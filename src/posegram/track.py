@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from posegram.areas import OUTLINE, areas, iou
 from posegram.pose import Floats, Ints, People, Skeleton, oks
+from posegram.scores import overall
 from posegram.sides import SEEN, seen, sizes
 
 __all__ = [
@@ -153,7 +154,7 @@ def foremost(people: People, most: int, *, before: Sequence[int] = ()) -> People
     if not 0 < most < len(people):
         return people
     sides = np.maximum(people.box[:, 2:] - people.box[:, :2], 0.0)
-    merit = people.score.mean(axis=1) * np.sqrt(sides.prod(axis=1))
+    merit = overall(people.score) * np.sqrt(sides.prod(axis=1))
     new = np.ones(len(people)) if people.track is None else ~np.isin(people.track, list(before))
     rows = np.lexsort((-merit, new))[:most]
     return people[np.sort(rows)]

@@ -15,7 +15,7 @@ import tiny
 from posegram import image as pictures
 from posegram.cli import main
 from posegram.cli.clips import results_of, stoppable
-from posegram.pose import COCO17
+from posegram.pose import COCO17, People
 from posegram.video import frames
 
 
@@ -148,6 +148,22 @@ def test_only_so_many_people_of_a_clip_are_kept(tmp_path, run, monkeypatch):
     assert (", 2 people," in said[0], ", 1 person," in said[1]) == (True, True)
 
 
+def test_the_foremost_of_a_clip_is_chosen_among_the_likely(tmp_path, run, monkeypatch):
+    model = sys.modules["posegram.cli.predict"].load()
+    large, likely = (
+        crowd.people([at], height=high, score=score)
+        for at, high, score in (((20, 40), 60.0, 0.4), ((60, 40), 20.0, 0.9))
+    )
+    parts = (
+        np.concatenate([getattr(p, n) for p in (large, likely)]) for n in ("xy", "score", "box")
+    )
+    both = People(*parts, large.skeleton)
+    monkeypatch.setattr(type(model), "__call__", lambda self, image, boxes=None: both)
+    clip = clips.make(tmp_path / "a.mp4")
+    said = run(clip, "--no-pictures", "--max-people", 1, "--min-score", 0.5)[1]
+    assert ", 1 person," in said
+
+
 def test_no_pictures_means_no_clip(tmp_path, run):
     run(clips.make(tmp_path / "a.mp4"), "--no-pictures")
     assert listing(tmp_path) == ["a.csv", "a.json"]
@@ -234,6 +250,11 @@ def test_options_out_of_range_are_misuse(tmp_path, run, option):
     assert run(clips.make(tmp_path / "a.mp4"), *option)[0] == 2
 
 
+def test_an_end_before_the_start_is_misuse(tmp_path, run):
+    code, _, told = run(clips.make(tmp_path / "a.mp4"), "--start", "5", "--end", "2")
+    assert (code, told) == (2, "posegram: --end 2 is not after --start 5\n")
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_ctrl_c_leaves_a_clip_that_plays_and_its_results(tmp_path):
     clips.make(tmp_path / "a.mp4", [n / 25 for n in range(2000)], size=(32, 32))
@@ -268,12 +289,13 @@ def test_plain_json_has_a_table_beside_it():
     assert results_of("json", Path("o"), "a") == {"json": Path("o/a.json"), "csv": Path("o/a.csv")}
 
 
-def test_ctrl_c_is_noted_once_and_interrupts_the_second_time():
-    before = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_noted_once_and_interrupts_the_second_time(number):
+    before = signal.getsignal(number)
     with stoppable() as stopped:
         first = stopped()
-        signal.raise_signal(signal.SIGINT)
-        assert (first, stopped()) == (False, True)
+        signal.raise_signal(number)
+        assert (first, stopped()) == (0, number)
         with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+            signal.raise_signal(number)
+    assert signal.getsignal(number) is before

@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -265,6 +266,56 @@ def test_a_second_run_replaces_the_first_ones_results(tmp_path, model):
     run(*args)
     run(*args)
     assert listing(tmp_path / "out") == ["a.json", "a.png"]
+
+
+def test_what_was_done_before_is_left_alone_on_request(tmp_path, model, capsys):
+    args = ("--out", tmp_path / "out", "--model", model, "--no-pictures")
+    run(photo(tmp_path / "in" / "a.png"), *args)
+    before = (tmp_path / "out" / "a.json").stat().st_mtime_ns
+    photo(tmp_path / "in" / "b.png")
+    capsys.readouterr()
+    assert run(tmp_path / "in", *args, "--skip-done") == 0
+    assert capsys.readouterr().err == "posegram: 1 file done before\n"
+    assert listing(tmp_path / "out") == ["a.json", "b.json"]
+    assert (tmp_path / "out" / "a.json").stat().st_mtime_ns == before
+
+
+def test_one_file_of_all_results_is_never_done_before(tmp_path, model, capsys):
+    args = ("--out", tmp_path, "--model", model, "--format", "csv", "--skip-done")
+    assert run(photo(tmp_path / "a.png"), *args) == 2
+    assert "--skip-done is for results of a file each" in capsys.readouterr().err
+
+
+def test_a_link_to_nowhere_is_listed_among_what_failed(tmp_path, model, capsys):
+    photo(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "b.png").symlink_to(tmp_path / "gone.png")
+    assert run(tmp_path / "in", "--out", tmp_path / "out", "--model", model) == 1
+    assert f"there is no file {tmp_path / 'in' / 'b.png'}" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_a_killed_run_keeps_its_table(tmp_path, model):
+    for number in range(4):
+        photo(tmp_path / "in" / f"{number}.png")
+    args = [str(a) for a in (tmp_path / "in", "--out", tmp_path / "out", "--model", model)]
+    code = f"""
+import os, signal
+from posegram import image
+from posegram.cli import main
+read, seen = image.read, []
+def reading(path):
+    seen.append(path)
+    if len(seen) == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return read(path)
+image.read = reading
+main(["predict", *{args!r}, "--detector", "none", "--format", "csv", "--no-pictures"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    lines = (tmp_path / "out" / "photos.csv").read_text().splitlines()
+    photos = {line.split(",")[0] for line in lines[1:]}
+    assert (done.returncode, len(photos)) == (128 + signal.SIGTERM, 2)
+    assert listing(tmp_path / "out") == ["photos.csv"]
 
 
 # COCO results

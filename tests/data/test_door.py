@@ -62,6 +62,11 @@ def test_json_may_begin_with_a_byte_order_mark(tmp_path):
     assert door.load_json(tmp_path / "a.json") == {"a": "ä"}
 
 
+def test_a_folder_is_no_json_file(tmp_path):
+    with pytest.raises(ValueError, match=r"is a folder, wanted a \.json file"):
+        door.load_json(tmp_path)
+
+
 def test_json_is_written_as_it_is_read(tmp_path):
     assert door.load_json(door.save_json(tmp_path / "new" / "a.json", {"a": [1, 2.5]})) == {
         "a": [1, 2.5]

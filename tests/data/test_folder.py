@@ -52,6 +52,11 @@ def test_a_folder_that_leads_back_to_itself_is_opened_once(deep):
     assert len(folder.images_in(deep, recursive=True)) == 6
 
 
+def test_a_link_to_nowhere_is_listed(photos):
+    (photos / "b11.png").symlink_to(photos / "gone.png")
+    assert folder.images_in(photos)[-1].name == "b11.png"
+
+
 def test_the_box_is_the_whole_picture(photos):
     assert folder.read(photos)[0].box.tolist() == [-0.5, -0.5, 5.5, 3.5]
 

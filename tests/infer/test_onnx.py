@@ -1,8 +1,10 @@
+import os
+
 import numpy as np
 import pytest
 
 import tiny
-from posegram.infer.onnx import load_onnx, physical_cores
+from posegram.infer.onnx import load_onnx, open_session, physical_cores, threads_for
 from posegram.pose import LSP14, Card
 
 
@@ -97,3 +99,21 @@ def test_a_card_that_promises_another_input_size_is_refused(tmp_path):
 
 def test_there_is_at_least_one_core():
     assert physical_cores() >= 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "started"), [(0, physical_cores()), (1, 1), (9999, os.cpu_count())]
+)
+def test_no_more_threads_are_started_than_there_are_cores(asked, started):
+    assert threads_for(asked) == started
+
+
+def test_the_runtime_gets_the_threads_that_there_are_cores_for(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        "onnxruntime.InferenceSession",
+        lambda data, how, **_: given.append(how.intra_op_num_threads),
+    )
+    (tmp_path / "a.onnx").touch()
+    open_session(tmp_path / "a.onnx", 9999)
+    assert given == [os.cpu_count()]

@@ -79,6 +79,7 @@ def test_there_are_shipped_files():
         ("train=lsp:data/lsp", "train", ("lsp:data/lsp",)),
         ('train=["lsp:a#1-5", "coco:b"]', "train", ("lsp:a#1-5", "coco:b")),
         ("train=[]", "train", ()),
+        ("train=", "train", ()),
         ("mean=[1, 2, 3]", "mean", (1.0, 2.0, 3.0)),
     ],
 )

@@ -30,13 +30,21 @@ CLIPS = (  # ".ts" is rather a program
 
 @dataclass(frozen=True)
 class Cut:
-    """Which frames of a clip are looked at, and how."""
+    """Which frames of a clip are looked at, and how.
+
+    Raises:
+        ValueError: it ends before it begins.
+    """
 
     every: int = 10  # frames from one look of the detector to the next
     smooth: bool = True
     start: float = 0.0  # seconds
     end: float | None = None
     stride: int = 1
+
+    def __post_init__(self) -> None:
+        if self.end is not None and self.end <= self.start:
+            raise ValueError(f"--end {self.end:g} is not after --start {self.start:g}")
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class Filmed:
 
     sentence: str  # how it went
     fault: str  # why it ended too early; empty when it did not
-    stopped: bool  # by Ctrl-C
+    stopped: bool  # by Ctrl-C or a kill
     note: str  # what the drawn clip lacks
 
 
@@ -75,7 +83,7 @@ def film_clip(
     most: int,
     drawn: bool,
     cut: Cut,
-    stopped: Callable[[], bool],
+    stopped: Callable[[], int],
 ) -> Filmed:
     """Find and follow the people of one clip, with a bar on a terminal.
 
@@ -87,9 +95,8 @@ def film_clip(
     from posegram.infer.film import Plan, film  # brings PyAV and scipy, which photos do not need
     from posegram.infer.follow import Follower
 
-    results = results_of(form, out, name)
     plan = Plan(
-        results=results,
+        results=results_of(form, out, name),
         skeleton=skeleton,
         model=model,
         threshold=threshold,
@@ -97,8 +104,9 @@ def film_clip(
         end=cut.end,
         stride=cut.stride,
         least=min_score,
+        most=most,
     )
-    follow = Follower(estimate, smooth=cut.smooth, every=cut.every, most=most)
+    follow = Follower(estimate, smooth=cut.smooth, every=cut.every)
     with bar(_Rate()) as shown:
         task = shown.add_task(clip.name, total=None)
 
@@ -141,20 +149,27 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def stoppable() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed, as a function; the second one interrupts at once."""
-    pressed = threading.Event()
+def stoppable() -> Iterator[Callable[[], int]]:
+    """The signal that asked for an end, as a function, 0 for none; a second one interrupts at once.
 
-    def press(number: int, at: FrameType | None) -> None:
-        if pressed.is_set():
+    Ctrl-C is one, and what schedulers, containers and `kill` send is another.
+    """
+    asked: list[int] = []
+
+    def ask(number: int, at: FrameType | None) -> None:
+        if asked:
             raise KeyboardInterrupt
-        pressed.set()
+        asked.append(number)
+
+    def first() -> int:
+        return asked[0] if asked else 0
 
     if threading.current_thread() is not threading.main_thread():
-        yield pressed.is_set  # only the main thread is told of signals
+        yield first  # only the main thread is told of signals
         return
-    before = signal.signal(signal.SIGINT, press)
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield pressed.is_set
+        yield first
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -58,7 +58,7 @@ class Job:
     done: int = 0  # photos
     people: int = 0
     failed: list[str] = field(default_factory=list)
-    stopped: bool = False
+    stopped: int = 0  # by this signal
     entries: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # place in file, entry
     listed: list[dict[str, Any]] = field(default_factory=list)  # images.json
     # of photos: for COCO's metric it keeps also who is unlikely, and who is not counted

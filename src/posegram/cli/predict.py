@@ -25,9 +25,10 @@ __all__ = ["predict"]
 
 _KINDS = 8  # of files left out that are named
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+", re.IGNORECASE)  # a drive has but one letter
-_INTERRUPTED = 130  # exit code after Ctrl-C, as shells count
+_STOPPED = 128  # and the signal's number: exit code after Ctrl-C or a kill, as shells count
 _INPUTS = "Photos, clips, or folders of either."
 _RECURSIVE = "Open folders within folders, too; the results keep the folders."
+_SKIP = "Go on with earlier work: leave alone what has its JSON in the folder for the results."
 _BOXES = "COCO annotation file with people's boxes, matched by file name."
 _DETECTOR = "Finds the people: an .onnx file, or none: a photo is one person."
 _FORMAT = "A JSON file each, or another form of results."
@@ -42,6 +43,7 @@ def predict(
     inputs: list[Path] = typer.Argument(..., metavar="PATHS", help=_INPUTS),
     out: Path = typer.Option(Path("poses"), "--out", "-o", help="Folder for the results."),
     recursive: bool = typer.Option(False, "--recursive", "-r", help=_RECURSIVE),
+    skip_done: bool = typer.Option(False, "--skip-done", help=_SKIP),
     model: str = typer.Option("", help="A bundled model or an .onnx or .ckpt file."),
     weights: str = typer.Option("", help="Of keypoint-rcnn: a .pth file, not the download."),
     boxes: Path | None = typer.Option(None, help=_BOXES),
@@ -63,26 +65,25 @@ def predict(
 ) -> None:
     """Find people's joints in photos and clips: a copy with the joints drawn and JSON for each.
 
-    The people are found first, unless --boxes tells where they are. With
-    --format coco, image ids are the numbers in COCO-style file names, else
-    positions in name order, and images.json lists them; unlikely people in
-    photos are listed, too, for COCO's metric ranks them. A clip gives an
-    .mp4 with its sound and a .csv, too. Ctrl-C ends in good order.
+    The people are found first, unless --boxes tells where they are. With --format coco, image ids
+    are the numbers in COCO-style file names, else positions in name order, and images.json lists
+    them; unlikely people in photos are listed, too, for COCO's metric ranks them. A clip gives an
+    .mp4 with its sound and a .csv, too. Ctrl-C or a kill ends in good order.
 
-    Exit code 1: some inputs could not be read to their end, or some results
-    not written; they are listed, the others are done. Exit code 2: misuse.
+    Exit code 1: what could not be read or written is listed, all else is done. 2: misuse.
     """
+    cut = Cut(every, not no_smooth, start, end, stride)
     chosen = skeleton_named(skeleton) if skeleton else None
     places, missing = _found(inputs, out, recursive)
-    found = [path for path in places if not _is_clip(path)]
-    clips = [path for path in places if _is_clip(path)]
+    names = _names(places, out, form)
+    found, clips = _sorted_out(names, out, form, skip_done=skip_done)
     given = _given(boxes, found, clips, min_score, max_people)
-    detector = detector if boxes is None else "none"
+    detector = "none" if boxes else detector
     estimate = load(model, detector=detector, threads=threads, engine=engine, weights=weights)
     _prepare(out)
     job = Job(
         estimate=views(estimate, flip=flip),
-        cut=Cut(every, not no_smooth, start, end, stride),
+        cut=cut,
         skeleton=chosen or joints.usual(estimate.card.skeleton),
         out=out,
         form=form,
@@ -92,7 +93,7 @@ def predict(
         drawn=not no_pictures,
         given=given,
         places=places,
-        names=_names(places, out, form),
+        names=names,
         labels=_distinct({photo: places[photo] for photo in found}),
         ids=dict(zip(found, records.image_ids(found), strict=True)),
         failed=missing,
@@ -138,6 +139,18 @@ def _found(inputs: Sequence[Path], out: Path, recursive: bool) -> tuple[dict[Pat
     if not found:
         raise FileNotFoundError("; ".join(missing))
     return places, missing
+
+
+def _sorted_out(
+    names: Mapping[Path, str], out: Path, form: Form, *, skip_done: bool
+) -> tuple[list[Path], list[Path]]:
+    """The photos and the clips that are to be done."""
+    if skip_done and form is not Form.json:
+        raise ValueError(f"--skip-done is for results of a file each; --format {form} has one")
+    left = [p for p, name in names.items() if not (skip_done and (out / f"{name}.json").exists())]
+    if len(left) < len(names):
+        typer.echo(f"posegram: {counted(len(names) - len(left), 'file')} done before", err=True)
+    return [p for p in left if not _is_clip(p)], [p for p in left if _is_clip(p)]
 
 
 def _elsewhere(path: Path) -> str:
@@ -258,7 +271,7 @@ def _picture(photo: Path, name: str) -> str:
     return picture_name(photo, name)
 
 
-def _film(job: Job, clip: Path, stopped: Callable[[], bool]) -> None:
+def _film(job: Job, clip: Path, stopped: Callable[[], int]) -> None:
     """Find, draw and write the people of one clip; one that cannot be read is noted instead."""
     try:
         (job.out / job.names[clip]).parent.mkdir(parents=True, exist_ok=True)
@@ -308,4 +321,4 @@ def _confess(job: Job, kind: str) -> None:
     for sentence in job.failed:
         typer.echo(f"  {sentence}", err=True)
     if job.failed or job.stopped:
-        raise typer.Exit(_INTERRUPTED if job.stopped else 1)
+        raise typer.Exit(_STOPPED + job.stopped if job.stopped else 1)

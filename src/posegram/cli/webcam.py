@@ -69,8 +69,8 @@ def webcam(
             _record(moving, follow, draw, done, record)
 
 
-def _is_over(stopped: Callable[[], bool], end: float | None) -> bool:
-    return stopped() or (end is not None and time.monotonic() >= end)
+def _is_over(stopped: Callable[[], int], end: float | None) -> bool:
+    return bool(stopped()) or (end is not None and time.monotonic() >= end)
 
 
 def _frames(source: str, *, pace: bool) -> Iterator[Frame]:

@@ -105,7 +105,8 @@ def load_json(path: Path) -> Any:
         FileNotFoundError: there is no such file.
         ValueError: it is no JSON, or is cut off.
     """
-    require(path, "file")
+    if require(path, "file").is_dir():
+        raise ValueError(f"{path} is a folder, wanted a .json file")
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError) as fault:

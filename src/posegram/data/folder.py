@@ -30,7 +30,8 @@ def images_in(
         ValueError: it is a file.
     """
     inside = _entries(folder, recursive=recursive)
-    return [p for p in inside if p.suffix.lower() in suffixes and p.is_file()]
+    # a link to nowhere is listed, too, so that whoever reads it says so
+    return [p for p in inside if p.suffix.lower() in suffixes and (p.is_file() or not p.exists())]
 
 
 def passed_over(

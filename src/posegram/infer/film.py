@@ -17,6 +17,7 @@ from posegram.infer import records
 from posegram.infer.follow import Follower
 from posegram.pose import Image, People, Skeleton, convert
 from posegram.smooth import mend
+from posegram.track import foremost
 from posegram.video import Broken, Clip, Frame, Writer, frames, probe
 
 __all__ = ["Draw", "Follow", "Plan", "Progress", "Summary", "film"]
@@ -41,6 +42,7 @@ class Plan:
     end: float | None = None
     stride: int = 1  # every n-th frame is looked at and written
     least: float = 0.0  # smallest score of somebody who is drawn and written
+    most: int = 0  # people of a frame who are drawn and written, the foremost ones; 0 for all
     trusted: bool = True  # False for a stranger's file, see `video.frames`
 
 
@@ -180,10 +182,14 @@ def _smoothed(held: list[_Shot]) -> list[_Shot]:
 
 
 def _likely(shots: Iterable[_Shot], plan: Plan) -> Iterator[_Shot]:
-    """The same frames without the people whose score is below the plan's least."""
+    """The same frames with those alone whom the plan wants: likely people, of them the foremost."""
+    before: list[int] = []  # ids
     for shot in shots:
         written = convert(shot.people, plan.skeleton or shot.people.skeleton)
-        yield _Shot(shot.time, shot.people[person_scores(written) >= plan.least])
+        likely = shot.people[person_scores(written) >= plan.least]
+        kept = foremost(likely, plan.most, before=before)
+        before = [] if kept.track is None else kept.track.tolist()
+        yield _Shot(shot.time, kept)
 
 
 def _opened(files: ExitStack, plan: Plan, found: Skeleton) -> list[Stream]:

@@ -12,7 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
 from posegram.pose import Card, Network, Raw
 
-__all__ = ["card_in", "load_onnx", "open_session", "physical_cores"]
+__all__ = ["card_in", "load_onnx", "open_session", "physical_cores", "threads_for"]
 
 _OUTPUTS = {"heatmap": 1, "regression": 2, "detector": 2}
 _REFUSALS = (
@@ -74,19 +74,31 @@ def physical_cores() -> int:
     return max(len(twins), 1)
 
 
+def threads_for(asked: int) -> int:
+    """Threads of a call: as many as asked for, but no more than there are cores; 0: physical ones.
+
+    Runtimes start what they are told to: ten thousand threads hold a machine for minutes.
+
+    Raises:
+        ValueError: fewer than 0 are asked for.
+    """
+    if asked < 0:
+        raise ValueError(f"threads must be 0 or more, not {asked}")
+    return min(asked, os.cpu_count() or 1) or physical_cores()
+
+
 def open_session(path: Path, threads: int) -> ort.InferenceSession:
-    """ONNX Runtime on a file, with so many threads a call (0: all physical cores).
+    """ONNX Runtime on a file, with so many threads a call, see `threads_for`.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is no ONNX file, or the threads are fewer than 0.
     """
-    if threads < 0:
-        raise ValueError(f"threads must be 0 or more, not {threads}")
+    count = threads_for(threads)
     if not path.is_file():
         raise FileNotFoundError(f"there is no model file {path}")
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or physical_cores()
+    options.intra_op_num_threads = count
     # spinning threads would hold the cores between two photos, for other work's loss
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors; they come back as exceptions, too

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from posegram.infer.onnx import load_onnx, physical_cores
+from posegram.infer.onnx import load_onnx, threads_for
 from posegram.pose import Card, Network, Raw
 
 __all__ = ["compiled", "has_openvino", "load_openvino"]
@@ -59,7 +59,7 @@ def compiled(
     core = openvino.Core()
     half = half and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     how = {
-        "INFERENCE_NUM_THREADS": threads or physical_cores(),
+        "INFERENCE_NUM_THREADS": threads_for(threads),
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
     }

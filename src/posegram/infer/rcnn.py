@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def on_torch(
 
     def maps(image: Image, size: tuple[int, int], how: Options) -> tuple[Floats, Floats, Floats]:
         if threads:
-            torch.set_num_threads(threads)
+            torch.set_num_threads(min(threads, os.cpu_count() or 1))
         with torch.inference_mode():
             # normalised, then resized without smoothing: torchvision's order, to the last bit
             x = ((torch.from_numpy(image).permute(2, 0, 1).float() / 255 - mean) / std)[None]

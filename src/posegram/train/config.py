@@ -205,7 +205,7 @@ def _parsed(change: str) -> tuple[str, Any]:
 def _fitted(key: str, value: Any, default: Any) -> Any:
     """The value with the default's type, or a sentence that says which type it should have."""
     if isinstance(default, tuple) and isinstance(value, str):
-        value = [value]
+        value = [value] if value else []  # "train=" names no data set
     if isinstance(default, tuple) and isinstance(value, Iterable):
         value = tuple(value)
         if default and len(value) != len(default):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import platform
 import time
 import warnings
@@ -123,7 +124,7 @@ def fit(config: Config, *, progress: bool = True) -> Path:
     train, valid = task.sets(config)
     batches = [loader(pictures, config) for pictures in _pictures(task, config, train, valid)]
     if config.threads:
-        torch.set_num_threads(config.threads)
+        torch.set_num_threads(min(config.threads, os.cpu_count() or 1))
     module = task.module(task.card(config), config, len(batches[0]))
     if isinstance(module, rcnn.RcnnModule):
         module.photos = valid
