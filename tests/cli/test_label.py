@@ -282,6 +282,13 @@ def test_an_interrupted_run_ends_with_the_same_file(tmp_path, photos, model, few
     assert content(tmp_path / "l.json") == content(tmp_path / "whole.json")
 
 
+def test_an_interrupted_run_says_how_to_go_on(tmp_path, photos, model, few, monkeypatch, capsys):
+    stop_at(monkeypatch, 4)
+    run(photos, "--model", model, "--out", tmp_path / "l.json")
+    said = capsys.readouterr().err.splitlines()
+    assert "posegram: stopped; the same command goes on from here" in said
+
+
 def test_an_interrupted_run_leaves_no_file_that_looks_finished(
     tmp_path, photos, model, few, monkeypatch
 ):

@@ -88,7 +88,7 @@ def test_the_card_of_a_keypoint_rcnn_is_shown(tmp_path, capsys, preset):
     assert "128x96 pixels, a whole photo" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["small", "cnn", "detector"])
+@pytest.mark.parametrize("name", ["small", "medium", "cnn", "detector"])
 def test_the_card_that_lies_beside_a_bundled_model_is_shown_with_its_scores(name, capsys):
     assert run("info", name) == 0
     said = capsys.readouterr().out

@@ -82,7 +82,7 @@ def test_without_settling_training_would_answer_otherwise(exported):
     assert np.abs(answers(network.train(), card, crops(16)) - before).max() > 0.01
 
 
-@pytest.mark.parametrize("name", ["small", "cnn", "detector"])
+@pytest.mark.parametrize("name", ["small", "medium", "cnn", "detector"])
 def test_the_bundled_models_can_be_trained_on(name):
     card, network = unfold(path_of(name))
     assert card.name == name

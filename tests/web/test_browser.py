@@ -766,7 +766,7 @@ def _module(page, name, call, argument):
     return page.evaluate(script, [f"{base}{name}", argument])
 
 
-@pytest.mark.parametrize("model", ["small", "cnn"])
+@pytest.mark.parametrize("model", ["small", "medium", "cnn"])
 def test_the_browser_decodes_what_python_decodes(page, model):
     card, network = load_network(model)
     box = np.array([[80, -20, 460, 520], [0, 0, 200, 300]], dtype=np.float32)

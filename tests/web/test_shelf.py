@@ -21,7 +21,7 @@ def test_the_first_model_is_the_default(model):
 def test_the_bundled_models_follow(model):
     shelf = Shelf.of((model,), detector="none")
     assert list(shelf.sources)[:1] == ["mine"]
-    assert {"small", "cnn", RCNN} <= set(shelf.sources)
+    assert {"small", "medium", "cnn", RCNN} <= set(shelf.sources)
 
 
 def test_a_model_is_loaded_once_for_all_threads(model, monkeypatch):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -210,7 +211,7 @@ def _found(
 ) -> list[dict[str, Any]]:
     """A record for each photo, from finished chunks or made now, with a bar on a terminal."""
     records: list[dict[str, Any]] = []
-    with bar() as shown:
+    with _resumable(), bar() as shown:
         photos = shown.add_task("photos", total=len(work))
         for start in range(0, len(work), _CHUNK):
             path = parts / f"{start:07d}.json"
@@ -224,6 +225,15 @@ def _found(
                 door.save_json(path, chunk)
             records += chunk
     return records
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("posegram: stopped; the same command goes on from here", err=True)
+        raise
 
 
 def _one(task: Task, estimate: TopDown, second: TopDown | None, judge: bool) -> dict[str, Any]:

@@ -23,7 +23,8 @@ __all__ = [
     "load_network",
 ]
 
-BUNDLED = {"small": "small.onnx", "cnn": "cnn.onnx"}  # name -> file in the package's weights/
+# name -> file in the package's weights/
+BUNDLED = {"small": "small.onnx", "medium": "medium.onnx", "cnn": "cnn.onnx"}
 DEFAULT = "small"
 DETECTOR = "detector.onnx"  # in weights/, too: finds the people for every model
 ENGINES = ("onnxruntime", "openvino", "auto")
