@@ -131,7 +131,7 @@ def test_a_model_that_is_not_installed_shows_how_to_install_it(client, monkeypat
 
 
 def test_the_models_page_holds_their_cards(client):
-    assert "Where it fails" in _text(client, "/models")
+    assert "The default: a top-down" in _text(client, "/models")
 
 
 def test_the_models_page_holds_the_detectors_card(client):
@@ -142,7 +142,7 @@ def test_a_file_called_as_a_bundled_model_does_not_get_its_card(tmp_path):
     own = tiny.constant(tmp_path / "small.onnx")
     app = create_app(Settings(folder=tmp_path, models=(str(own),), detector="none"))
     page = _text(_Client(app.test_client()), "/models")
-    assert ("Beside others" in page, "riders taken together" in page) == (False, False)
+    assert ("The default: a top-down" in page, "riders taken together" in page) == (False, False)
 
 
 def test_a_missing_page_is_a_page(client):
