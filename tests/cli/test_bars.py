@@ -17,3 +17,7 @@ def test_a_file_gets_no_bar(capsys):
 def test_a_bar_is_for_terminals(monkeypatch, terminal):
     monkeypatch.setattr(Console, "is_terminal", terminal)
     assert bar().disable is not terminal
+
+
+def test_what_has_no_length_is_watched_too():
+    assert list(watched(iter("ab"), "letters", 2)) == ["a", "b"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from rich.console import Console
@@ -29,7 +29,7 @@ def bar(*more: ProgressColumn) -> Progress:
     return made
 
 
-def watched(things: Sequence[_Thing], what: str) -> Iterator[_Thing]:
-    """The things one by one, with a bar that calls them so."""
+def watched(things: Iterable[_Thing], what: str, total: int | None = None) -> Iterator[_Thing]:
+    """The things one by one, with a bar that calls them so; `total` where they have no length."""
     with bar() as shown:
-        yield from shown.track(things, description=what)
+        yield from shown.track(things, total=total, description=what)

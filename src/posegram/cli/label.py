@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import typer
 from posegram import __version__
 from posegram import image as pictures
 from posegram.cli.bars import bar
+from posegram.cli.crew import crew_for, in_order
 from posegram.cli.words import counted
 from posegram.data import door
 from posegram.infer import active
@@ -78,22 +80,22 @@ def label(
 
     An interrupted run goes on when the same command is given again.
 
-    Exit code 1: some photos could not be read; they are listed, the others
-    are done. Exit code 2: misuse.
+    Exit code 1: photos that could not be read are listed. 2: misuse.
     """
     work = active.without(labels.tasks(source, boxes, images), skip)
     _check(work, source, mend, out if most_uncertain else None)
     _check_second(second, second_adapter, most_uncertain)
     look = {"flip": flip, "rotations": rotations}
-    finder = load(model, threads=threads, adapter=adapter, detector=detector)
-    estimate = views(finder, **look)
+    crew, threads = crew_for(len(work), (model, detector, second), "onnxruntime", threads)
+    estimate = views(load(model, threads=threads, adapter=adapter, detector=detector), **look)
     other = _second_opinion(second, second_adapter, threads, look)
-    settings = _settings(estimate, model, adapter) | look
-    settings |= {"detector": detector or "bundled", "doubts": bool(most_uncertain)}
-    settings["second"] = _settings(other, second, second_adapter) if other else None
+    opinion = _settings(other, second, second_adapter) if other else None
+    more = {"detector": detector or "bundled", "doubts": bool(most_uncertain), "second": opinion}
+    settings = _settings(estimate, model, adapter) | look | more
     parts = out.with_name(f"{out.name}.parts")
     _begin(parts, settings | {"photos": _fingerprint(work)})
-    records = _found(work, estimate, other, parts, judge=bool(most_uncertain))
+    one = partial(_one, estimate=estimate, second=other, judge=bool(most_uncertain))
+    records = _found(work, one, parts, crew)
     _list([record["failed"] for record in records if "failed" in record])
     info = {"min_score": min_score, "mend": mend} | settings
     if most_uncertain:
@@ -207,19 +209,26 @@ def _begin(parts: Path, settings: dict[str, Any]) -> None:
 
 
 def _found(
-    work: Sequence[Task], estimate: TopDown, second: TopDown | None, parts: Path, *, judge: bool
+    work: Sequence[Task], one: Callable[[Task], dict[str, Any]], parts: Path, crew: int
 ) -> list[dict[str, Any]]:
     """A record for each photo, from finished chunks or made now, with a bar on a terminal."""
+
+    def known_or_made(task: Task, known: dict[str, Any]) -> dict[str, Any]:
+        # what failed may have been mended since
+        return known if known and "failed" not in known else one(task)
+
     records: list[dict[str, Any]] = []
     with _resumable(), bar() as shown:
         photos = shown.add_task("photos", total=len(work))
         for start in range(0, len(work), _CHUNK):
             path = parts / f"{start:07d}.json"
+            tasks = work[start : start + _CHUNK]
             before = door.load_json(path) if path.exists() else []
+            before += [{}] * (len(tasks) - len(before))
             chunk = []
-            for n, task in enumerate(work[start : start + _CHUNK]):
-                known = n < len(before) and "failed" not in before[n]  # a photo may be mended
-                chunk.append(before[n] if known else _one(task, estimate, second, judge))
+            pairs = zip(tasks, before, strict=False)
+            for record in in_order(lambda pair: known_or_made(*pair), pairs, crew):
+                chunk.append(record)
                 shown.advance(photos)
             if chunk != before:
                 door.save_json(path, chunk)
@@ -236,7 +245,7 @@ def _resumable() -> Iterator[None]:
         raise
 
 
-def _one(task: Task, estimate: TopDown, second: TopDown | None, judge: bool) -> dict[str, Any]:
+def _one(task: Task, *, estimate: TopDown, second: TopDown | None, judge: bool) -> dict[str, Any]:
     """Who is in one photo, perhaps how doubtful they are; or why it could not be looked at."""
     try:
         image = pictures.read(task.photo)

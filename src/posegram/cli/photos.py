@@ -1,4 +1,4 @@
-"""Photos for `posegram predict`: looked at, drawn and written one by one; what fails is noted."""
+"""Photos for `posegram predict`: looked at, drawn and written; what fails is noted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from posegram.infer.topdown import TopDown
 from posegram.pose import Image, People, Skeleton, convert
 from posegram.track import foremost
 
-__all__ = ["TABLE", "Form", "Job", "look", "picture_name", "saved"]
+__all__ = ["TABLE", "Form", "Job", "Seen", "look", "note", "picture_name", "saved"]
 
 TABLE = "photos"  # what the one file of all photos' results is called, before its form's ending
 
@@ -76,65 +76,96 @@ def picture_name(path: Path, name: str) -> str:
     return name + (path.suffix if path.suffix.lower() in pictures.SUFFIXES else ".jpg")
 
 
-def look(job: Job, photo: Path) -> None:
-    """Find, write and draw the people of one photo; what cannot be read or written is noted."""
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What became of one photo."""
+
+    photo: Path
+    people: People | None = None  # in the wanted skeleton; None where it could not be looked at
+    size: tuple[int, int] = (0, 0)  # height, width
+    counted: int = 0  # people
+    faults: tuple[str, ...] = ()
+
+
+def look(job: Job, photo: Path) -> Seen:
+    """Find and draw the people of one photo and write their file, if they have one of their own.
+
+    The job stays as it is, so that several photos can be looked at side by side.
+    """
     try:
         image = pictures.read(photo)
         entry = None if job.given is None else job.given[photo]
         if entry is not None:
             given_boxes.require_size(photo, image.shape[:2], entry.size)
     except (OSError, ValueError) as fault:
-        job.failed.append(str(fault))
-        return
+        return Seen(photo, faults=(str(fault),))
     found = job.of_photos(image, None if entry is None else entry.box)
     found = found[person_scores(convert(found, job.skeleton)) >= job.min_score]
     found = foremost(found, job.most)
     people = convert(found, job.skeleton)
-    with _noted(job):
-        _write(job, photo, image, people)
-        job.done += 1
-        job.people += int((found.score.max(axis=1, initial=0) >= job.least).sum())
-        if job.drawn:
-            _draw(job, photo, image, people)
-
-
-def _write(job: Job, photo: Path, image: Image, people: People) -> None:
-    """Write a photo's JSON or rows, or keep its COCO entries for the end."""
     height, width = image.shape[:2]
-    if job.form is Form.json:
-        name = job.estimate.card.name
-        record = records.photo_record(photo, (height, width), people, name)
-        path = job.out / f"{job.names[photo]}.json"
-        save_text(path, json.dumps(record, allow_nan=False))
-    elif job.table is not None:
-        number, label = job.ids[photo], job.labels[photo]
-        shot = Shot(
-            photo, size=(height, width), number=number, place=job.places[photo], label=label
-        )
-        job.table.put(people, shot)
-    elif job.given is None:
-        number = job.ids[photo]
-        places = [len(job.entries) + n for n in range(len(people))]
-        job.entries += zip(places, records.coco_entries(people, number), strict=True)
-        name = job.places[photo]
-        entry = {"id": number, "file_name": name, "width": width, "height": height}
-        job.listed.append(entry)
-    else:
-        given = job.given[photo]
-        entries = records.coco_entries(people, given.image_id, given.categories)
-        job.entries += zip(given.places, entries, strict=True)
+    counted = int((found.score.max(axis=1, initial=0) >= job.least).sum())
+    faults: tuple[str, ...] = ()
+    try:
+        if job.form is Form.json:
+            _save(job, photo, (height, width), people)
+        if job.drawn:
+            faults = _draw(job, photo, image, people)
+    except (OSError, ValueError) as fault:
+        return Seen(photo, faults=(str(fault),))
+    return Seen(photo, people, (height, width), counted, faults)
 
 
-def _draw(job: Job, photo: Path, image: Image, people: People) -> None:
+def _save(job: Job, photo: Path, size: tuple[int, int], people: People) -> None:
+    """Write a photo's JSON."""
+    record = records.photo_record(photo, size, people, job.estimate.card.name)
+    save_text(job.out / f"{job.names[photo]}.json", json.dumps(record, allow_nan=False))
+
+
+def _draw(job: Job, photo: Path, image: Image, people: People) -> tuple[str, ...]:
+    """Write the photo with its people; a sentence where that fails."""
     path = job.out / picture_name(photo, job.names[photo])
     drawn = pictures.draw(image, people, threshold=job.threshold, boxes=job.given is not None)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         pictures.write(path, drawn)
-    except OSError as fault:
-        if fault.strerror is None:  # a sentence already
-            raise
-        raise type(fault)(f"cannot write {path}: {fault.strerror}") from fault
+    except (OSError, ValueError) as fault:
+        # without a reason of the system's, it is a sentence already
+        why = getattr(fault, "strerror", None)
+        return (str(fault) if why is None else f"cannot write {path}: {why}",)
+    return ()
+
+
+def note(job: Job, seen: Seen) -> None:
+    """Add what became of a photo to the job: rows, COCO entries, counts and faults."""
+    job.failed += seen.faults
+    if seen.people is None:
+        return
+    with _noted(job):
+        _list(job, seen.photo, seen.size, seen.people)
+        job.done += 1
+        job.people += seen.counted
+
+
+def _list(job: Job, photo: Path, size: tuple[int, int], people: People) -> None:
+    """Write a photo's rows, or keep its COCO entries for the end."""
+    if job.form is Form.json:
+        return
+    if job.table is not None:
+        number, label = job.ids[photo], job.labels[photo]
+        job.table.put(
+            people, Shot(photo, size=size, number=number, place=job.places[photo], label=label)
+        )
+    elif job.given is None:
+        number = job.ids[photo]
+        places = [len(job.entries) + n for n in range(len(people))]
+        job.entries += zip(places, records.coco_entries(people, number), strict=True)
+        listed = {"id": number, "file_name": job.places[photo]}
+        job.listed.append(listed | {"width": size[1], "height": size[0]})
+    else:
+        given = job.given[photo]
+        entries = records.coco_entries(people, given.image_id, given.categories)
+        job.entries += zip(given.places, entries, strict=True)
 
 
 @contextmanager

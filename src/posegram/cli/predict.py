@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 import typer
@@ -12,7 +14,8 @@ import typer
 from posegram import image as pictures
 from posegram.cli.bars import watched
 from posegram.cli.clips import CLIPS, Cut, film_clip, stoppable
-from posegram.cli.photos import TABLE, Form, Job, look, picture_name, saved
+from posegram.cli.crew import crew_for, in_order
+from posegram.cli.photos import TABLE, Form, Job, look, note, picture_name, saved
 from posegram.cli.words import counted
 from posegram.data import folder, joints
 from posegram.infer import boxes as given_boxes
@@ -79,8 +82,8 @@ def predict(
     found, clips = _sorted_out(names, out, form, skip_done=skip_done)
     given = _given(boxes, found, clips, min_score, max_people)
     detector = "none" if boxes else detector
+    crew, threads = crew_for(0 if clips else len(found), (model, detector), engine, threads)
     estimate = load(model, detector=detector, threads=threads, engine=engine, weights=weights)
-    _prepare(out)
     job = Job(
         estimate=views(estimate, flip=flip),
         cut=cut,
@@ -98,17 +101,17 @@ def predict(
         ids=dict(zip(found, records.image_ids(found), strict=True)),
         failed=missing,
     )
-    _work(job, found, clips)
+    _work(job, found, clips, crew)
 
 
-def _work(job: Job, found: list[Path], clips: list[Path]) -> None:
-    """Do photos and clips one after another, until all are done or Ctrl-C; say what was done."""
-    given = job.given
+def _work(job: Job, found: list[Path], clips: list[Path], crew: int) -> None:
+    """Do photos, so many at a time, then the clips, until all are done or Ctrl-C; say what was."""
+    _prepare(job.out)
+    wanted = [photo for photo in found if job.given is None or photo in job.given]
     with stoppable() as stopped, saved(job, found):
-        for photo in watched([p for p in found if given is None or p in given], "photos"):
-            look(job, photo)
-            if stopped():
-                break
+        going = takewhile(lambda _: not stopped(), wanted)
+        for seen in watched(in_order(partial(look, job), going, crew), "photos", len(wanted)):
+            note(job, seen)
         for clip in clips:
             if not stopped():
                 _film(job, clip, stopped)

@@ -19,14 +19,19 @@ __all__ = ["STRIDES", "DetectorNet", "Head", "cells", "detector", "grid"]
 
 STRIDES = (8, 16, 32)
 _DROPPED = (7, 9, 10, 12, 13, 14, 15)  # 0.44 instead of 0.8 GMAC at 320x320, head included
+_REFINING = (12, 9, 13, 10, 14, 7)  # those that add to their input, in the order they come back
 _RARE = -4.6  # logit of 1 %: what a fresh head answers everywhere, for most cells are background
 _SHAPE = (0.7, 1.2, 0.7, 1.2)  # log of the reach of a fresh head in strides: people stand upright
 
 
 def detector(card: Card) -> DetectorNet:
-    """The network that a card describes; settings: `head` (channels of the head), `front`."""
+    """The network that a card describes; settings: `head` (channels of the head), `front`,
+    `refine` (how many of the blocks that are left out come back, up to 6).
+    """
     return DetectorNet(
-        head=int(card.settings.get("head", 80)), front=str(card.settings.get("front", "lite0"))
+        head=int(card.settings.get("head", 80)),
+        front=str(card.settings.get("front", "lite0")),
+        refine=int(card.settings.get("refine", 0)),
     )
 
 
@@ -110,8 +115,12 @@ def _boxes(end: nn.Module, x: torch.Tensor, stride: int) -> tuple[torch.Tensor, 
 class DetectorNet(Body):
     """Photo (B, 3, H, W), sides multiples of 32, in; boxes (B, M, 4) and logits (B, M) out."""
 
-    def __init__(self, *, head: int = 80, front: str = "lite0") -> None:
-        super().__init__(dropped=_DROPPED, front=front)
+    def __init__(self, *, head: int = 80, front: str = "lite0", refine: int = 0) -> None:
+        back = _REFINING[:refine]
+        super().__init__(dropped=tuple(n for n in _DROPPED if n not in back), front=front)
+        for number in back:
+            # begins as the identity, so that a trained network grows without forgetting
+            nn.init.zeros_(self.blocks[number].get_parameter("body.7.weight"))
         self.head = Head((40, 112, 192), head)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -49,7 +49,7 @@ class Config:
     network: str = "cnn"  # see posegram.models.MODELS
     channels: int = 24  # width of the network: `width` of cnn, `head` of lite
     front: str = "lite0"  # lite and detector, first blocks: "lite0"'s, "dense" or "dense3"
-    refine: int = 0  # lite: residual blocks of two dense 3x3 convolutions at strides 8 and 16
+    refine: int = 0  # residual blocks a trained network grows by: lite's head, detector's body
     size: tuple[int, int] = (220, 220)  # height and width of a crop
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # on 0..255 RGB; with std 255: [0, 1]
     std: tuple[float, float, float] = (255.0, 255.0, 255.0)
