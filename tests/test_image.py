@@ -2,10 +2,12 @@ import io
 import os
 import stat
 import struct
+import sys
 import zlib
 
 import numpy as np
 import PIL.Image
+import pillow_heif
 import pytest
 
 from posegram import drawing
@@ -136,18 +138,49 @@ def test_an_empty_file_is_named(tmp_path):
 
 def test_text_named_as_a_photo_is_refused_by_name(tmp_path):
     (tmp_path / "a.jpg").write_text("not a photo")
-    with pytest.raises(
-        ValueError, match=r"a\.jpg is not a readable PNG, JPEG, WebP, BMP or TIFF image"
-    ):
+    with pytest.raises(ValueError, match=r"a\.jpg is not a readable JPEG, PNG, WebP, .* image"):
         pictures.read(tmp_path / "a.jpg")
 
 
 def test_a_format_that_we_do_not_take_is_refused_by_name(tmp_path):
-    PIL.Image.fromarray(noise()).save(tmp_path / "a.gif")
+    PIL.Image.fromarray(noise()).save(tmp_path / "a.ppm")
+    with pytest.raises(ValueError, match=r"a\.ppm is not a readable JPEG, PNG, WebP, .* image"):
+        pictures.read(tmp_path / "a.ppm")
+
+
+def test_of_a_gif_the_first_frame_is_read(tmp_path):
+    first, second = (PIL.Image.new("RGB", (9, 6), colour) for colour in ("red", "blue"))
+    first.save(tmp_path / "a.gif", save_all=True, append_images=[second])
+    assert (pictures.read(tmp_path / "a.gif") == (255, 0, 0)).all()
+
+
+@pytest.mark.parametrize("suffix", [".avif", ".heic"])
+def test_a_photo_of_a_phone_is_read(tmp_path, suffix):
+    pillow_heif.register_heif_opener()
+    PIL.Image.fromarray(smooth()).save(tmp_path / f"a{suffix}", quality=90)
+    away = pictures.read(tmp_path / f"a{suffix}").astype(int) - smooth()
+    assert np.abs(away).mean() < 4
+
+
+@pytest.mark.parametrize("suffix", [".avif", ".heic"])
+def test_a_photo_of_a_phone_held_upright_stands_upright(tmp_path, suffix):
+    pillow_heif.register_heif_opener()
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees, clockwise
+    PIL.Image.fromarray(smooth()).save(tmp_path / f"a{suffix}", quality=90, exif=exif.tobytes())
+    away = pictures.read(tmp_path / f"a{suffix}").astype(int) - np.rot90(smooth(), -1)
+    assert np.abs(away).mean() < 4
+    assert pictures.probe(tmp_path / f"a{suffix}") == (60, 40)
+
+
+def test_an_iphone_photo_without_its_decoder_says_what_to_install(tmp_path, monkeypatch):
+    pillow_heif.register_heif_opener()
+    PIL.Image.fromarray(smooth()).save(tmp_path / "a.heic")
+    monkeypatch.setitem(sys.modules, "pi_heif", None)
     with pytest.raises(
-        ValueError, match=r"a\.gif is not a readable PNG, JPEG, WebP, BMP or TIFF image"
+        ValueError, match=r"a\.heic is a HEIC photo.*pip install 'posegram\[heic\]'"
     ):
-        pictures.read(tmp_path / "a.gif")
+        pictures.read(tmp_path / "a.heic")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow says so, too

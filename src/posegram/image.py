@@ -7,6 +7,7 @@ import math
 import struct
 import uuid
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -17,19 +18,21 @@ import PIL.TiffImagePlugin
 from posegram.drawing import draw, require_picture
 from posegram.pose import Image
 
-__all__ = ["LIMIT", "SUFFIXES", "draw", "grid", "probe", "read", "write"]
+__all__ = ["LIMIT", "SUFFIXES", "WRITTEN", "draw", "grid", "probe", "read", "write"]
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+WRITTEN = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+SUFFIXES = (*WRITTEN, ".gif", ".avif", ".heic", ".heif")  # of what is read
 LIMIT = 89_000_000  # pixels; Pillow itself warns of a decompression bomb a little above
 
-_QUALITY = {  # what cv2 takes for each of SUFFIXES
+_QUALITY = {  # what cv2 takes for each of WRITTEN
     ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
     ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
     ".png": [],
     ".webp": [cv2.IMWRITE_WEBP_QUALITY, 95],
     **{suffix: [] for suffix in (".bmp", ".tif", ".tiff")},
 }
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # major brands
 _BOMBS = (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning)
 # what Pillow's decoders are known to raise on damaged bytes
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)
@@ -51,12 +54,13 @@ _UPRIGHT = {
 def read(source: str | Path | bytes) -> Image:
     """The picture in a file or in bytes, (H, W, 3) uint8 RGB, upright by EXIF.
 
-    PNG, JPEG, WebP, BMP and TIFF are read; of a TIFF the first page. Transparent parts become
-    white; 16-bit grey is scaled to 8.
+    JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF and HEIC are read; of a TIFF the first page, of a GIF the
+    first frame. Transparent parts become white; 16-bit grey is scaled to 8.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is empty, no image, damaged, cut off or has over `LIMIT` pixels.
+        ValueError: the file is empty, no image, damaged, cut off or has over `LIMIT` pixels; or it
+            is HEIC, whose decoder (extra `heic`) is not installed.
     """
     data, name = _source(source)
     opened = _open(data, name)
@@ -89,11 +93,11 @@ def write(path: str | Path, image: Image) -> None:
 
     Raises:
         FileNotFoundError: the folder does not exist.
-        ValueError: the suffix is none of `SUFFIXES` or the array is no picture.
+        ValueError: the suffix is none of `WRITTEN` or the array is no picture.
     """
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"cannot write {path}: its name must end in one of {', '.join(SUFFIXES)}")
+    if path.suffix.lower() not in WRITTEN:
+        raise ValueError(f"cannot write {path}: its name must end in one of {', '.join(WRITTEN)}")
     require_picture(image)
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     done, data = cv2.imencode(path.suffix.lower(), bgr, _QUALITY[path.suffix.lower()])
@@ -137,15 +141,30 @@ def _open(data: bytes, name: str) -> PIL.Image.Image:
         f"{name} has more than {LIMIT:,} pixels, which is refused as a decompression bomb; "
         "give a smaller copy"
     )
+    kinds = _FORMATS if data[4:8] != b"ftyp" else _family(data, name)
     try:
-        opened = PIL.Image.open(io.BytesIO(data), formats=_FORMATS)
+        opened = PIL.Image.open(io.BytesIO(data), formats=kinds)
     except _BOMBS as fault:
         raise ValueError(too_large) from fault
     except _DAMAGE as fault:
-        raise ValueError(f"{name} is not a readable PNG, JPEG, WebP, BMP or TIFF image") from fault
+        known = "JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or HEIC"
+        raise ValueError(f"{name} is not a readable {known} image") from fault
     if opened.size[0] * opened.size[1] > LIMIT:
         raise ValueError(too_large)
     return opened
+
+
+def _family(data: bytes, name: str) -> tuple[str, ...]:
+    """What a file that begins like an AVIF or HEIC may be; Pillow learns HEIC here."""
+    if data[8:12] not in _HEIC or b"avif" in data[12:64]:
+        return ("AVIF",) if find_spec("PIL.AvifImagePlugin") else _FORMATS  # Pillow 11.3
+    try:
+        from pi_heif import register_heif_opener  # decodes only: the whole library has GPL parts
+    except ImportError as fault:
+        advice = "pip install 'posegram[heic]'"
+        raise ValueError(f"{name} is a HEIC photo, which needs a decoder: {advice}") from fault
+    register_heif_opener()
+    return ("HEIF",)
 
 
 def _stored(opened: PIL.Image.Image) -> tuple[int, int]:

@@ -145,11 +145,11 @@ def test_a_folder_gives_the_results_of_every_photo_in_it(tmp_path, model):
 def test_what_is_left_out_of_a_folder_is_said(tmp_path, model, capsys):
     photo(tmp_path / "in" / "a.png")
     photo(tmp_path / "in" / "more" / "b.png")
-    for name in ("b.gif", "c.HEIC", "d.gif", ".hidden"):
+    for name in ("b.psd", "c.DNG", "d.psd", ".hidden"):
         (tmp_path / "in" / name).touch()
     assert run(tmp_path / "in", "--out", tmp_path / "out", "--model", model) == 0
     assert capsys.readouterr().err.splitlines() == [
-        f"posegram: {tmp_path / 'in'}: 3 files left out: .gif, .heic",
+        f"posegram: {tmp_path / 'in'}: 3 files left out: .dng, .psd",
         f"posegram: {tmp_path / 'in'}: 1 folder left out: --recursive opens it",
     ]
 
@@ -553,9 +553,10 @@ def test_broken_photos_are_listed_and_the_rest_is_done(tmp_path, model, capsys):
     told = capsys.readouterr()
     assert listing(tmp_path / "out") == ["good.json", "good.png"]
     assert told.out.startswith("1 photo,")
+    kinds = "JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or HEIC"
     assert told.err.splitlines() == [
         "posegram: 2 photos failed:",
-        f"  {tmp_path / 'in' / 'bad.jpg'} is not a readable PNG, JPEG, WebP, BMP or TIFF image",
+        f"  {tmp_path / 'in' / 'bad.jpg'} is not a readable {kinds} image",
         f"  {tmp_path / 'in' / 'empty.png'} is empty",
     ]
 

@@ -23,7 +23,7 @@ def test_pictures_come_in_natural_order(photos):
 @pytest.fixture
 def deep(photos):
     """The same with pictures in folders below it, one of them hidden."""
-    for name in ("b9/deep/c.png", "b9/a.png", ".trash/old.png", "b9/x.gif"):
+    for name in ("b9/deep/c.png", "b9/a.png", ".trash/old.png", "b9/x.psd"):
         (photos / name).parent.mkdir(parents=True, exist_ok=True)
         (photos / name).touch()
     return photos
@@ -44,7 +44,7 @@ def test_folders_below_are_opened_in_natural_order(deep):
 
 def test_what_is_passed_over_is_told(deep):
     assert _below(deep, folder.passed_over(deep)) == ["album.png", "b9", "notes.txt"]
-    assert _below(deep, folder.passed_over(deep, recursive=True)) == ["b9/x.gif", "notes.txt"]
+    assert _below(deep, folder.passed_over(deep, recursive=True)) == ["b9/x.psd", "notes.txt"]
 
 
 def test_a_folder_that_leads_back_to_itself_is_opened_once(deep):

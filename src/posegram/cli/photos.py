@@ -73,7 +73,7 @@ class Job:
 
 def picture_name(path: Path, name: str) -> str:
     """File name of what is drawn for a photo: of the same kind where we can write it."""
-    return name + (path.suffix if path.suffix.lower() in pictures.SUFFIXES else ".jpg")
+    return name + (path.suffix if path.suffix.lower() in pictures.WRITTEN else ".jpg")
 
 
 @dataclass(frozen=True, eq=False)

@@ -193,7 +193,7 @@ def _in_folder(path: Path, out: Path, recursive: bool) -> list[Path]:
 
 
 def _left_out(others: Sequence[Path]) -> list[str]:
-    """Such as `3 files left out: .gif, .heic`."""
+    """Such as `3 files left out: .dng, .psd`."""
     folders, files = ([p for p in others if p.is_dir() == kind] for kind in (True, False))
     said = []
     if files:
