@@ -106,9 +106,15 @@ def test_given_boxes_are_used_before_the_detectors():
     np.testing.assert_array_equal(people.box, Finder.box + 9)
 
 
-def test_a_found_persons_joints_are_as_likely_as_the_person_and_the_joint_together():
+def test_half_of_a_boxs_doubt_goes_to_the_joints():
     found, given = (TopDown(CARD, middle, detect=Finder())(blank(), b) for b in (None, Finder.box))
-    np.testing.assert_allclose(found.score, given.score / 2)
+    np.testing.assert_allclose(found.score, given.score * np.sqrt(0.5))
+
+
+def test_somebody_goes_whose_box_and_best_joint_are_both_unlikely():
+    joint = TopDown(CARD, middle)(blank(), Finder.box).score.max()
+    for least, count in ((0.49 * joint, len(Finder.box)), (0.51 * joint, 0)):
+        assert len(TopDown(CARD, middle, detect=Finder(), least=least)(blank())) == count
 
 
 @pytest.mark.parametrize("boxes", [[], np.zeros((0, 4), np.float32)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -63,12 +64,13 @@ class Job:
     listed: list[dict[str, Any]] = field(default_factory=list)  # images.json
     # of photos: for COCO's metric it keeps also who is unlikely, and who is not counted
     of_photos: TopDown = field(init=False)
-    least: float = 0.0  # probability of somebody's best joint from which on they are counted
+    least: float = 0.0  # score of somebody's best joint from which on they are counted
 
     def __post_init__(self) -> None:
         self.of_photos = ranked(self.estimate) if self.form is Form.coco else self.estimate
         if self.of_photos is not self.estimate:
-            self.least = self.estimate.least
+            # scores have the root of the box's probability, the estimate's threshold the whole
+            self.least = math.sqrt(self.estimate.least)
 
 
 def picture_name(path: Path, name: str) -> str:

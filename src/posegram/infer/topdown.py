@@ -45,8 +45,9 @@ class TopDown:
         Of found boxes that turn out to hold the same person, one stays; those that turn out to
         hold nobody go.
 
-        A joint of a found person is right if the box holds a person and the joint is right in it:
-        its score is the product of both probabilities.
+        A joint of a found person is right if the box holds a person and the joint is right in it.
+        Its score is the joint's probability times the square root of the box's: joints that are
+        sure speak for a person, too, so the box's doubt as a whole would count twice.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -73,9 +74,11 @@ class TopDown:
         people = People(xy, score, box, self.card.skeleton)
         if boxes is not None or self.detect is None:
             return people
-        people = replace(people, score=score * sure[:, None])
-        people = people[distinct_rows(people)]  # of doubles, who more likely is somebody stays
-        return people[people.score.max(axis=1, initial=0) >= self.least]
+        both = replace(people, score=score * sure[:, None])
+        likely = both.score.max(axis=1, initial=0) >= self.least
+        # of doubles, who more likely is somebody stays
+        rows = [row for row in distinct_rows(both) if likely[row]]
+        return replace(people, score=score * np.sqrt(sure)[:, None])[rows]
 
     def _some(self, image: Image, box: Floats, margin: float) -> People:
         """The people in a few boxes (B, 4), with one call of the network."""
