@@ -1,5 +1,6 @@
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ import tiny
 from posegram import data
 from posegram.cli import main
 from posegram.data import coco
+from posegram.data.joints import in_skeleton
 from posegram.infer import robust
 from posegram.infer.load import load_network
 from posegram.infer.topdown import TopDown
 from posegram.metrics.pck import distance, head_size
-from posegram.pose import COCO17, LSP14, MPII16, People
+from posegram.pose import COCO17, LSP14, MPII16, People, Skeleton
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 import release
@@ -129,6 +131,41 @@ def test_an_annotation_may_have_no_keypoints(run, truth, people, tmp_path, metri
     code, out, err = run(truth, "--predictions", path, "--metric", metric, "--resamples", 100)
     assert (code, err) == (0, "")
     assert "6 people" in out
+
+
+# joints of one's own
+
+
+OWN = Skeleton("own", ("nose", "hand_l", "hand_r"), mirror=(("hand_l", "hand_r"),))
+
+
+@pytest.fixture
+def own(tmp_path):
+    """People of three joints that no built-in skeleton has, and results 9 pixels off."""
+    made = [
+        in_skeleton(s, COCO17) for s in figures.samples(tmp_path / "images", 6, skeleton=COCO17)
+    ]
+    rows = [COCO17.index(joint) for joint in ("nose", "left_wrist", "right_wrist")]
+    made = [replace(s, xy=s.xy[rows], visible=s.visible[rows], skeleton=OWN) for s in made]
+    coco.write(tmp_path / "truth.json", made)
+    return tmp_path / "truth.json", results(tmp_path / "p.json", made, 9)
+
+
+def test_ap_of_joints_without_sigmas_is_refused(run, own):
+    code, _, err = run(own[0], "--predictions", own[1], "--metric", "ap", "--resamples", 100)
+    assert (code, len(err.splitlines())) == (2, 1)
+
+
+def test_ap_of_ones_own_joints_takes_the_sigmas_of_a_skeleton_file(run, own, tmp_path):
+    found = []
+    for sigma in (0.02, 0.5):
+        path = tmp_path / "own.toml"
+        path.write_text(f'joints = ["hand_l", "nose", "hand_r"]\nsigmas = {[sigma] * 3}')
+        args = (own[0], "--predictions", own[1], "--metric", "ap", "--skeleton", path)
+        code, out, _ = run(*args, "--resamples", 100)
+        assert code == 0
+        found.append(float(row(out, "AP").split()[1]))
+    assert found[0] < found[1] == 1.0
 
 
 def test_more_results_than_annotations_are_measured_by_ap_alone(run, truth, people, tmp_path):

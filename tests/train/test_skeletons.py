@@ -7,7 +7,7 @@ import figures
 import runs
 from posegram.data.joints import pairs_by_name
 from posegram.pose import COCO17, LSP14, Skeleton
-from posegram.train.skeletons import agreement, check, named, read
+from posegram.train.skeletons import agreement, check, named
 
 
 @pytest.fixture(scope="module")
@@ -19,44 +19,6 @@ def written(folder, text):
     path = folder / "mine.toml"
     path.write_text(text, encoding="utf-8")
     return path
-
-
-# names
-
-
-# files
-
-
-def test_a_file_gives_joints_bones_and_pairs(tmp_path):
-    path = written(tmp_path, 'joints = ["Hand.L", "Hand.R", "Top"]\nbones = [["Top", "Hand.L"]]')
-    assert read(path) == Skeleton(
-        "mine", ("hand.l", "hand.r", "top"), (("top", "hand.l"),), (("hand.l", "hand.r"),)
-    )
-
-
-def test_stated_pairs_win_over_names(tmp_path):
-    assert read(written(tmp_path, 'joints = ["l_a", "r_a"]\nmirror = []')).mirror == ()
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("joints = ", "is not TOML"),
-        ("bones = []", "a skeleton file has `joints`"),
-        ('joints = ["a"]\njoint = 3', "a skeleton file has `joints` and may have name, joints"),
-        ('joints = ["a", "a"]', "names a joint twice"),
-        ('joints = ["a"]\nbones = [["a", "b"]]', "has no joint 'b'"),
-        ('joints = ["a"]\nbones = ["a"]', "is no skeleton"),
-    ],
-)
-def test_a_wrong_file_is_one_sentence(tmp_path, text, sentence):
-    with pytest.raises(ValueError, match=rf"mine\.toml.*{sentence}"):
-        read(written(tmp_path, text))
-
-
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no skeleton file .*gone\.toml"):
-        read(tmp_path / "gone.toml")
 
 
 # settings

@@ -17,6 +17,7 @@ from posegram import image as pictures
 from posegram.cli.bars import watched
 from posegram.data import door
 from posegram.data.corrupt import KINDS
+from posegram.data.skeleton_file import with_sigmas
 from posegram.infer import evaluate as measure
 from posegram.infer import robust
 from posegram.infer.evaluate import Predicted, Report
@@ -29,6 +30,7 @@ from posegram.pose import Floats, Sample
 __all__ = ["evaluate"]
 
 _watched = partial(watched, what="images")
+_SIGMAS = "For AP: a skeleton file (.toml) with sigmas, or a built-in name; joints by their names."
 _HEADS = "headboxes_src"  # the variable's name in the files of MPII's published predictions
 
 
@@ -64,6 +66,7 @@ def evaluate(
     compare: Path | None = typer.Option(
         None, help="A second file of predictions, tested against the first in pairs."
     ),
+    skeleton: str = typer.Option("", help=_SIGMAS),
     heads: Path | None = typer.Option(
         None, help=f"MPII head boxes for PCKh: a .mat with {_HEADS} (2, 2, N), in people's order."
     ),
@@ -88,7 +91,7 @@ def evaluate(
         if path is not None:
             door.require(path, "file of predictions")
     spoilt = robust.kinds(corrupt) if corrupt else ()
-    known = _truth(truth, images, heads)
+    known = _truth(truth, images, heads, skeleton)
     if spoilt:
         first = "pck" if metric == "all" else metric
         estimate = load(model, detector="none", threads=threads, engine=engine)
@@ -145,7 +148,7 @@ def _show(reports: Sequence[Report]) -> None:
         typer.echo("")
 
 
-def _truth(spec: str, images: Path | None, heads: Path | None) -> _Truth:
+def _truth(spec: str, images: Path | None, heads: Path | None, skeleton: str) -> _Truth:
     samples = data.read(spec, images)
     if not samples:
         raise ValueError(f"{spec}: holds nobody with a labelled joint")
@@ -153,6 +156,8 @@ def _truth(spec: str, images: Path | None, heads: Path | None) -> _Truth:
     path = Path(rest if reader in data.READERS else spec)
     if heads is not None:
         samples = _with_heads(samples, heads)
+    if skeleton:
+        samples = with_sigmas(samples, skeleton)
     coco = None
     if path.suffix.lower() == ".json" and path.is_file():
         whole = door.load_json(path)

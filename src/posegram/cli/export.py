@@ -153,7 +153,7 @@ def _keras() -> Any:
 def _skeleton(name: str) -> Any:
     if not name.endswith(".toml"):
         return skeleton_named(name)
-    from posegram.train.skeletons import read
+    from posegram.data.skeleton_file import read
 
     return read(Path(name))
 

@@ -170,7 +170,10 @@ def average_precision(case: Case) -> Panel:
         ValueError: the skeleton has no sigmas, a label no area, or the predictions no scores.
     """
     if not case.skeleton.sigmas:
-        raise ValueError(f"AP needs OKS sigmas and none are published for {case.skeleton.name}")
+        raise ValueError(
+            f"AP needs OKS sigmas and none are published for {case.skeleton.name}: "
+            "state them in a skeleton file"
+        )
     if not (case.area[case.labelled.any(axis=1)] > 0).all():
         raise ValueError("AP needs the area of every person's outline and these labels lack it")
     if case.score is None:

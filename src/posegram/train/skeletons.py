@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from posegram import data
-from posegram.data.joints import pairs_by_name, plain
+from posegram.data import skeleton_file
+from posegram.data.joints import pairs_by_name
 from posegram.pose import SKELETONS, Sample, Skeleton, skeleton_named
 from posegram.train.batches import relabel
 from posegram.train.config import Config
 
-__all__ = ["agreement", "check", "named", "read"]
+__all__ = ["agreement", "check", "named"]
 
 _ENOUGH = 10  # people from whom a pair can be judged
 _LIKELY = 0.6  # share of people in whom a true pair lies as the others do; by chance it is 0.5
 _CLEAR = 0.02  # of the box's longer side, by which two joints lie apart for certain
-_KEYS = ("name", "joints", "bones", "mirror", "sigmas")
 
 
 def named(config: Config) -> Skeleton:
@@ -32,7 +30,7 @@ def named(config: Config) -> Skeleton:
         FileNotFoundError: there is no such file.
     """
     if config.skeleton.endswith(".toml"):
-        return read(Path(config.skeleton))
+        return skeleton_file.read(Path(config.skeleton))
     if config.skeleton != "data":
         return skeleton_named(config.skeleton)
     people = data.read(config.train[0]) if config.train else []
@@ -42,42 +40,6 @@ def named(config: Config) -> Skeleton:
     if found.name in SKELETONS:
         return found
     return Skeleton(found.name, found.joints, found.bones, pairs_by_name(found.joints))
-
-
-def read(path: Path) -> Skeleton:
-    """The skeleton in a TOML file: `joints`, and if wanted `name`, `bones`, `mirror`, `sigmas`.
-
-    Without `mirror` the left/right pairs are found by name. Names are compared as the readers give
-    them: lower case, with _ for blanks.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no TOML, lacks `joints`, or says something else than the keys above.
-    """
-    raw = _raw(path)
-    try:
-        joints = tuple(plain(joint) for joint in raw["joints"])
-        bones, mirror = (
-            tuple((plain(a), plain(b)) for a, b in raw.get(key, ())) for key in ("bones", "mirror")
-        )
-        if "mirror" not in raw:
-            mirror = pairs_by_name(joints)
-        sigmas = tuple(float(value) for value in raw.get("sigmas", ()))
-        return Skeleton(str(raw.get("name", path.stem)), joints, bones, mirror, sigmas)
-    except (TypeError, ValueError) as fault:
-        raise ValueError(f"{path}: is no skeleton: {fault}") from fault
-
-
-def _raw(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no skeleton file {path}")
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise ValueError(f"{path} is not TOML: {fault}") from fault
-    if not raw.get("joints") or set(raw) - set(_KEYS):
-        raise ValueError(f"{path}: a skeleton file has `joints` and may have {', '.join(_KEYS)}")
-    return raw
 
 
 def agreement(people: Sequence[Sample], skeleton: Skeleton) -> dict[tuple[str, str], float]:
@@ -110,7 +72,7 @@ def check(config: Config, skeleton: Skeleton, people: Sequence[Sample]) -> None:
         ValueError: names and data leave a doubt; the sentence names the pairs and what to write.
     """
     path = Path(config.skeleton)
-    stated = path.suffix == ".toml" and "mirror" in _raw(path)
+    stated = path.suffix == ".toml" and "mirror" in skeleton_file.content(path)
     if stated or config.skeleton in SKELETONS or skeleton.name in SKELETONS or not config.flip:
         return
     doubts = [

@@ -1,0 +1,76 @@
+"""Skeletons that people write themselves: a TOML file of joints, bones, pairs and sigmas."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from posegram.data.joints import pairs_by_name, plain
+from posegram.pose import Sample, Skeleton, skeleton_named
+
+__all__ = ["content", "read", "with_sigmas"]
+
+_KEYS = ("name", "joints", "bones", "mirror", "sigmas")
+
+
+def read(path: Path) -> Skeleton:
+    """The skeleton in a TOML file: `joints`, and if wanted `name`, `bones`, `mirror`, `sigmas`.
+
+    Without `mirror` the left/right pairs are found by name. Names are compared as the readers give
+    them: lower case, with _ for blanks.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no TOML, lacks `joints`, or says something else than the keys above.
+    """
+    raw = content(path)
+    try:
+        joints = tuple(plain(joint) for joint in raw["joints"])
+        bones, mirror = (
+            tuple((plain(a), plain(b)) for a, b in raw.get(key, ())) for key in ("bones", "mirror")
+        )
+        if "mirror" not in raw:
+            mirror = pairs_by_name(joints)
+        sigmas = tuple(float(value) for value in raw.get("sigmas", ()))
+        return Skeleton(str(raw.get("name", path.stem)), joints, bones, mirror, sigmas)
+    except (TypeError, ValueError) as fault:
+        raise ValueError(f"{path}: is no skeleton: {fault}") from fault
+
+
+def content(path: Path) -> dict[str, Any]:
+    """What a skeleton file says, by key; errors as `read`."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no skeleton file {path}")
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise ValueError(f"{path} is not TOML: {fault}") from fault
+    if not raw.get("joints") or set(raw) - set(_KEYS):
+        raise ValueError(f"{path}: a skeleton file has `joints` and may have {', '.join(_KEYS)}")
+    return raw
+
+
+def with_sigmas(samples: Sequence[Sample], source: str) -> list[Sample]:
+    """The same people, the joints of whose skeleton have the falloffs (sigmas) of another's.
+
+    Args:
+        samples: of one skeleton.
+        source: a skeleton file, or the name of a built-in skeleton; joints are found by name.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no skeleton, states no sigmas, or none for a joint of the labels.
+    """
+    theirs = read(Path(source)) if source.endswith(".toml") else skeleton_named(source)
+    if not theirs.sigmas:
+        raise ValueError(f"{source} states no sigmas, which AP needs: sigmas = [...], one a joint")
+    known = dict(zip(theirs.joints, theirs.sigmas, strict=True))
+    own = samples[0].skeleton
+    lacking = [joint for joint in own.joints if joint not in known]
+    if lacking:
+        raise ValueError(f"{source} has no sigma for {', '.join(lacking)}")
+    skeleton = replace(own, sigmas=tuple(known[joint] for joint in own.joints))
+    return [replace(sample, skeleton=skeleton) for sample in samples]
