@@ -154,3 +154,15 @@ def test_a_box_of_width_and_height_becomes_corners():
 def test_a_box_that_is_none_is_refused(bbox):
     with pytest.raises(ValueError, match="is not x, y, width, height"):
         door.corners(bbox)
+
+
+def test_a_toml_file_that_is_missing_is_called_what_it_should_be(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no adapter file .*gone\.toml"):
+        door.load_toml(tmp_path / "gone.toml", "adapter file")
+
+
+@pytest.mark.parametrize("content", [b"a = ", b"\xff\xfe\x00", b"a = 1\na = 2"])
+def test_what_is_no_toml_is_named(tmp_path, content):
+    (tmp_path / "a.toml").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.toml is not TOML"):
+        door.load_toml(tmp_path / "a.toml", "adapter file")

@@ -163,12 +163,12 @@ def test_a_file_says_everything_that_an_adapter_holds(tmp_path):
         ("name = 3", "name is a text in quotes, not 3"),
         ("mean = [127, 127]", "three numbers each"),
         ("mean = [127, 127, 127]", "need dtype = 'float32'"),
-        ("size = [", "not a readable TOML file"),
+        ("size = [", "is not TOML"),
     ],
 )
 def test_a_wrong_description_is_refused_in_one_sentence(tmp_path, text, said):
     (tmp_path / "a.toml").write_text(text)
-    with pytest.raises(ValueError, match=r"a\.toml: ") as fault:
+    with pytest.raises(ValueError, match=r"a\.toml") as fault:
         adapter_named(tmp_path / "a.toml")
     assert said in str(fault.value)
 

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import struct
+import tomllib
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ __all__ = [
     "inside",
     "load_json",
     "load_mat",
+    "load_toml",
     "names_in_mat",
     "person_box",
     "picture_size",
@@ -73,6 +75,25 @@ def names_in_mat(path: Path) -> set[str]:
         ValueError: it is no MATLAB file, is cut off, or is of version 7.3.
     """
     return {str(name) for name, _, _ in _open_mat(path, lambda io: io.whosmat(path))}
+
+
+def load_toml(path: Path, what: str) -> dict[str, Any]:
+    """What a TOML file says, by key.
+
+    Args:
+        path: the file.
+        what: what it is, for the sentence that there is none, such as "skeleton file".
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no TOML.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no {what} {path}")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise ValueError(f"{path} is not TOML: {fault}") from fault
 
 
 def _scipy_io(path: Path) -> Any:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from posegram.data import door
 from posegram.data.joints import pairs_by_name, plain
 from posegram.pose import Sample, Skeleton, skeleton_named
 
@@ -42,12 +42,7 @@ def read(path: Path) -> Skeleton:
 
 def content(path: Path) -> dict[str, Any]:
     """What a skeleton file says, by key; errors as `read`."""
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no skeleton file {path}")
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise ValueError(f"{path} is not TOML: {fault}") from fault
+    raw = door.load_toml(path, "skeleton file")
     if not raw.get("joints") or set(raw) - set(_KEYS):
         raise ValueError(f"{path}: a skeleton file has `joints` and may have {', '.join(_KEYS)}")
     return raw

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from posegram.data import door
 from posegram.infer.onnx import open_session
 from posegram.infer.topdown import Detect
 from posegram.infer.views import Views
@@ -91,12 +91,7 @@ def adapter_named(adapter: str | Path) -> Adapter:
     if path.suffix.lower() != ".toml":
         names = ", ".join(sorted(ADAPTERS))
         raise ValueError(f"no adapter {str(adapter)!r}; there are {names}, or name a .toml file")
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no adapter file {path}")
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise ValueError(f"{path}: not a readable TOML file ({fault})") from fault
+    raw = door.load_toml(path, "adapter file")
     known = {f.name for f in fields(Adapter)}
     for key in raw:
         if key not in known:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from posegram.data import door
+
 __all__ = ["Config"]
 
 _CHOICES = {
@@ -148,14 +150,7 @@ class Config:
             FileNotFoundError: there is no such file.
             ValueError: it is no TOML, or a key or value does not fit.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"no settings file {path}")
-        try:
-            raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-            raise ValueError(f"{path} is not TOML: {fault}") from fault
-        return cls().override(raw)
+        return cls().override(door.load_toml(Path(path), "settings file"))
 
     def override(self, *changes: str | dict[str, Any]) -> Config:
         """The same settings with some changed: "key=value" texts or a dict.
