@@ -170,7 +170,7 @@ def _models(group: list[Rival], repeats: int) -> list[dict[str, Any]]:
 
 def _detector(own: Rival, repeats: int) -> dict[str, Any]:
     """The same of posegram's detector: one photo, no crowds."""
-    path = bundled(DEFAULT).with_name(DETECTOR)
+    path = bundled(DEFAULT).with_name(f"{DETECTOR}.onnx")
     finder = own.estimate.detect
     size = detection.input_size(pictures.read(PHOTO).shape[:2], finder.card.size)
     stages = detection.stages(finder, pictures.read(PHOTO), repeats)

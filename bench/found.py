@@ -47,8 +47,7 @@ def seekers(
 ) -> list[Seeker]:
     """posegram first, then everybody's boxes with COCO's joints of everybody, once each."""
     own = group[0]
-    asked = [r for r in group if r is own or (r.own and r.asked)]
-    ours = [_topdown(r.name, r, r.estimate.detect) for r in asked]
+    ours = [_topdown(r.name, r, r.estimate.detect) for r in own_seekers(group)]
     others = [r for r in group if not r.own and r.path and r.estimate.card.skeleton == COCO17]
     found = []
     for name, boxes_of in boxes_by.items():
@@ -60,6 +59,12 @@ def seekers(
     if single is not None:
         found.append(Seeker("mediapipe", single, elsewhere=lambda: single.spent))
     return [*ours, *found]
+
+
+def own_seekers(group: Sequence[Rival]) -> list[Rival]:
+    """posegram's models that find people in whole photos: those of the default one's joints."""
+    joints = group[0].estimate.card.skeleton
+    return [r for r in group if r.own and (r.asked or r.estimate.card.skeleton == joints)]
 
 
 def _topdown(name: str, rival: Rival, detect: Any) -> Seeker:

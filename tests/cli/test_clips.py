@@ -280,6 +280,21 @@ main(["predict", "a.mp4", "--out", "out"])
     count = len(list(frames(tmp_path / "out" / "a.mp4")))
     found = json.loads((tmp_path / "out" / "a.json").read_text())["frames"]
     assert (done.returncode, count, len(found)) == (130, 40, 40)
+    assert (tmp_path / "out" / "a.incomplete").read_text() == "stopped\n"
+
+
+def test_a_clip_that_ended_too_early_is_done_again(tmp_path, run):
+    clip = clips.make(tmp_path / "a.mp4")
+    out = tmp_path / "out"
+    run(clip, "--out", out)
+    frames_of = (out / "a.json").read_text()
+    (out / "a.json").write_text("{}")
+    assert "1 file done before" in run(clip, "--out", out, "--skip-done")[2]
+    assert (out / "a.json").read_text() == "{}"
+    (out / "a.incomplete").write_text("stopped\n")
+    run(clip, "--out", out, "--skip-done")
+    assert (out / "a.json").read_text() == frames_of
+    assert not (out / "a.incomplete").exists()
 
 
 # parts

@@ -47,8 +47,10 @@ def test_what_waits_is_dropped_when_nobody_wants_more_answers():
     assert len(done) < 7
 
 
-def test_there_are_no_more_in_a_crew_than_photos():
-    assert crew_for(1, ("small", ""), "onnxruntime", 0) == (1, 0)
+@pytest.mark.parametrize(("photos", "shared"), [(0, (1, 8)), (1, (1, 8)), (3, (3, 2)), (9, (8, 1))])
+def test_few_photos_share_all_cores(monkeypatch, photos, shared):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert crew_for(photos, ("small", ""), "onnxruntime", 8) == shared
 
 
 @pytest.mark.parametrize(
@@ -64,6 +66,12 @@ def test_there_are_no_more_in_a_crew_than_photos():
 def test_what_uses_all_cores_itself_takes_photos_one_by_one(monkeypatch, files, engine):
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     assert crew_for(9, files, engine, 4) == (1, 4)
+
+
+def test_a_keypoint_rcnn_takes_photos_one_by_one(monkeypatch, tmp_path):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr("posegram.cli.crew.is_rcnn", lambda file: file == "rcnn.onnx")
+    assert crew_for(9, ("rcnn.onnx", ""), "onnxruntime", 4) == (1, 4)
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_an_unknown_model_is_misuse(capsys):
 
 @pytest.mark.skipif(not has_openvino(), reason="OpenVINO is not installed")
 def test_both_engines_are_compared_on_photos(weights, tmp_path, capsys):
-    tiny.detector(weights / DETECTOR, (10, 20, 40, 80))
+    tiny.detector(weights / f"{DETECTOR}.onnx", (10, 20, 40, 80))
     pictures.write(tmp_path / "a.png", np.full((96, 96, 3), 128, dtype=np.uint8))
     assert run("verify", tmp_path / "a.png") == 0
     said = capsys.readouterr().out

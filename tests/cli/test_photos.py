@@ -1,6 +1,7 @@
 import json
 import resource
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -99,14 +100,15 @@ def test_coco_results_are_written_though_no_picture_can_be(tmp_path, two, model)
     assert [entry["image_id"] for entry in found] == [1, 2]
 
 
+@dataclass(frozen=True, eq=False)
 class Failing(TopDown):
-    """A model that fails at its second photo."""
+    """A model that fails at dark photos."""
+
+    fault: type[Exception] = RuntimeError
 
     def __call__(self, image, boxes=None):
-        seen = self.__dict__.setdefault("seen", [])
-        seen.append(image)
-        if len(seen) == 2:
-            raise RuntimeError("out of memory")
+        if image.mean() < 100:
+            raise self.fault("too dark")
         return super().__call__(image, boxes)
 
 
@@ -116,9 +118,23 @@ def test_what_was_found_is_written_when_the_work_breaks_off(
 ):
     failing = Failing(*load_network(model))
     monkeypatch.setattr(sys.modules["posegram.cli.predict"], "load", lambda *a, **k: failing)
+    pictures.write(two / "b.png", np.zeros((120, 100, 3), dtype=np.uint8))
     with pytest.raises(RuntimeError):
         run(two, "--out", tmp_path / "out", "--format", form)
     assert (tmp_path / "out" / name).stat().st_size > 100
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "coco"])
+def test_a_photo_that_the_model_refuses_costs_nothing_else(
+    tmp_path, two, model, monkeypatch, capsys, form
+):
+    failing = Failing(*load_network(model), fault=ValueError)
+    monkeypatch.setattr(sys.modules["posegram.cli.predict"], "load", lambda *a, **k: failing)
+    pictures.write(two / "a.png", np.zeros((120, 100, 3), dtype=np.uint8))
+    assert run(two, "--out", tmp_path / "out", "--format", form) == 1
+    told = capsys.readouterr()
+    assert told.out.startswith("1 photo, 1 person ->")
+    assert f"  {two / 'a.png'}: too dark" in told.err.splitlines()
 
 
 # COCO results

@@ -280,6 +280,24 @@ def test_what_was_done_before_is_left_alone_on_request(tmp_path, model, capsys):
     assert (tmp_path / "out" / "a.json").stat().st_mtime_ns == before
 
 
+def test_a_photo_whose_picture_is_missing_was_not_done_before(tmp_path, model):
+    args = (photo(tmp_path / "a.png"), "--out", tmp_path / "out", "--model", model)
+    run(*args)
+    (tmp_path / "out" / "a.png").unlink()
+    assert run(*args, "--skip-done") == 0
+    assert listing(tmp_path / "out") == ["a.json", "a.png"]
+
+
+def test_all_may_have_been_done_before_in_given_boxes(tmp_path, model, capsys):
+    given = [photo(tmp_path / "a.png"), photo(tmp_path / "b.png")]
+    path = boxes_file(tmp_path / "x.json", [{"id": 1, "file_name": "a.png"}], [])
+    args = (*given, "--out", tmp_path / "out", "--model", model, "--boxes", path)
+    run(*args)
+    capsys.readouterr()
+    assert run(*args, "--skip-done") == 0
+    assert "1 file done before" in capsys.readouterr().err
+
+
 def test_one_file_of_all_results_is_never_done_before(tmp_path, model, capsys):
     args = ("--out", tmp_path, "--model", model, "--format", "csv", "--skip-done")
     assert run(photo(tmp_path / "a.png"), *args) == 2
@@ -309,7 +327,8 @@ def reading(path):
         os.kill(os.getpid(), signal.SIGTERM)
     return read(path)
 image.read = reading
-main(["predict", *{args!r}, "--detector", "none", "--format", "csv", "--no-pictures"])
+more = ["--detector", "none", "--format", "csv", "--no-pictures", "--threads", "1"]
+main(["predict", *{args!r}, *more])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     lines = (tmp_path / "out" / "photos.csv").read_text().splitlines()

@@ -116,7 +116,9 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(settings, capsys, change, sen
 
 def test_a_missing_settings_file_is_named(tmp_path, capsys):
     assert run(tmp_path / "gone.toml") == 2
-    assert capsys.readouterr().err == f"posegram: there is no settings file {tmp_path / 'gone.toml'}\n"
+    assert (
+        capsys.readouterr().err == f"posegram: there is no settings file {tmp_path / 'gone.toml'}\n"
+    )
 
 
 def test_a_run_of_other_settings_in_the_folder_stops_it(settings, capsys, undrawn):

@@ -7,8 +7,17 @@ import pytest
 import tiny
 from posegram import image
 from posegram.infer import load as module
-from posegram.infer.load import BUNDLED, DEFAULT, DETECTOR, bundled, file_of, load, load_network
-from posegram.pose import Card
+from posegram.infer.load import (
+    BUNDLED,
+    DEFAULT,
+    DETECTOR,
+    bundled,
+    detector_of,
+    file_of,
+    load,
+    load_network,
+)
+from posegram.pose import COCO17, Card, Skeleton
 
 
 @pytest.fixture
@@ -18,7 +27,7 @@ def weights(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "files", lambda package: tmp_path)
     for name, file in BUNDLED.items():
         tiny.constant(tmp_path / "weights" / file, size=(64, 48 if name == DEFAULT else 32))
-    tiny.detector(tmp_path / "weights" / DETECTOR, (10, 20, 40, 80))
+    tiny.detector(tmp_path / "weights" / f"{DETECTOR}.onnx", (10, 20, 40, 80))
     return tmp_path / "weights"
 
 
@@ -115,6 +124,25 @@ BLANK = np.zeros((96, 96, 3), dtype=np.uint8)
 
 def test_the_bundled_detector_finds_the_people(weights):
     np.testing.assert_allclose(load()(BLANK).box, [[10, 20, 40, 80]], atol=1e-4)
+
+
+def test_the_bundled_detector_may_be_called_by_its_name(weights):
+    np.testing.assert_allclose(load(detector=DETECTOR)(BLANK).box, [[10, 20, 40, 80]], atol=1e-4)
+
+
+def test_joints_of_no_people_need_no_detector():
+    assert detector_of(Skeleton("hand", ("wrist", "thumb"))) == "none"
+    assert detector_of(COCO17) == DETECTOR
+
+
+def test_a_detector_that_is_none_says_what_there_is(weights):
+    with pytest.raises(ValueError, match="no detector 'foo'; there is detector, none, or an"):
+        load(detector="foo")
+
+
+def test_the_bundled_detector_is_no_model(weights):
+    with pytest.raises(ValueError, match="detector is a detector: give it as --detector"):
+        load(DETECTOR)
 
 
 def test_another_detector_may_find_them(weights, tmp_path):

@@ -1,6 +1,8 @@
 """The pages as a browser without scripts would get them."""
 
 import gzip
+import html
+import json
 import re
 from pathlib import Path
 
@@ -8,10 +10,12 @@ import numpy as np
 import pytest
 
 import tiny
-from posegram.infer.load import bundled
+from posegram.infer.load import DETECTOR, bundled
+from posegram.pose import Skeleton
 from posegram.web import create_app, pages
 from posegram.web.settings import Settings
 
+WEIGHTS = Path(pages.__file__).parent.parent / "weights"
 PALE = ("var(--left)", "var(--right)")
 PAGES = ["/", "/video", "/live", "/models", f"/jobs/{'0' * 32}"]
 
@@ -193,6 +197,27 @@ def test_a_twin_stays_at_home_where_it_is_not_taken(client, tmp_path, monkeypatc
 
 def test_the_browser_gets_the_very_network_that_the_server_runs(client):
     assert client.get("/weights/any/small.onnx").data == bundled("small").read_bytes()
+
+
+@pytest.mark.parametrize("asked", ["", DETECTOR])
+def test_the_browser_gets_the_very_detector_too(tmp_path, asked):
+    app = create_app(Settings(folder=tmp_path, detector=asked))
+    answer = _Client(app.test_client()).get("/weights/any/detector.onnx")
+    assert answer.data == (WEIGHTS / "detector.onnx").read_bytes()
+
+
+def test_a_model_of_no_people_comes_to_the_browser_without_a_detector(tmp_path, monkeypatch):
+    (tmp_path / "ort").mkdir()
+    for name in pages._RUNTIME:
+        (tmp_path / "ort" / name).touch()
+    monkeypatch.setattr(pages, "_STATIC", tmp_path)
+    hand = tiny.constant(tmp_path / "hand.onnx", skeleton=Skeleton("hand", ("wrist", "thumb")))
+    app = create_app(Settings(folder=tmp_path, models=(str(hand),)))
+    page = _text(_Client(app.test_client()), "/live")
+    told = json.loads(html.unescape(re.search(r'data-config="([^"]+)"', page)[1]))
+    poses = told["device"]["poses"]
+    assert poses["hand"]["detector"] is None
+    assert Path(poses["small"]["detector"]["file"]).stem == DETECTOR
 
 
 @pytest.mark.parametrize("name", ["nobody", "keypoint-rcnn", "..%2f..%2fsmall"])

@@ -17,15 +17,17 @@ from rich.text import Text
 from posegram import image as pictures
 from posegram.cli.bars import bar
 from posegram.cli.words import counted
+from posegram.data.stream import save_text
 from posegram.infer import records
 from posegram.pose import Estimate, Skeleton
 
-__all__ = ["CLIPS", "Cut", "Filmed", "film_clip", "results_of", "stoppable"]
+__all__ = ["CLIPS", "INCOMPLETE", "Cut", "Filmed", "film_clip", "mark", "results_of", "stoppable"]
 
 CLIPS = (  # ".ts" is rather a program
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"),
     *(".mpg", ".mpeg", ".mts", ".3gp", ".wmv"),
 )
+INCOMPLETE = ".incomplete"  # ending of the note beside the results of a clip that ended too early
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,21 @@ def film_clip(
     fault = f"{made.fault}; the {frames} before that are done" if made.fault else ""
     note = _silence(clip) if drawn and made.frames else ""
     return Filmed(f"{clip.name}: {frames}, {people}, {rate} -> {out}", fault, made.stopped, note)
+
+
+def mark(made: Filmed, results: Path) -> None:
+    """Leave a note why a clip's results are incomplete, for --skip-done; take it away if not.
+
+    Args:
+        made: what became of the clip.
+        results: the path of its results, without suffix.
+    """
+    path = results.with_name(f"{results.name}{INCOMPLETE}")
+    why = made.fault or ("stopped" if made.stopped else "")
+    if why:
+        save_text(path, f"{why}\n")
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _silence(clip: Path) -> str:

@@ -10,9 +10,10 @@ from typing import TypeVar
 
 import cv2
 
-from posegram.infer.load import BUNDLED
+from posegram.infer.load import BUNDLED, DETECTOR
 from posegram.infer.onnx import threads_for
 from posegram.infer.openvino import has_openvino
+from posegram.infer.rcnn_load import is_rcnn
 
 __all__ = ["crew_for", "in_order"]
 
@@ -25,8 +26,8 @@ def crew_for(photos: int, files: Iterable[str], engine: str, threads: int) -> tu
 
     ONNX Runtime's sessions can be called from several threads, and let Python's lock go while they
     work, as OpenCV does. On two cores of an AMD EPYC, `predict` took 101 instead of 60 photos a
-    second (120 COCO photos, five rounds in turn). What torch, Keras or OpenVINO run has all cores
-    for each photo.
+    second (120 COCO photos, in turns). What torch, Keras or OpenVINO run has all cores for each
+    photo, and so has a Keypoint R-CNN, for the memory that each look takes.
 
     Args:
         photos: how many there are to be looked at so.
@@ -39,11 +40,18 @@ def crew_for(photos: int, files: Iterable[str], engine: str, threads: int) -> tu
     """
     if engine == "openvino" or (engine == "auto" and has_openvino()):
         return 1, threads
-    for file in files:
-        if file not in ("", "none", *BUNDLED) and Path(file).suffix.lower() != ".onnx":
-            return 1, threads
-    crew = min(photos, threads_for(threads))
-    return (crew, 1) if crew > 1 else (1, threads)
+    if not all(map(_can_share, files)):
+        return 1, threads
+    cores = threads_for(threads)
+    crew = max(1, min(photos, cores))
+    return crew, cores // crew
+
+
+def _can_share(file: str) -> bool:
+    """Whether photos may be looked at side by side with this model or detector."""
+    if file in ("", "none", *BUNDLED, DETECTOR):
+        return True
+    return Path(file).suffix.lower() == ".onnx" and not is_rcnn(file)
 
 
 def in_order(

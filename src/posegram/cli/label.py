@@ -37,7 +37,7 @@ _MEND = (
     "such as 0.85."
 )
 _SKIP = "COCO file whose photos are left out: labelled before. May be given again."
-_DETECTOR = "Finds the people of photos without boxes: an .onnx file, or none."
+_DETECTOR = "Finds people where there are no boxes: a file instead of the bundled one, or none."
 _ADAPTER = "For somebody else's .onnx file: movenet, or a .toml file that describes it."
 _BOXES = "COCO annotation file with people's boxes, matched by file name."
 _LEAST = "Smallest probability of a joint that is labelled."
@@ -90,7 +90,7 @@ def label(
     estimate = views(load(model, threads=threads, adapter=adapter, detector=detector), **look)
     other = _second_opinion(second, second_adapter, threads, look)
     opinion = _settings(other, second, second_adapter) if other else None
-    more = {"detector": detector or "bundled", "doubts": bool(most_uncertain), "second": opinion}
+    more = {"doubts": bool(most_uncertain), "second": opinion}
     settings = _settings(estimate, model, adapter) | look | more
     parts = out.with_name(f"{out.name}.parts")
     _begin(parts, settings | {"photos": _fingerprint(work)})
@@ -139,8 +139,10 @@ def _second_opinion(
 
 def _settings(estimate: TopDown, model: str, adapter: str) -> dict[str, Any]:
     """Which model labels, as plain values; goes into the file, and tells one run from another."""
+    finder = getattr(getattr(estimate, "detect", None), "card", None)
     return {
         "software": f"posegram {__version__}",
+        "detector": "none" if finder is None else finder.name,
         "model": estimate.card.name,
         "model_sha256": _sha([file_of(model).read_bytes()]),
         "model_licence": estimate.card.licence,

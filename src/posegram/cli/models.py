@@ -11,15 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from posegram import image
-from posegram.infer.load import BUNDLED, DEFAULT, bundled, file_of, load, load_network
+from posegram.infer.load import BUNDLED, DEFAULT, DETECTOR, bundled, file_of, load, load_network
 from posegram.infer.rcnn_load import NAME as RCNN
 from posegram.infer.rcnn_load import is_rcnn
 from posegram.infer.verify import verify as same_people
 from posegram.pose import Card
 
 __all__ = ["info", "list_models", "models", "verify"]
-
-_FINDER = "detector"  # what its card is called
 
 models = typer.Typer(no_args_is_help=True, help="List the bundled models; read a model's card.")
 
@@ -41,7 +39,7 @@ def list_models() -> None:
         size = f"{path.stat().st_size / 1e6:.1f} MB"
         table.add_row(mark, size, card.kind, _pixels(card), card.skeleton.name, card.licence)
     Console(width=None if Console().is_terminal else 120).print(table)
-    typer.echo(f"behind them: {_FINDER}, which finds the people; not bundled: {RCNN}")
+    typer.echo(f"behind them: {DETECTOR}, which finds the people; not bundled: {RCNN}")
     typer.echo("more of each: posegram models info NAME")
 
 
@@ -53,7 +51,7 @@ def info(
 ) -> None:
     """Show a model's card: what it takes and gives, its training data and its scores."""
     whole = is_rcnn(model)
-    if model.partition(":")[0] in (RCNN, _FINDER):
+    if model.partition(":")[0] in (RCNN, DETECTOR):
         typer.echo(_text(model.partition(":")[0]))
         return
     card = load(model, threads=1).card if whole else load_network(model, threads=1)[0]

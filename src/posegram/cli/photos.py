@@ -101,7 +101,10 @@ def look(job: Job, photo: Path) -> Seen:
             given_boxes.require_size(photo, image.shape[:2], entry.size)
     except (OSError, ValueError) as fault:
         return Seen(photo, faults=(str(fault),))
-    found = job.of_photos(image, None if entry is None else entry.box)
+    try:
+        found = job.of_photos(image, None if entry is None else entry.box)
+    except ValueError as fault:
+        return Seen(photo, faults=(f"{photo}: {fault}",))
     found = found[person_scores(convert(found, job.skeleton)) >= job.min_score]
     found = foremost(found, job.most)
     people = convert(found, job.skeleton)
@@ -190,8 +193,10 @@ def saved(job: Job, photos: Sequence[Path]) -> Iterator[None]:
         job.table = records.open_writer(
             job.form, path, job.skeleton, model=model, threshold=threshold
         )
-        with _noted(job), job.table:
+        with job.table:
             yield
+            with _noted(job):
+                job.table.close()
 
 
 def _save_coco(job: Job) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from posegram import image as pictures
 from posegram.cli.bars import watched
-from posegram.cli.clips import CLIPS, Cut, film_clip, stoppable
+from posegram.cli.clips import CLIPS, INCOMPLETE, Cut, film_clip, mark, stoppable
 from posegram.cli.crew import crew_for, in_order
 from posegram.cli.photos import TABLE, Form, Job, look, note, picture_name, saved
 from posegram.cli.words import counted
@@ -33,7 +33,7 @@ _INPUTS = "Photos, clips, or folders of either."
 _RECURSIVE = "Open folders within folders, too; the results keep the folders."
 _SKIP = "Go on with earlier work: leave alone what has its JSON in the folder for the results."
 _BOXES = "COCO annotation file with people's boxes, matched by file name."
-_DETECTOR = "Finds the people: an .onnx file, or none: a photo is one person."
+_DETECTOR = "Finds people: a file instead of the bundled one, or none: a photo is one person."
 _FORMAT = "A JSON file each, or another form of results."
 _THRESHOLD = "Smallest score of a joint that is drawn or becomes a label."
 _MIN_SCORE = "Smallest score of a person; others are left out."
@@ -73,14 +73,14 @@ def predict(
     them; unlikely people in photos are listed, too, for COCO's metric ranks them. A clip gives an
     .mp4 with its sound and a .csv, too. Ctrl-C or a kill ends in good order.
 
-    Exit code 1: what could not be read or written is listed, all else is done. 2: misuse.
+    Exit code 1: what failed is listed, all else is done. 2: misuse. 130, 143: stopped.
     """
     cut = Cut(every, not no_smooth, start, end, stride)
     chosen = skeleton_named(skeleton) if skeleton else None
     places, missing = _found(inputs, out, recursive)
     names = _names(places, out, form)
-    found, clips = _sorted_out(names, out, form, skip_done=skip_done)
-    given = _given(boxes, found, clips, min_score, max_people)
+    given = _given(boxes, list(names), min_score, max_people)
+    found, clips = _sorted_out(names, out, given, form, skip_done, drawn=not no_pictures)
     detector = "none" if boxes else detector
     crew, threads = crew_for(0 if clips else len(found), (model, detector), engine, threads)
     estimate = load(model, detector=detector, threads=threads, engine=engine, weights=weights)
@@ -107,10 +107,9 @@ def predict(
 def _work(job: Job, found: list[Path], clips: list[Path], crew: int) -> None:
     """Do photos, so many at a time, then the clips, until all are done or Ctrl-C; say what was."""
     _prepare(job.out)
-    wanted = [photo for photo in found if job.given is None or photo in job.given]
     with stoppable() as stopped, saved(job, found):
-        going = takewhile(lambda _: not stopped(), wanted)
-        for seen in watched(in_order(partial(look, job), going, crew), "photos", len(wanted)):
+        going = takewhile(lambda _: not stopped(), found)
+        for seen in watched(in_order(partial(look, job), going, crew), "photos", len(found)):
             note(job, seen)
         for clip in clips:
             if not stopped():
@@ -144,16 +143,36 @@ def _found(inputs: Sequence[Path], out: Path, recursive: bool) -> tuple[dict[Pat
     return places, missing
 
 
+def _is_done(path: Path, results: Path, drawn: bool) -> bool:
+    """Whether an earlier run has done all that is wanted of an input.
+
+    Args:
+        path: the input.
+        results: the path of its results, without suffix.
+        drawn: whether a picture is wanted, too.
+    """
+    wanted = [f"{results.name}.json", *([_picture(path, results.name)] if drawn else [])]
+    whole = all((results.parent / name).exists() for name in wanted)
+    return whole and not (results.parent / f"{results.name}{INCOMPLETE}").exists()
+
+
 def _sorted_out(
-    names: Mapping[Path, str], out: Path, form: Form, *, skip_done: bool
+    names: Mapping[Path, str],
+    out: Path,
+    given: Mapping[Path, given_boxes.Given] | None,
+    form: Form,
+    skip_done: bool,
+    *,
+    drawn: bool,
 ) -> tuple[list[Path], list[Path]]:
     """The photos and the clips that are to be done."""
     if skip_done and form is not Form.json:
         raise ValueError(f"--skip-done is for results of a file each; --format {form} has one")
-    left = [p for p, name in names.items() if not (skip_done and (out / f"{name}.json").exists())]
+    left = [p for p, name in names.items() if not (skip_done and _is_done(p, out / name, drawn))]
     if len(left) < len(names):
         typer.echo(f"posegram: {counted(len(names) - len(left), 'file')} done before", err=True)
-    return [p for p in left if not _is_clip(p)], [p for p in left if _is_clip(p)]
+    photos = [p for p in left if not _is_clip(p) and (given is None or p in given)]
+    return photos, [p for p in left if _is_clip(p)]
 
 
 def _elsewhere(path: Path) -> str:
@@ -207,18 +226,24 @@ def _left_out(others: Sequence[Path]) -> list[str]:
 
 
 def _given(
-    boxes: Path | None, photos: list[Path], clips: list[Path], min_score: float, most: int
+    boxes: Path | None, inputs: list[Path], min_score: float, most: int
 ) -> dict[Path, given_boxes.Given] | None:
+    """The boxes of each photo that the file lists; says which ones it does not."""
     if boxes is None:
         return None
     if min_score or most:
         name = "--min-score" if min_score else "--max-people"
         raise ValueError(f"{name} is for people who are found; --boxes says who is there")
-    if clips:
-        raise ValueError(f"--boxes is for photos; {clips[0]} is a clip")
-    matched = given_boxes.match(photos, given_boxes.read_boxes(boxes))
+    clip = next(filter(_is_clip, inputs), None)
+    if clip is not None:
+        raise ValueError(f"--boxes is for photos; {clip} is a clip")
+    matched = given_boxes.match(inputs, given_boxes.read_boxes(boxes))
     if not matched:
-        raise ValueError(f"{boxes} lists none of the photos ({len(photos)}) by file name")
+        raise ValueError(f"{boxes} lists none of the photos ({len(inputs)}) by file name")
+    left_out = [photo.name for photo in inputs if photo not in matched]
+    if left_out:
+        said = f"{counted(len(left_out), 'photo')} not in the file of boxes, so left out"
+        typer.echo(f"posegram: {said}: {', '.join(left_out[:3])}", err=True)
     return matched
 
 
@@ -296,6 +321,7 @@ def _film(job: Job, clip: Path, stopped: Callable[[], int]) -> None:
     except (OSError, ValueError) as fault:
         job.failed.append(str(fault))
         return
+    mark(made, job.out / job.names[clip])
     typer.echo(made.sentence)
     if made.note:
         typer.echo(f"posegram: {made.note}", err=True)
@@ -308,10 +334,6 @@ def _finish(job: Job, photos: list[Path], clips: list[Path]) -> None:
     people = counted(job.people, "person", "people")
     if photos or not clips:
         typer.echo(f"{counted(job.done, 'photo')}, {people} -> {job.out}")
-    if job.given is not None and len(job.given) < len(photos):
-        left_out = [photo.name for photo in photos if photo not in job.given]
-        said = f"{counted(len(left_out), 'photo')} not in the file of boxes, so left out"
-        typer.echo(f"posegram: {said}: {', '.join(left_out[:3])}", err=True)
     _confess(job, "photo" if not clips else "file")
 
 

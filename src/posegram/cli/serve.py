@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from posegram.infer.load import load
+from posegram.infer.load import DETECTOR, load, load_detector
 
 __all__ = ["serve"]
 
@@ -27,7 +27,7 @@ def serve(
         [], "--model", help="Models to offer beside the bundled ones; the first is the default."
     ),
     detector: str = typer.Option(
-        "", help='Finds the people: an .onnx file, or "none": each picture is one person.'
+        "", help="Finds the people: a file instead of the bundled one, or none."
     ),
     public: bool = typer.Option(False, "--public", help="Let other computers in."),
     name: list[str] = typer.Option(
@@ -71,6 +71,7 @@ def serve(
     )
     for file in model:
         load(file, threads=1, detector="none")  # refuses in one sentence what is no model
+    load_detector(detector or DETECTOR, threads=1)
     _make(folder)
     with supervise.listen(host, port) as door:
         server = supervise.Server(chosen, door, lambda line: typer.echo(line, err=True))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["webcam"]
 
-_DETECTOR = "Finds the people: an .onnx file, or none: the picture is one person."
+_DETECTOR = "Finds people: a file instead of the bundled one, or none: one person in all."
 _MOST = "Only so many people, the largest and surest; 0 means all."
 
 

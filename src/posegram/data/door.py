@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import struct
 import tomllib
@@ -35,6 +34,7 @@ __all__ = [
 ]
 
 _ASKED = 20  # names of images that must show in which folder they are
+_FAR = 1e9  # pixels from the corner at which no picture has anything; float32 holds it
 _GROWTH = 0.06  # head, hands and feet reach beyond their joints
 _BROKEN_MAT = (
     *(ValueError, TypeError, OSError, KeyError, IndexError, OverflowError, MemoryError),
@@ -196,10 +196,10 @@ def corners(bbox: Sequence[float]) -> list[float]:
 
     Raises:
         TypeError: it holds something else than numbers.
-        ValueError: it holds other than four finite numbers, or a side is negative.
+        ValueError: it holds other than four numbers of pixels, or a side is negative.
     """
     numbers = [float(value) for value in bbox]
-    if len(numbers) != 4 or not all(map(math.isfinite, numbers)) or min(numbers[2:]) < 0:
+    if len(numbers) != 4 or not all(abs(n) < _FAR for n in numbers) or min(numbers[2:]) < 0:
         raise ValueError(f"`bbox` {bbox} is not x, y, width, height")
     x, y, width, height = numbers
     return [x, y, x + width, y + height]

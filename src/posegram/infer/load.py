@@ -9,7 +9,7 @@ from typing import cast
 
 from posegram.infer.rcnn_load import is_rcnn, load_rcnn, weights_of
 from posegram.infer.topdown import Detect, TopDown
-from posegram.pose import BODY19, Card, Network
+from posegram.pose import BODY19, Card, Network, Skeleton
 
 __all__ = [
     "BUNDLED",
@@ -17,6 +17,7 @@ __all__ = [
     "DETECTOR",
     "ENGINES",
     "bundled",
+    "detector_of",
     "file_of",
     "load",
     "load_detector",
@@ -26,7 +27,7 @@ __all__ = [
 # name -> file in the package's weights/
 BUNDLED = {"small": "small.onnx", "medium": "medium.onnx", "cnn": "cnn.onnx"}
 DEFAULT = "small"
-DETECTOR = "detector.onnx"  # in weights/, too: finds the people for every model
+DETECTOR = "detector"  # in weights/, too: finds the people for every model
 ENGINES = ("onnxruntime", "openvino", "auto")
 _BODY = set(BODY19.joints)
 _ENOUGH = 6  # joints of a body that a skeleton has when it is a person's
@@ -48,9 +49,9 @@ def load(
             without it. "keypoint-rcnn" is torchvision's, "keypoint-rcnn:fast" the same in a hurry,
             see `infer.rcnn_load`; it is no `TopDown`, but is called as one.
         threads: how many cores one call may use; 0 means all physical ones.
-        detector: finds the people: an .onnx or .ckpt file, or "none", which takes the whole image
-            as one person. Without it, the bundled one, but "none" for a skeleton of no people.
-            Keypoint R-CNN finds people itself and takes none.
+        detector: finds the people: "detector", the bundled one; an .onnx or .ckpt file; or "none",
+            which takes the whole image as one person. Without it, the bundled one, but "none" for a
+            skeleton of no people. Keypoint R-CNN finds people itself and takes none.
         adapter: of somebody else's .onnx file: a name or .toml file, see `infer.foreign`.
         engine: what runs .onnx files of ours: "onnxruntime"; "openvino", slower to load; or "auto",
             OpenVINO where it is installed.
@@ -77,20 +78,29 @@ def load(
         estimate = TopDown(*load_network(model, threads=threads, engine=engine))
     if estimate.card.kind == "detector":
         raise ValueError(f"{model} is a detector: give it as --detector (in Python, detector=)")
-    if not detector and len(_BODY & set(estimate.card.skeleton.joints)) < _ENOUGH:
-        return estimate
+    if str(detector) in ("", "."):
+        detector = detector_of(estimate.card.skeleton)
     return replace(estimate, detect=load_detector(detector, threads=threads, engine=engine))
 
 
+def detector_of(skeleton: Skeleton) -> str:
+    """What finds people where nothing is named: "none" for a skeleton of no people."""
+    return DETECTOR if len(_BODY & set(skeleton.joints)) >= _ENOUGH else "none"
+
+
 def load_detector(
-    detector: str | Path = "", *, threads: int = 0, engine: str = "onnxruntime"
+    detector: str | Path = DETECTOR, *, threads: int = 0, engine: str = "onnxruntime"
 ) -> Detect | None:
     """What finds people's boxes, or None for "none"; arguments and errors as `load`."""
     if str(detector) == "none":
         return None
     from posegram.infer.detect import Detector
 
-    path = _inside(DETECTOR) if str(detector) in ("", ".") else Path(detector)
+    name = str(detector)
+    if name != DETECTOR and Path(name).suffix.lower() not in (".onnx", ".ckpt"):
+        known = f"{DETECTOR}, none, or an .onnx or .ckpt file"
+        raise ValueError(f"no detector {name!r}; there is {known}")
+    path = _inside(f"{DETECTOR}.onnx") if name == DETECTOR else Path(name)
     return Detector(*load_network(path, threads=threads, engine=engine))
 
 
@@ -171,6 +181,8 @@ def _path(model: str | Path) -> Path:
     name = _name(model)
     if name in BUNDLED or Path(name).suffix.lower() in (".onnx", ".ckpt", ".keras"):
         return file_of(name)
+    if name == DETECTOR:
+        raise ValueError(f"{name} is a detector: give it as --detector (in Python, detector=)")
     known = ", ".join(sorted(BUNDLED))
     raise ValueError(
         f"no model {name!r}; bundled are {known}, keypoint-rcnn is fetched, and a file's name must "

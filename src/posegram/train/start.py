@@ -91,7 +91,8 @@ def load(
 def path_of(start: str) -> Path:
     """The file that a start names: a bundled model's, or the path itself."""
     bundled = Path(str(files("posegram") / "weights" / f"{start}.onnx"))
-    return bundled if start.isidentifier() and bundled.is_file() else Path(start)
+    is_name = start.replace("-", "_").isidentifier()
+    return bundled if is_name and bundled.is_file() else Path(start)
 
 
 def read(path: Path, crops: Callable[[], Image] | None = None) -> tuple[Card | None, Weights]:

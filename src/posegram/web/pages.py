@@ -15,7 +15,7 @@ import flask
 from markdown_it import MarkdownIt
 
 from posegram import __version__
-from posegram.infer.load import DETECTOR, file_of, load_network
+from posegram.infer.load import DETECTOR, detector_of, file_of, load_network
 from posegram.pose import SKELETONS, Card
 from posegram.web.service import Service
 from posegram.web.shelf import RCNN
@@ -35,7 +35,6 @@ _TYPES = {  # a browser runs no module and streams no wasm under another name
     ".jpg": "image/jpeg",
 }
 _KINDS = ("heatmap", "regression")  # what coords.js can decode
-_DETECTOR = "detector"  # what the network that finds people is called in addresses
 _WEIGHTS = Path(__file__).parent.parent / "weights"
 
 
@@ -132,7 +131,10 @@ def _device(site: _Site, names: list[str]) -> dict[str, Any] | None:
         return None
     found = {name: _network(site, name) for name in names}
     poses = {name: entry for name, entry in found.items() if entry and _decodable(entry)}
-    return {"poses": poses, "detector": _network(site, _DETECTOR)}
+    finders = {DETECTOR: _network(site, DETECTOR)}  # none for a skeleton of no people
+    usual = {name: detector_of(site.service.shelf.card(name).skeleton) for name in poses}
+    pairs = {name: entry | {"detector": finders.get(usual[name])} for name, entry in poses.items()}
+    return {"poses": pairs}
 
 
 def _decodable(network: dict[str, Any]) -> bool:
@@ -147,15 +149,8 @@ def _network(site: _Site, name: str) -> dict[str, Any] | None:
     about = path.stat()
     stamp = f"{about.st_size:x}-{int(about.st_mtime):x}"
     shelf = site.service.shelf
-    card = shelf.card(name) if name in shelf.sources else _finder(site, path)
+    card = shelf.card(name) if name in shelf.sources else _card(path)
     return {"file": f"/weights/{stamp}/{name}.onnx", "card": json.loads(card.to_json())}
-
-
-def _finder(site: _Site, path: Path) -> Card:
-    """The card of the detector in a file; the default model has it loaded, as a rule."""
-    default: Any = site.service.shelf.loaded.get(site.service.shelf.default)
-    found: Card | None = getattr(getattr(default, "detect", None), "card", None)
-    return found or _card(path)
 
 
 @cache
@@ -166,8 +161,9 @@ def _card(path: Path) -> Card:
 def _onnx(site: _Site, name: str) -> Path | None:
     """The ONNX file of a model on offer, or of the detector that all of them share."""
     source = site.service.shelf.sources.get(name)
-    if name == _DETECTOR and source is None:
-        path = Path(site.service.settings.detector or _WEIGHTS / DETECTOR)  # "none" is no file
+    if name == DETECTOR and source is None:
+        own = site.service.settings.detector  # "none" is no file
+        path = _WEIGHTS / f"{DETECTOR}.onnx" if own in ("", DETECTOR) else Path(own)
     elif source in (None, RCNN):  # whose weights are none for a browser
         return None
     else:
@@ -211,7 +207,7 @@ def _models(site: _Site) -> str:
     for entry in entries:  # a file of the user's own may be called as a bundled one
         own = sources[entry["name"]] not in ("", entry["name"])
         entry["text"] = "" if own else _text(entry["name"])
-    finder = "" if site.service.settings.detector else _text(_DETECTOR)
+    finder = _text(DETECTOR) if site.service.settings.detector in ("", DETECTOR) else ""
     return flask.render_template("models.html", models=entries, finder=finder, site=_config(site))
 
 

@@ -9,7 +9,7 @@ const FAULTY = "This browser cannot run the network here";
 
 /** Starts the worker; resolves once the network is ready. */
 export function device({ model, people, fault }) {
-  const { poses, detector } = config.device;
+  const { poses } = config.device;
   const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
   let [sequence, working, share] = [0, false, 1];
   const usual = narrow(poses[model].card.skeleton);
@@ -32,7 +32,7 @@ export function device({ model, people, fault }) {
       broken(event.message ?? "the worker did not start");
     };
   });
-  worker.postMessage({ kind: "load", pose: poses[model], detector });
+  worker.postMessage({ kind: "load", pose: poses[model], detector: poses[model].detector });
 
   return ready.then(() => ({
     where: "device",
