@@ -66,6 +66,20 @@ def test_the_larger_score_of_the_flips_stays():
     np.testing.assert_allclose(people.score, 1 / (1 + np.exp(-2)), atol=1e-5)
 
 
+def test_where_heatmaps_of_the_flips_disagree_the_higher_peak_wins():
+    maps = np.full((2, 16, 16), -9, dtype=np.float32)
+    maps[0, 8, 2], maps[1, 8, 5] = 9, 6  # mirrored, the right hand's peak is at 15 - 5
+
+    def network(crops):
+        return (np.repeat(maps[None], len(crops), axis=0),)
+
+    estimate = TopDown(Card("fixed", "heatmap", HANDS, (64, 64), margin=1.0), network)
+    people = views(estimate, flip=True)(red_side("top"), BOX)
+    np.testing.assert_allclose(
+        people.joint("left_hand")[0, 0], (2 + 0.5) * 4 * 63 / 64 - 0.5, atol=0.6
+    )
+
+
 def test_the_flip_finds_spots_where_one_look_finds_them(tmp_path):
     # red, green and blue have no twins, so both looks see the same
     estimate = load(tiny.colours(tmp_path / "m.onnx"))

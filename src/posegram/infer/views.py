@@ -1,8 +1,9 @@
 """Several looks at each person: the mirrored crop, and the crop turned four ways.
 
-The rule is that of the teachers' notes: positions of the two flips are averaged with weights
-score^2 and the larger score stays; the turn with the highest mean score over the body's joints
-wins, the upright one with a bonus.
+Heatmaps of the two flips are averaged before joints are read from them: where the flips disagree
+about left and right, one place wins instead of the middle between two. Of networks that give
+positions, those are averaged with weights score^2 and the larger score stays (the teachers' notes).
+The turn with the highest mean score over the body's joints wins, the upright one with a bonus.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from posegram import coords
 from posegram.coords import Change
 from posegram.infer.topdown import TopDown
-from posegram.pose import COCO17, Floats, Image, Ints, People
+from posegram.pose import COCO17, Floats, Image, Ints, People, Raw
 
 __all__ = ["FOUR", "Views", "views"]
 
@@ -39,8 +40,10 @@ class Views(TopDown):
     def _some(self, image: Image, box: Floats, margin: float) -> People:
         """The people in a few boxes (B, 4)."""
         crops, back = self._cut(image, box, margin, self.turns[0])
-        xy, sure = self._read(crops)
+        raw = self.network(crops)
+        xy, sure = self._read(raw)
         if len(self.turns) > 1:
+            raw = tuple(np.array(one) for one in raw)  # some runtimes' arrays are read-only
             best = self._merit(sure)
             doubtful = np.flatnonzero(best <= self.enough)
             best = best + self.bonus
@@ -48,14 +51,17 @@ class Views(TopDown):
                 if not len(doubtful):
                     break
                 seen, way = self._cut(image, box[doubtful], margin, turn)
-                places, logit = self._read(seen)
+                other = self.network(seen)
+                places, logit = self._read(other)
                 merit = self._merit(logit)
                 wins = merit > best[doubtful]
                 rows = doubtful[wins]
                 best[rows], crops[rows], back[rows] = merit[wins], seen[wins], way[wins]
                 xy[rows], sure[rows] = places[wins], logit[wins]
+                for whole, part in zip(raw, other, strict=True):
+                    whole[rows] = part[wins]
         if self.flip:
-            xy, sure = self._mirrored(crops, xy, sure)
+            xy, sure = self._mirrored(crops, raw)
         score = coords.probability(sure, self.card.calibration)
         return People(coords.move(xy, back), score, box, self.card.skeleton)
 
@@ -68,9 +74,9 @@ class Views(TopDown):
         fitting = _lying(box) if turn % 180 else box
         return coords.crop(image, fitting, size, margin=margin, change=change)
 
-    def _read(self, crops: npt.NDArray[np.uint8]) -> tuple[Floats, Floats]:
+    def _read(self, raw: Raw) -> tuple[Floats, Floats]:
         """Joints (B, K, 2) crop pixels and confidences (B, K), not calibrated."""
-        return coords.decode(self.network(crops), self.card.kind, self.card.size)
+        return coords.decode(raw, self.card.kind, self.card.size)
 
     def _score(self, sure: Floats) -> Floats:
         """Confidences as scores from 0 to 1, same shape."""
@@ -88,12 +94,14 @@ class Views(TopDown):
         rows = [row for row, joint in enumerate(joints) if joint in _BODY]
         return np.array(rows or range(len(joints)), dtype=np.int64)
 
-    def _mirrored(
-        self, crops: npt.NDArray[np.uint8], xy: Floats, sure: Floats
-    ) -> tuple[Floats, Floats]:
-        """Positions (B, K, 2) averaged with the mirrored crop's, and the larger confidences."""
+    def _mirrored(self, crops: npt.NDArray[np.uint8], raw: Raw) -> tuple[Floats, Floats]:
+        """Joints and confidences as `_read`, of the arrays of crops and of their mirrored twins."""
         twin = self.card.skeleton.flipped
-        places, logit = self._read(np.ascontiguousarray(crops[:, :, ::-1]))
+        other = self.network(np.ascontiguousarray(crops[:, :, ::-1]))
+        if self.card.kind == "heatmap":
+            both = np.stack([raw[0], other[0][:, twin, :, ::-1]])
+            return self._read((both.mean(axis=0, dtype=np.float32),))
+        (xy, sure), (places, logit) = self._read(raw), self._read(other)
         places, logit = places[:, twin], logit[:, twin]
         places[..., 0] = self.card.size[1] - 1 - places[..., 0]
         ours, theirs = (self._score(one)[..., None] ** 2 + _TINY for one in (sure, logit))
