@@ -25,6 +25,7 @@ _HOMES = {  # public name -> the module that holds it; imported on first use (PE
     "film": "infer.film",
     "load": "infer.load",
     "evaluate": "infer.evaluate",
+    "predict_many": "infer.many",
 }
 _PACKAGES = ("data", "infer", "metrics", "train")
 

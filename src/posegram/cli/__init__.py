@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from posegram import __version__
+from posegram.cli.batch import batch
 from posegram.cli.data import data
 from posegram.cli.evaluate import evaluate
 from posegram.cli.export import export
@@ -26,6 +27,7 @@ __all__ = ["VERBS", "app", "main"]
 
 VERBS: dict[str, Callable[..., Any] | typer.Typer] = {  # a Typer is a verb with verbs of its own
     "predict": predict,
+    "batch": batch,
     "webcam": webcam,
     "serve": serve,
     "train": train,

@@ -21,12 +21,8 @@ from posegram.data.stream import save_text
 from posegram.infer import records
 from posegram.pose import Estimate, Skeleton
 
-__all__ = ["CLIPS", "INCOMPLETE", "Cut", "Filmed", "film_clip", "mark", "results_of", "stoppable"]
+__all__ = ["INCOMPLETE", "Cut", "Filmed", "film_clip", "mark", "results_of", "stoppable"]
 
-CLIPS = (  # ".ts" is rather a program
-    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"),
-    *(".mpg", ".mpeg", ".mts", ".3gp", ".wmv"),
-)
 INCOMPLETE = ".incomplete"  # ending of the note beside the results of a clip that ended too early
 
 

@@ -13,7 +13,7 @@ import typer
 
 from posegram import image as pictures
 from posegram.cli.bars import watched
-from posegram.cli.clips import CLIPS, INCOMPLETE, Cut, film_clip, mark, stoppable
+from posegram.cli.clips import INCOMPLETE, Cut, film_clip, mark, stoppable
 from posegram.cli.crew import crew_for, in_order
 from posegram.cli.photos import TABLE, Form, Job, look, note, picture_name, saved
 from posegram.cli.words import counted
@@ -119,7 +119,7 @@ def _work(job: Job, found: list[Path], clips: list[Path], crew: int) -> None:
 
 
 def _is_clip(path: Path) -> bool:
-    return path.suffix.lower() in CLIPS
+    return path.suffix.lower() in folder.CLIPS
 
 
 def _found(inputs: Sequence[Path], out: Path, recursive: bool) -> tuple[dict[Path, str], list[str]]:
@@ -193,7 +193,7 @@ def _in_folder(path: Path, out: Path, recursive: bool) -> list[Path]:
     Raises:
         ValueError: there is none.
     """
-    known, results = (*pictures.SUFFIXES, *CLIPS), out.resolve()
+    known, results = (*pictures.SUFFIXES, *folder.CLIPS), out.resolve()
     has_results = path.resolve() in results.parents
 
     def foreign(files: list[Path]) -> list[Path]:

@@ -12,7 +12,12 @@ from posegram.data import door
 from posegram.image import SUFFIXES
 from posegram.pose import COCO17, Sample
 
-__all__ = ["images_in", "passed_over", "read"]
+__all__ = ["CLIPS", "images_in", "passed_over", "read"]
+
+CLIPS = (  # suffixes of clips; ".ts" is rather a program
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"),
+    *(".mpg", ".mpeg", ".mts", ".3gp", ".wmv"),
+)
 
 
 def images_in(

@@ -20,7 +20,7 @@ from posegram.smooth import mend
 from posegram.track import foremost
 from posegram.video import Broken, Clip, Frame, Writer, frames, probe
 
-__all__ = ["Draw", "Follow", "Plan", "Progress", "Summary", "film"]
+__all__ = ["Draw", "Follow", "Found", "Notes", "Plan", "Progress", "Summary", "film", "found"]
 
 Follow = Callable[[Image, float], People]  # a frame and its time -> people with ids
 Draw = Callable[[Image, People], Image]
@@ -58,8 +58,8 @@ class Summary:
 
 
 @dataclass
-class _Notes:
-    """What happens on the way."""
+class Notes:
+    """What happens on the way through a clip."""
 
     fault: str = ""
     stopped: bool = False
@@ -67,11 +67,38 @@ class _Notes:
 
 
 @dataclass(frozen=True, eq=False)
-class _Shot:
+class Found:
     """The people of one frame."""
 
-    time: float
+    time: float  # seconds
     people: People
+
+
+def found(
+    follow: Follow,
+    source: Path,
+    plan: Plan,
+    notes: Notes,
+    progress: Progress | None = None,
+) -> Iterator[Found]:
+    """The people of a clip's frames, one after the other, that `film` draws and writes.
+
+    Args:
+        follow: a fresh one for each clip. Other callables than a `Follower` are not smoothed.
+        source: the clip.
+        plan: part of the clip, and who is wanted.
+        notes: told of it when the clip breaks off or the work is stopped.
+        progress: is told of every frame that was looked at; False stops the work in good order.
+
+    Raises:
+        FileNotFoundError: there is no such clip.
+        ValueError: it holds no video that can be decoded.
+    """
+    clip = probe(source, trusted=plan.trusted)
+    shots = _looked(follow, _frames(source, plan), notes, _watch(progress, clip, plan))
+    if isinstance(follow, Follower) and follow.smooth:
+        shots = _mended(shots, _window(clip.fps / plan.stride))
+    return _likely(shots, plan)
 
 
 def film(
@@ -104,16 +131,14 @@ def film(
         ValueError: the clip holds no video that can be decoded, or nothing between start and end.
     """
     plan = plan or Plan()
-    clip, notes = probe(source, trusted=plan.trusted), _Notes()
-    shots = _looked(follow, _frames(source, plan), notes, _watch(progress, clip, plan))
-    if isinstance(follow, Follower) and follow.smooth:
-        shots = _mended(shots, _window(clip.fps / plan.stride))
+    clip, notes = probe(source, trusted=plan.trusted), Notes()
+    shots = found(follow, source, plan, notes, progress)
     brush = draw or (lambda image, people: pictures.draw(image, people, threshold=plan.threshold))
     count = 0
     with ExitStack() as files:
         sinks: list[Stream] = []
         movie = None if out is None else _Movie(files, out, source, plan, clip.fps, brush)
-        for count, shot in enumerate(_likely(shots, plan), 1):
+        for count, shot in enumerate(shots, 1):
             if count == 1:
                 sinks = _opened(files, plan, shot.people.skeleton)
             notes.ids |= set(shot.people.track.tolist() if shot.people.track is not None else ())
@@ -144,13 +169,13 @@ def _watch(progress: Progress | None, clip: Clip, plan: Plan) -> Callable[[int],
 
 
 def _looked(
-    follow: Follow, moving: Iterator[Frame], notes: _Notes, go_on: Callable[[int], bool]
-) -> Iterator[_Shot]:
+    follow: Follow, moving: Iterator[Frame], notes: Notes, go_on: Callable[[int], bool]
+) -> Iterator[Found]:
     """The people of frame after frame, up to where the clip ends or the work is stopped."""
     look = follow.track if isinstance(follow, Follower) else follow
     try:
         for done, frame in enumerate(moving, 1):
-            yield _Shot(frame.time, look(frame.image, frame.time))
+            yield Found(frame.time, look(frame.image, frame.time))
             if not go_on(done):
                 notes.stopped = True
                 return
@@ -162,9 +187,9 @@ def _window(fps: float) -> int:
     return int(np.clip(round(fps * _AHEAD), _FEWEST, _MOST))
 
 
-def _mended(shots: Iterable[_Shot], ahead: int) -> Iterator[_Shot]:
+def _mended(shots: Iterable[Found], ahead: int) -> Iterator[Found]:
     """The same frames `ahead` to twice that later, mended with what lies around them."""
-    held: list[_Shot] = []
+    held: list[Found] = []
     ready = 0  # frames at the front of `held` that are out already: they only help the others
     for shot in shots:
         held.append(shot)
@@ -175,13 +200,13 @@ def _mended(shots: Iterable[_Shot], ahead: int) -> Iterator[_Shot]:
     yield from _smoothed(held)[ready:]
 
 
-def _smoothed(held: list[_Shot]) -> list[_Shot]:
+def _smoothed(held: list[Found]) -> list[Found]:
     times = np.array([shot.time for shot in held])
     people = mend([shot.people for shot in held], times)
-    return [_Shot(shot.time, some) for shot, some in zip(held, people, strict=True)]
+    return [Found(shot.time, some) for shot, some in zip(held, people, strict=True)]
 
 
-def _likely(shots: Iterable[_Shot], plan: Plan) -> Iterator[_Shot]:
+def _likely(shots: Iterable[Found], plan: Plan) -> Iterator[Found]:
     """The same frames with those alone whom the plan wants: likely people, of them the foremost."""
     before: list[int] = []  # ids
     for shot in shots:
@@ -189,12 +214,12 @@ def _likely(shots: Iterable[_Shot], plan: Plan) -> Iterator[_Shot]:
         likely = shot.people[person_scores(written) >= plan.least]
         kept = foremost(likely, plan.most, before=before)
         before = [] if kept.track is None else kept.track.tolist()
-        yield _Shot(shot.time, kept)
+        yield Found(shot.time, kept)
 
 
-def _opened(files: ExitStack, plan: Plan, found: Skeleton) -> list[Stream]:
+def _opened(files: ExitStack, plan: Plan, own: Skeleton) -> list[Stream]:
     """The files of results, closed by `files`."""
-    skeleton, made = plan.skeleton or found, list[Stream]()
+    skeleton, made = plan.skeleton or own, list[Stream]()
     for form, path in plan.results.items():
         sink = records.open_writer(form, path, skeleton, model=plan.model, threshold=plan.threshold)
         made.append(files.enter_context(sink))
@@ -212,7 +237,7 @@ class _Movie:
         self._moving = _frames(source, plan)
         self._writer: Writer | None = None
 
-    def add(self, shot: _Shot) -> None:
+    def add(self, shot: Found) -> None:
         """Draw the people into the next frame."""
         people = convert(shot.people, self._plan.skeleton or shot.people.skeleton)
         frame = next(self._moving, None)

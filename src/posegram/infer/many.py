@@ -1,0 +1,198 @@
+"""Very many photos and clips, cut into shards that are done by several processes or by Ray.
+
+A shard is done once its part lies in the folder for the results: what was broken off goes on where
+it was when the same call is made again, and another model, another setting or a changed photo
+makes parts of other names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from posegram import __version__
+from posegram import image as pictures
+from posegram.data import folder, joints
+from posegram.infer import parts
+from posegram.infer.executors import EXECUTORS
+from posegram.infer.load import DETECTOR, file_of
+from posegram.infer.parts import Count
+from posegram.infer.shards import Look, Row, Shards, estimate_of
+from posegram.pose import Skeleton, skeleton_named
+
+__all__ = ["SHARD", "Look", "Plan", "Report", "cut", "predict_many", "run", "total"]
+
+SHARD = 200  # photos: a few seconds of work, so that a killed worker costs no more
+_NAMED = 16  # hexadecimal digits of a part's name
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done, and what is done already."""
+
+    look: Look
+    out: Path
+    shards: Shards
+    skeleton: Skeleton
+
+    @property
+    def left(self) -> Shards:
+        """The shards that have no part yet."""
+        return {part: rows for part, rows in self.shards.items() if not part.exists()}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of all files."""
+
+    count: Count  # in all parts, those of earlier calls as well
+    parts: tuple[Path, ...]
+    before: int  # parts that were there before
+
+
+def predict_many(
+    source: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    look: Look | None = None,
+    executor: str = "local",
+    workers: int = 1,
+) -> Report:
+    """Find the people of very many photos and clips; the results go into parts in a folder.
+
+    Call it from below `if __name__ == "__main__":` when there are several workers, as for every
+    pool of processes.
+
+    Args:
+        source: photos, clips, folders with whatever is below them, or .txt files with a path a
+            line.
+        out: the folder, made if need be. What was done there before is not done again.
+        look: the model and what else decides on the results; by default, the default model.
+        executor: "local", processes on this machine; or "ray", a cluster (or this machine).
+        workers: how many, each with a model of its own and one core; 0 for as many as cores.
+
+    Returns:
+        The counts, and the parts in order; `infer.parts` tells what is in them, reads and merges
+        them. Files that could not be looked at are counted and have a line with an `error`.
+
+    Raises:
+        FileNotFoundError: a folder, a list or the model is not there.
+        ImportError: Ray or PyAV is not installed.
+        RuntimeError: workers die as they start.
+        ValueError: there is nothing to look at, or the model is refused.
+    """
+    plan = cut(source, out, look or Look())
+    before = len(plan.shards) - len(plan.left)
+    for _ in run(plan, executor, workers):
+        pass
+    return Report(total(plan.shards), tuple(plan.shards), before)
+
+
+def total(made: Iterable[Path]) -> Count:
+    """What parts hold together, by their headings."""
+    counts = [parts.count_of(part) for part in made]
+    return Count(
+        sum(count.images for count in counts),
+        sum(count.people for count in counts),
+        sum(count.failed for count in counts),
+    )
+
+
+def cut(
+    source: str | Path | Sequence[str | Path], out: str | Path, look: Look, *, shard: int = SHARD
+) -> Plan:
+    """List the files, cut them into shards and write the index; arguments as `predict_many`.
+
+    Args:
+        source: see there.
+        out: see there.
+        look: see there.
+        shard: photos of a shard; a clip is one of its own.
+    """
+    out = Path(out).absolute()
+    given = [source] if isinstance(source, (str, Path)) else list(source)
+    rows = [_row(path) for one in given for path in _listed(Path(one))]
+    if not rows:
+        raise ValueError("there is no photo and no clip to look at")
+    estimate = estimate_of(look)  # what is wrong with it shows before any worker starts
+    named = skeleton_named(look.skeleton) if look.skeleton else None
+    skeleton = named or joints.usual(estimate.card.skeleton)
+    facts = _facts(look)
+    made = {out / f"part-{_hash([facts, some])}.jsonl.gz": some for some in _shards(rows, shard)}
+    parts.index(
+        out,
+        list(made),
+        skeleton,
+        facts | {"model": estimate.card.name, "model_sha256": facts["model"]},
+    )
+    return Plan(look, out, made, skeleton)
+
+
+def run(plan: Plan, executor: str = "local", workers: int = 1) -> Generator[Path]:
+    """Do what is left of a plan; each part as it is done.
+
+    The work ends in good order when the iterator is closed: shards that are under way are
+    finished. Arguments and errors as `predict_many`.
+    """
+    if executor not in EXECUTORS:
+        raise ValueError(f"no executor {executor!r}; there are {', '.join(EXECUTORS)}")
+    return EXECUTORS[executor](plan.look, plan.skeleton, plan.left, workers)
+
+
+def _listed(path: Path) -> Iterator[Path]:
+    """The files that a source names."""
+    if path.is_dir():
+        yield from folder.images_in(
+            path, suffixes=(*pictures.SUFFIXES, *folder.CLIPS), recursive=True
+        )
+    elif path.suffix.lower() == ".txt":
+        if not path.exists():
+            raise FileNotFoundError(f"there is no list {path}")
+        lines = path.read_text(encoding="utf-8").splitlines()
+        yield from (Path(line.strip()) for line in lines if line.strip())
+    else:
+        yield path
+
+
+def _row(path: Path) -> Row:
+    try:
+        facts = path.stat()
+    except OSError:
+        return Row(str(path))  # its line will say so
+    return Row(str(path), facts.st_size, facts.st_mtime_ns)
+
+
+def _shards(rows: Sequence[Row], size: int) -> Iterator[tuple[Row, ...]]:
+    """Photos, so many at a time, in order; and each clip alone, for its people have ids."""
+    photos: list[Row] = []
+    for row in rows:
+        if row.is_clip:
+            yield (row,)
+            continue
+        photos.append(row)
+        if len(photos) == size:
+            yield tuple(photos)
+            photos = []
+    if photos:
+        yield tuple(photos)
+
+
+def _facts(look: Look) -> dict[str, Any]:
+    """What decides on the results; of files, what is in them, not what they are called."""
+    detector = look.detector or DETECTOR
+    known = detector if detector in (DETECTOR, "none") else _content(Path(detector))
+    contents = {"model": _content(file_of(look.model)), "detector": known}
+    return {"posegram": __version__} | asdict(look) | contents
+
+
+def _content(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hash(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:_NAMED]

@@ -1,0 +1,121 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import tiny
+from posegram import image as pictures
+from posegram.cli import app, main
+from posegram.cli.batch import By, Merge
+from posegram.infer.executors import EXECUTORS
+from posegram.infer.parts import MERGED, count_of
+
+
+@pytest.fixture
+def model(tmp_path):
+    return ["--model", str(tiny.constant(tmp_path / "m.onnx")), "--detector", "none"]
+
+
+def photos(folder, count=5):
+    folder.mkdir()
+    for n in range(count):
+        pictures.write(folder / f"{n:04d}.png", np.full((40, 60, 3), n % 250, dtype=np.uint8))
+    return folder
+
+
+def run(*words):
+    return CliRunner().invoke(app, ["batch", *map(str, words)])
+
+
+def test_the_choices_are_those_of_the_library():
+    assert [str(form) for form in Merge] == list(MERGED)
+    assert [str(by) for by in By] == list(EXECUTORS)
+
+
+def test_parts_are_written_and_counted(tmp_path, model):
+    done = run(photos(tmp_path / "in"), "-o", tmp_path / "out", "--shard", 2, *model)
+    assert done.exit_code == 0
+    assert "5 images, 5 people, 3 parts" in done.stdout
+
+
+def test_a_second_run_says_what_was_done_before(tmp_path, model):
+    words = [photos(tmp_path / "in"), "-o", tmp_path / "out", "--shard", 2, *model]
+    run(*words)
+    assert "3 parts done before" in run(*words).stderr
+
+
+def test_all_are_merged_into_one_file(tmp_path, model):
+    run(photos(tmp_path / "in"), "-o", tmp_path / "out", "--merge", "coco", *model)
+    entries = json.loads((tmp_path / "out" / "photos_coco_results.json").read_text())
+    assert [one["image_id"] for one in entries] == [0, 1, 2, 3, 4]
+
+
+def test_a_broken_photo_is_listed_and_all_else_is_done(tmp_path, model):
+    folder = photos(tmp_path / "in")
+    (folder / "bad.jpg").write_bytes(b"no photo")
+    done = run(folder, "-o", tmp_path / "out", "--merge", "csv", *model)
+    assert done.exit_code == 1
+    assert "bad.jpg" in done.stderr
+    assert "1 file failed" in done.stderr
+    assert (tmp_path / "out" / "photos.csv").exists()
+
+
+def test_of_many_that_failed_ten_are_listed(tmp_path, model):
+    folder = photos(tmp_path / "in")
+    for n in range(12):
+        (folder / f"bad{n}.jpg").write_bytes(b"no photo")
+    said = run(folder, "-o", tmp_path / "out", *model).stderr
+    assert said.count("bad") == 10
+    assert "and 2 more" in said
+
+
+def test_a_plan_tells_times_and_writes_nothing(tmp_path, model):
+    told = run(photos(tmp_path / "in"), "-o", tmp_path / "out", "--plan", "--workers", 4, *model)
+    assert "5 photos" in told.stdout
+    assert "4 workers: less than a minute" in told.stdout
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mistake_is_one_sentence(tmp_path, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["batch", str(photos(tmp_path / "in")), "-o", str(tmp_path / "o"), "--model", "larg"])
+    assert left.value.code == 2
+    assert "no model 'larg'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_where_it_was(tmp_path, model):
+    folder, out = photos(tmp_path / "in", 400), tmp_path / "out"
+    words = ["batch", str(folder), "-o", str(out), "--shard", "5", "--workers", "2", *model]
+    command = [sys.executable, "-m", "posegram", *words]
+    killed = subprocess.Popen(command, start_new_session=True)
+    while not list(out.glob("part-*")):
+        time.sleep(0.005)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    before = len(list(out.glob("part-*")))
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert 0 < before < 80
+    assert f"{before} part" in done.stderr
+    assert sum(count_of(part).images for part in out.glob("part-*")) == 400
+
+
+@pytest.mark.slow
+def test_ctrl_c_finishes_what_is_under_way(tmp_path, model):
+    folder, out = photos(tmp_path / "in", 600), tmp_path / "out"
+    words = ["batch", str(folder), "-o", str(out), "--shard", "5", "--workers", "2", *model]
+    command = [sys.executable, "-m", "posegram", *words]
+    stopped = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not list(out.glob("part-*")):
+        time.sleep(0.005)
+    os.killpg(stopped.pid, signal.SIGINT)
+    _, said = stopped.communicate(timeout=60)
+    assert stopped.returncode == 130
+    assert "the same command does the other" in said
+    assert "Traceback" not in said

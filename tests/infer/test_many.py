@@ -1,0 +1,146 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import posegram
+import tiny
+from posegram import image as pictures
+from posegram.infer import many, parts
+from posegram.infer.many import Look, cut, predict_many
+from posegram.pose import LSP14
+
+
+@pytest.fixture
+def look(tmp_path):
+    return Look(model=str(tiny.constant(tmp_path / "m.onnx")), detector="none")
+
+
+def photos(folder, count=5):
+    folder.mkdir(parents=True)
+    for n in range(count):
+        pictures.write(folder / f"{n}.png", np.full((40, 60, 3), 10 * n, dtype=np.uint8))
+    return folder
+
+
+def files(plan):
+    return [Path(row.path).name for rows in plan.shards.values() for row in rows]
+
+
+def test_it_is_a_public_name():
+    assert posegram.predict_many is predict_many
+
+
+def test_every_photo_of_a_folder_and_below_is_looked_at(tmp_path, look):
+    photos(tmp_path / "in", 3)
+    photos(tmp_path / "in" / "below", 2)
+    report = predict_many(tmp_path / "in", tmp_path / "out", look=look)
+    assert report.count == parts.Count(images=5, people=5, failed=0)
+
+
+def test_a_list_names_files(tmp_path, look):
+    folder = photos(tmp_path / "in")
+    (tmp_path / "some.txt").write_text(f"{folder / '3.png'}\n\n{folder / '1.png'}\n")
+    assert files(cut(tmp_path / "some.txt", tmp_path / "out", look)) == ["3.png", "1.png"]
+
+
+def test_a_file_that_is_not_there_is_counted_as_failed(tmp_path, look):
+    report = predict_many(
+        [photos(tmp_path / "in"), tmp_path / "gone.jpg"], tmp_path / "out", look=look
+    )
+    assert (report.count.images, report.count.failed) == (5, 1)
+
+
+def test_photos_are_cut_into_parts_of_that_many(tmp_path, look):
+    plan = cut(photos(tmp_path / "in"), tmp_path / "out", look, shard=2)
+    assert [len(rows) for rows in plan.shards.values()] == [2, 2, 1]
+
+
+def test_a_clip_is_a_part_of_its_own(tmp_path, look):
+    folder = photos(tmp_path / "in", 2)
+    (folder / "1a.mp4").write_bytes(b"")
+    plan = cut(folder, tmp_path / "out", look)
+    assert sorted(len(rows) for rows in plan.shards.values()) == [1, 2]
+
+
+def test_what_is_done_is_not_done_again(tmp_path, look):
+    folder, out = photos(tmp_path / "in"), tmp_path / "out"
+    first = predict_many(folder, out, look=look)
+    before = {part: part.stat().st_mtime_ns for part in first.parts}
+    second = predict_many(folder, out, look=look)
+    assert second.before == len(first.parts)
+    assert {part: part.stat().st_mtime_ns for part in second.parts} == before
+
+
+def test_a_missing_part_is_done_again(tmp_path, look):
+    folder, out = photos(tmp_path / "in"), tmp_path / "out"
+    first = predict_many(folder, out, look=look)
+    whole = first.parts[0].read_bytes()
+    first.parts[0].unlink()
+    assert predict_many(folder, out, look=look).parts[0].read_bytes() == whole
+
+
+@pytest.mark.parametrize("change", [{"least": 0.5}, {"flip": True}, {"most": 1}])
+def test_other_settings_make_other_parts(tmp_path, look, change):
+    folder = photos(tmp_path / "in")
+    other = Look(**(vars(look) | change))
+    assert not set(cut(folder, tmp_path / "out", look).shards) & set(
+        cut(folder, tmp_path / "out", other).shards
+    )
+
+
+def test_another_model_under_the_same_name_makes_other_parts(tmp_path, look):
+    folder = photos(tmp_path / "in")
+    before = set(cut(folder, tmp_path / "out", look).shards)
+    tiny.constant(tmp_path / "m.onnx", size=(96, 64))
+    assert not before & set(cut(folder, tmp_path / "out", look).shards)
+
+
+def test_a_changed_photo_makes_another_part(tmp_path, look):
+    folder = photos(tmp_path / "in")
+    before = set(cut(folder, tmp_path / "out", look).shards)
+    pictures.write(folder / "3.png", np.zeros((50, 60, 3), dtype=np.uint8))
+    assert not before & set(cut(folder, tmp_path / "out", look).shards)
+
+
+def test_the_index_names_model_joints_and_parts(tmp_path, look):
+    plan = cut(photos(tmp_path / "in"), tmp_path / "out", look)
+    index = json.loads((tmp_path / "out" / "parts.json").read_text())
+    assert index["model"] == "constant"
+    assert tuple(index["joints"]) == LSP14.joints
+    assert index["parts"] == [part.name for part in plan.shards]
+
+
+def test_people_are_as_one_look_finds_them(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
+    pictures.write(folder / "a.png", image)
+    model = str(tiny.constant(tmp_path / "m.onnx"))
+    report = predict_many(folder, tmp_path / "out", look=Look(model=model, detector="none"))
+    (line,) = parts.lines(report.parts[0])
+    found = posegram.load(model, detector="none")(image)
+    np.testing.assert_allclose(np.reshape(line["xy"][0], (-1, 2)), found.xy[0], atol=1e-3)
+
+
+def test_nothing_to_look_at_is_refused(tmp_path, look):
+    (tmp_path / "empty.txt").write_text("\n")
+    with pytest.raises(ValueError, match="no photo and no clip"):
+        cut(tmp_path / "empty.txt", tmp_path / "out", look)
+
+
+def test_a_list_that_is_not_there_is_refused(tmp_path, look):
+    with pytest.raises(FileNotFoundError, match=r"there is no list .*gone.txt"):
+        cut(tmp_path / "gone.txt", tmp_path / "out", look)
+
+
+def test_an_unknown_executor_is_refused(tmp_path, look):
+    with pytest.raises(ValueError, match="no executor 'dask'; there are local, ray"):
+        many.run(cut(photos(tmp_path / "in"), tmp_path / "out", look), "dask")
+
+
+def test_a_model_that_does_not_load_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"gone.onnx"):
+        cut(photos(tmp_path / "in"), tmp_path / "out", Look(model=str(tmp_path / "gone.onnx")))
+    assert not (tmp_path / "out").exists()
