@@ -25,7 +25,7 @@ def train(
     A killed run goes on from its last epoch when the same command is given again.
     """
     from posegram.models import KINDS
-    from posegram.train import Config, fit, quickstart, start
+    from posegram.train import Config, fit, quickstart, ranks, start
     from posegram.train.fit import card_for
     from posegram.train.semi import Collapsed
 
@@ -33,7 +33,8 @@ def train(
     settings = base.override(*(changes or []))
     if config == "quickstart":
         settings = quickstart.prepare(settings)
-    typer.echo(start.summary(card_for(settings)))
+    if ranks.rank() == 0:
+        typer.echo(start.summary(card_for(settings)))
     try:
         if labels:
             _curve(settings, labels)
@@ -42,6 +43,8 @@ def train(
     except Collapsed as fault:
         typer.echo(f"posegram: {fault}", err=True)
         raise typer.Exit(1) from fault
+    if ranks.rank():
+        return
     typer.echo(f"\ntrained: {out}\npictures, curves, card: {out.parent}")
     if KINDS[settings.network] != "detector":
         typer.echo(f"try it: posegram predict PHOTO --model {out} --out poses")

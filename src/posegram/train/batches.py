@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from posegram import coords, image
 from posegram.coords import Change
 from posegram.pose import Floats, Image, Sample, Skeleton
-from posegram.train import augment
+from posegram.train import augment, ranks
 from posegram.train.config import Config
 
 __all__ = ["Crops", "Shuffle", "loader", "relabel"]
@@ -199,35 +199,43 @@ def _inside(xy: Floats, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
 class Shuffle(Sampler[int]):
     """Another order every epoch, fixed by (seed, epoch); `drawn` rows of it, 0 for all.
 
-    Where fewer rows are there than drawn, further orders follow, counted on: row + n x count.
+    Where fewer rows are there than drawn, further orders follow, counted on: row + n x count. Of
+    several processes each takes its part of every batch; all have equally many rows.
     """
 
-    def __init__(self, count: int, seed: int, *, drawn: int = 0) -> None:
+    def __init__(
+        self, count: int, seed: int, *, drawn: int = 0, part: tuple[int, int] = (0, 1)
+    ) -> None:
         self.count, self.seed, self.epoch = count, seed, 0
         self.drawn = drawn or count
+        self.rank, self.ranks = part  # of the process
 
     def __len__(self) -> int:
-        return self.drawn
+        return self.drawn // self.ranks
 
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng((self.seed, self.epoch, 7))
         rounds = -(-self.drawn // max(self.count, 1))
         orders = [rng.permutation(self.count) + n * self.count for n in range(rounds)]
-        return iter(np.concatenate(orders)[: self.drawn].tolist())
+        drawn = np.concatenate(orders)[: len(self) * self.ranks]
+        return iter(drawn[self.rank :: self.ranks].tolist())
 
 
 def loader(crops: Crops, config: Config) -> DataLoader[dict[str, Any]]:
     """Batches of crops as tensors; shuffled, and the last small one dropped, when training."""
-    drawn = config.epoch_people
-    shuffle = Shuffle(len(crops), config.seed, drawn=drawn) if crops.training else None
+    drawn, part = config.epoch_people, (ranks.rank(), ranks.count())
+    shuffle = None
+    if crops.training:
+        shuffle = Shuffle(len(crops), config.seed, drawn=drawn, part=part)
+    batch = ranks.batch(config)
     collate: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]] = (
         torch.utils.data.default_collate
     )
     return DataLoader(
         crops,
-        batch_size=config.batch,
+        batch_size=batch,
         sampler=shuffle,
         num_workers=config.workers,
         collate_fn=collate,
-        drop_last=shuffle is not None and len(shuffle) >= config.batch,
+        drop_last=shuffle is not None and len(shuffle) >= batch,
     )

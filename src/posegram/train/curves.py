@@ -10,6 +10,7 @@ from typing import Any
 
 from lightning.pytorch import callbacks
 
+from posegram.train import ranks
 from posegram.train.plots import plot
 
 __all__ = ["Progress", "Record", "draw_curves", "read_metrics"]
@@ -60,6 +61,8 @@ class Record(callbacks.Callback):
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Add the epoch's line, dropping lines that a killed run wrote beyond its checkpoint."""
+        if ranks.rank():
+            return
         now = trainer.callback_metrics
         loss = sum(pl_module.train_loss) / max(1, len(pl_module.train_loss))
         line = {

@@ -123,7 +123,7 @@ class DetectModule(PoseModule):
         if not self.found:
             return
         for key, value in self.numbers().items():
-            self.log(key, value, prog_bar=key in ("valid_recall", "valid_ap50"))
+            self.log(key, value, prog_bar=key in ("valid_recall", "valid_ap50"), sync_dist=True)
 
     def seen_in_order(self) -> list[Found]:
         """What was found in each validation photo, in the order of the set."""

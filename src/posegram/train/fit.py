@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -30,6 +31,7 @@ from posegram.train import (
     curves,
     detect,
     found,
+    ranks,
     rcnn,
     rcnn_export,
     rcnn_photos,
@@ -112,40 +114,35 @@ def fit(config: Config, *, progress: bool = True) -> Path:
     """Train until the schedule or early stopping ends it; returns the exported ONNX file.
 
     A run that was killed goes on from its last epoch when it is started again with the same
-    settings; a finished run is only evaluated and exported again.
+    settings; a finished run is only evaluated and exported again. Under torchrun, process 0 writes.
 
     Raises:
-        ValueError: the folder holds a run with other settings.
+        ValueError: the folder holds a run with other settings, or they are for one process alone.
     """
+    ranks.begin(config)
     lightning.seed_everything(config.seed, verbose=False)
     run = config.run
     _refuse_others(run, config)
-    task = _task(config)
-    train, valid = task.sets(config)
+    train, valid = (task := _task(config)).sets(config)
     batches = [loader(pictures, config) for pictures in _pictures(task, config, train, valid)]
     if config.threads:
         torch.set_num_threads(min(config.threads, os.cpu_count() or 1))
     module = task.module(task.card(config), config, len(batches[0]))
     if isinstance(module, rcnn.RcnnModule):
         module.photos = valid
-    module.fresh = (
-        task.start(module.network, config, module.card, lambda: _some(batches[0].dataset)) or set()
-    )
+    some = partial(_some, batches[0].dataset)
+    module.fresh = task.start(module.network, config, module.card, some) or set()
     start.hold(module.network, config, 0, module.fresh)
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     kernels = quicken(module.network, config)
-    precision = start.precision(module, config)
+    precision = ranks.agreed(start.precision(module, config))
     watch = [Epochs(batches[0]), curves.Record(run), *keepers(config, task.watched)]
     if config.semi != "off":
         watch.insert(2, semi.Guard(run))  # judges what the recorder wrote
     if progress:
         watch.append(curves.Progress(config.batch))
-    last = run / "last.ckpt"
-    run.mkdir(parents=True, exist_ok=True)
-    save_text(run / "config.toml", config.to_toml())
-    _write_environment(run, precision, kernels, len(train), len(valid))
-    if task.keep:
-        task.keep(run, valid)
+    if ranks.rank() == 0:
+        _open(task, config, (precision, kernels), train, valid)
     with warnings.catch_warnings():
         for advice in _ADVICE:
             warnings.filterwarnings("ignore", advice)
@@ -154,9 +151,11 @@ def fit(config: Config, *, progress: bool = True) -> Path:
             module,
             batches[0],
             batches[1],
-            ckpt_path=last if last.exists() else None,
+            ckpt_path=last if (last := run / "last.ckpt").exists() else None,
             weights_only=False,
         )
+    if ranks.rank():
+        return run / f"{config.name}.onnx"
     best = _validated(run / "best.ckpt", module, batches[1])
     module.card = task.calibrated(module)
     _keep(run / "best.ckpt", best | {"card": module.card.to_json()})
@@ -226,7 +225,10 @@ def _trainer(
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     return lightning.Trainer(
         accelerator="auto",
-        devices=1,
+        devices=ranks.devices(),
+        num_nodes=ranks.count() // ranks.devices(),
+        strategy="ddp" if ranks.count() > 1 else "auto",
+        use_distributed_sampler=False,  # `Shuffle` shares out rows
         precision=cast(Any, precision),
         max_epochs=config.epochs,
         gradient_clip_val=config.clip or None,
@@ -239,7 +241,15 @@ def _trainer(
     )
 
 
-def _write_environment(run: Path, precision: str, kernels: str, train: int, valid: int) -> None:
+def _open(
+    task: _Task, config: Config, how: tuple[str, str], train: Sequence[Any], valid: Sequence[Any]
+) -> None:
+    """Make the run's folder, with its settings, what it runs on and whom it validates on."""
+    run, (precision, kernels) = config.run, how
+    run.mkdir(parents=True, exist_ok=True)
+    save_text(run / "config.toml", config.to_toml())
+    if task.keep:
+        task.keep(run, valid)
     facts = {
         "python": platform.python_version(),
         "machine": platform.machine(),
@@ -247,10 +257,11 @@ def _write_environment(run: Path, precision: str, kernels: str, train: int, vali
         "torch": version("torch"),
         "lightning": version("lightning"),
         "threads": torch.get_num_threads(),
+        "processes": ranks.count(),
         "precision": precision,
         "kernels": kernels,
-        "people to train on": train,
-        "people to validate on": valid,
+        "people to train on": len(train),
+        "people to validate on": len(valid),
         "started": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
     save_text(run / "environment.json", json.dumps(facts, indent=1))

@@ -269,7 +269,7 @@ class PoseModule(lightning.LightningModule):
             return
         numbers = summary(self.predictions(), self.card.skeleton)
         for key in ("valid_loss", "valid_mae", "valid_pck"):
-            self.log(key, numbers[key], prog_bar=key != "valid_mae")
+            self.log(key, numbers[key], prog_bar=key != "valid_mae", sync_dist=True)
 
     def extras(self) -> dict[str, float]:
         """More numbers for an epoch's line; none here."""

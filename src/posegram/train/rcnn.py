@@ -128,7 +128,7 @@ class RcnnModule(PoseModule):
         if not self.found:
             return
         for key, value in self.numbers().items():
-            self.log(key, value, prog_bar=key != "valid_loss")
+            self.log(key, value, prog_bar=key != "valid_loss", sync_dist=True)
 
     def seen_in_order(self) -> list[Seen]:
         """What was found in each validation photo, in the order of the set."""
