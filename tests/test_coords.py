@@ -321,67 +321,6 @@ def test_probabilities_stay_in_range_and_in_order(logits):
     assert (np.diff(found) >= 0).all()
 
 
-# maps laid over people's boxes (Keypoint R-CNN)
-
-
-def bump(at, size=56):
-    """A map (size, size) that is highest at (x, y), counted from the first cell's centre."""
-    y, x = np.mgrid[:size, :size]
-    return np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / 18).astype(np.float32)
-
-
-def torchvisions(maps, box):
-    from posegram.models.vision_ops import torchvision_ready
-
-    torchvision_ready()
-    import torch
-    from torchvision.models.detection.roi_heads import heatmaps_to_keypoints
-
-    xy, height = heatmaps_to_keypoints(torch.from_numpy(maps), torch.from_numpy(box))
-    return xy[..., :2].numpy(), height.numpy()
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_the_fine_way_is_torchvisions(seed):
-    rng = np.random.default_rng(seed)
-    maps = np.stack([[bump(rng.uniform(3, 52, 2)) for _ in range(3)] for _ in range(2)])
-    corner = rng.uniform(0, 100, (2, 2))
-    box = np.hstack([corner, corner + rng.uniform(0.3, 150, (2, 2))]).astype(np.float32)
-    xy, height = coords.decode_maps(maps, box)
-    wanted, heights = torchvisions(maps, box)
-    np.testing.assert_allclose(height, heights, atol=1e-4)
-    # of two pixels as high, either may be taken
-    assert np.abs(xy - wanted).max() <= 1.5
-
-
-def test_the_cheap_way_finds_the_top_between_cells():
-    box = np.array([[10, 20, 66, 132]], dtype=np.float32)
-    xy, height = coords.decode_maps(bump((20.3, 31.6))[None, None], box, fine=False)
-    np.testing.assert_allclose(xy[0, 0], [10 + 20.8, 20 + 2 * 32.1], atol=0.1)
-    assert height[0, 0] == pytest.approx(1, abs=0.05)
-
-
-def test_a_top_at_the_edge_of_a_map_stays_in_its_box():
-    box = np.array([[10, 20, 66, 132]], dtype=np.float32)
-    corner = np.zeros((1, 1, 56, 56), dtype=np.float32)
-    corner[0, 0, 0, 55] = 1
-    for fine in (True, False):
-        x, y = coords.decode_maps(corner, box, fine=fine)[0][0, 0]
-        assert 64 < x <= 66
-        assert 20 <= y < 23
-
-
-def test_a_flat_map_has_a_place_too():
-    box = np.array([[0, 0, 56, 56]], dtype=np.float32)
-    xy, _ = coords.decode_maps(np.zeros((1, 2, 56, 56), np.float32), box, fine=False)
-    assert np.isfinite(xy).all()
-
-
-def test_no_people_have_no_joints():
-    xy, height = coords.decode_maps(np.zeros((0, 17, 56, 56), np.float32), np.zeros((0, 4)))
-    assert (xy.shape, height.shape) == ((0, 17, 2), (0, 17))
-
-
 @given(sizes, st.integers(16, 800))
 def test_a_photo_is_fitted_by_its_shorter_or_its_longer_side(photo, short):
     height, width = coords.fit_sides(photo, short, round(short * 5 / 3))

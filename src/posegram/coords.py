@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from posegram import heatmaps
 from posegram.pose import Floats, Image, Raw
 
 __all__ = [
@@ -22,7 +23,6 @@ __all__ = [
     "chain",
     "crop",
     "decode",
-    "decode_maps",
     "encode_heatmap",
     "fit_sides",
     "inverse",
@@ -32,8 +32,6 @@ __all__ = [
     "warp",
     "zooming",
 ]
-
-_WINDOW = 4  # cells on each side of a heatmap's peak that the local expectation reads
 
 
 @dataclass(frozen=True)
@@ -209,7 +207,9 @@ def _bell(at: Floats, count: int, sigma: float, inside: npt.NDArray[np.bool_]) -
     return np.asarray(bell / np.maximum(bell.sum(axis=-1, keepdims=True), 1e-9), dtype=np.float32)
 
 
-def decode(raw: Raw, kind: str, size: tuple[int, int]) -> tuple[Floats, Floats]:
+def decode(
+    raw: Raw, kind: str, size: tuple[int, int], spread: Floats | None = None
+) -> tuple[Floats, Floats]:
     """What a network emits as crop pixels (N, K, 2) and confidence logits (N, K).
 
     Args:
@@ -217,6 +217,7 @@ def decode(raw: Raw, kind: str, size: tuple[int, int]) -> tuple[Floats, Floats]:
         kind: "heatmap" (unnormalised logits) or "regression" (shares of the crop, of which 0 and 1
             are its outer edges, and logits).
         size: height and width of the crop in pixels.
+        spread: of heatmaps, the joints' falloffs (K,), see `heatmaps.spreads`; else one for all.
     """
     if kind == "regression":
         share, logit = raw
@@ -224,32 +225,9 @@ def decode(raw: Raw, kind: str, size: tuple[int, int]) -> tuple[Floats, Floats]:
         return np.asarray(xy, dtype=np.float32), np.asarray(logit, dtype=np.float32)
     if kind != "heatmap":
         raise ValueError(f"no decoding for outputs of kind {kind!r}")
-    return _decode_heatmap(raw[0], size)
-
-
-def _decode_heatmap(heat: Floats, size: tuple[int, int]) -> tuple[Floats, Floats]:
-    """Expectation of the softmax in a window around its peak; confidence is the window's mass."""
-    n, k, h, w = heat.shape
-    flat = heat.reshape(n * k, h * w).astype(np.float32)
-    top = flat.argmax(axis=1)
-    share = np.exp(flat - flat[np.arange(n * k), top][:, None])
-    total = share.sum(axis=1)
-    padded = np.pad(share.reshape(n * k, h, w), ((0, 0), (_WINDOW, _WINDOW), (_WINDOW, _WINDOW)))
-    row, col = np.divmod(top, w)
-    around = np.arange(2 * _WINDOW + 1)
-    rows, cols = row[:, None] + around, col[:, None] + around
-    window = padded[np.arange(n * k)[:, None, None], rows[:, :, None], cols[:, None, :]]
-    mass = window.sum(axis=(1, 2))
-    y = (window.sum(axis=2) * (rows - _WINDOW)).sum(axis=1) / mass
-    x = (window.sum(axis=1) * (cols - _WINDOW)).sum(axis=1) / mass
-    stride = size[1] / w, size[0] / h
-    xy = np.stack([(x + 0.5) * stride[0] - 0.5, (y + 0.5) * stride[1] - 0.5], axis=-1)
-    mass = np.clip(mass / total, 1e-6, 1 - 1e-6)
-    logit = np.log(mass / (1 - mass))
-    return (
-        xy.reshape(n, k, 2).astype(np.float32),
-        logit.reshape(n, k).astype(np.float32),
-    )
+    cell, logit = heatmaps.read(raw[0], spread)
+    stride = np.array([size[1] / raw[0].shape[3], size[0] / raw[0].shape[2]], dtype=np.float32)
+    return (cell + np.float32(0.5)) * stride - np.float32(0.5), logit
 
 
 def probability(logit: Floats, calibration: tuple[float, float]) -> Floats:
@@ -269,49 +247,3 @@ def fit_sides(photo: tuple[int, int], short: int, long: int) -> tuple[int, int]:
     """
     scale = min(short / min(photo), long / max(photo))
     return max(1, math.floor(photo[0] * scale)), max(1, math.floor(photo[1] * scale))
-
-
-def decode_maps(maps: Floats, box: Floats, *, fine: bool = True) -> tuple[Floats, Floats]:
-    """Joints (N, K, 2) and their logits (N, K) from one map a joint, laid over each person's box.
-
-    The fine way is torchvision's: the map is resized to the box, bicubic, and its highest pixel
-    taken. The other way takes the map's highest cell and the top of the parabolas through it and
-    its neighbours: it costs next to nothing and moves joints by parts of a cell. Cells and
-    boxes count from their corners, as labels and answers of Keypoint R-CNN do.
-
-    Args:
-        maps: (N, K, s, s) logits.
-        box: (N, 4) x0, y0, x1, y1 pixels.
-        fine: resize the maps.
-    """
-    n, k = maps.shape[:2]
-    sides = np.maximum(box[:, 2:] - box[:, :2], 1.0).astype(np.float32)
-    share, logit = np.zeros((n, k, 2), np.float32), np.zeros((n, k), np.float32)
-    for row in range(n):
-        if not fine:
-            share[row], logit[row] = _tops(maps[row])
-            continue
-        wide, high = (math.ceil(side) for side in sides[row])
-        for joint in range(k):
-            large = cv2.resize(maps[row, joint], (wide, high), interpolation=cv2.INTER_CUBIC)
-            y, x = divmod(int(large.argmax()), wide)
-            share[row, joint] = (x + 0.5) / wide, (y + 0.5) / high
-            logit[row, joint] = large[y, x]
-    xy = share * sides[:, None] + box[:, None, :2]
-    return xy.astype(np.float32), logit
-
-
-def _tops(maps: Floats) -> tuple[Floats, Floats]:
-    """The highest place of each map (K, s, s) as shares of its sides, (K, 2), and its height."""
-    k, rows, columns = maps.shape
-    y, x = np.divmod(maps.reshape(k, -1).argmax(axis=1), columns)
-    every = np.arange(k)
-    peak = maps[every, y, x]
-    shift = []
-    for dy, dx in ((0, 1), (1, 0)):
-        ahead = maps[every, np.minimum(y + dy, rows - 1), np.minimum(x + dx, columns - 1)]
-        behind = maps[every, np.maximum(y - dy, 0), np.maximum(x - dx, 0)]
-        bend = np.maximum(2 * peak - ahead - behind, 1e-6)
-        shift.append(np.clip((ahead - behind) / (2 * bend), -0.5, 0.5))
-    at = np.stack([x + 0.5 + shift[0], y + 0.5 + shift[1]], axis=-1)
-    return (at / (columns, rows)).astype(np.float32), peak.astype(np.float32)

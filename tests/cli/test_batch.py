@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -66,6 +67,25 @@ def test_a_broken_photo_is_listed_and_all_else_is_done(tmp_path, model):
     assert (tmp_path / "out" / "photos.csv").exists()
 
 
+def test_what_failed_is_done_again_when_asked(tmp_path, model):
+    folder = photos(tmp_path / "in", 4)
+    whole = (folder / "0001.png").read_bytes()
+    (folder / "0001.png").unlink()
+    listed = tmp_path / "list.txt"
+    listed.write_text("\n".join(str(folder / f"{n:04d}.png") for n in range(4)))
+    words = [listed, "-o", tmp_path / "out", "--shard", 2, *model]
+    assert run(*words).exit_code == 1
+    part = next(p for p in (tmp_path / "out").glob("part-*") if count_of(p).failed)
+    before = part.read_bytes()
+    assert run(*words).exit_code == 1
+    assert run(*words, "--again").exit_code == 1
+    assert part.read_bytes() == before  # the photo is still not there
+    (folder / "0001.png").write_bytes(whole)
+    done = run(*words, "--again")
+    assert done.exit_code == 0
+    assert "4 images" in done.stdout
+
+
 def test_of_many_that_failed_ten_are_listed(tmp_path, model):
     folder = photos(tmp_path / "in")
     for n in range(12):
@@ -87,6 +107,17 @@ def test_a_mistake_is_one_sentence(tmp_path, capsys):
         main(["batch", str(photos(tmp_path / "in")), "-o", str(tmp_path / "o"), "--model", "larg"])
     assert left.value.code == 2
     assert "no model 'larg'" in capsys.readouterr().err
+
+
+def test_a_signal_during_the_last_part_stops_nothing(tmp_path, model, monkeypatch):
+    @contextmanager
+    def stopped():
+        yield lambda: signal.SIGINT
+
+    monkeypatch.setattr(sys.modules["posegram.cli.batch"], "stoppable", stopped)
+    done = run(photos(tmp_path / "in"), "-o", tmp_path / "out", *model)
+    assert done.exit_code == 0
+    assert "5 images" in done.stdout
 
 
 @pytest.mark.slow
@@ -117,5 +148,6 @@ def test_ctrl_c_finishes_what_is_under_way(tmp_path, model):
     os.killpg(stopped.pid, signal.SIGINT)
     _, said = stopped.communicate(timeout=60)
     assert stopped.returncode == 130
+    assert "Ctrl-C again: at once" in said
     assert "the same command does the other" in said
     assert "Traceback" not in said

@@ -36,6 +36,13 @@ def test_a_settings_file_becomes_a_model(settings, tmp_path, undrawn):
     assert load(tmp_path / "tiny" / "tiny.onnx").card.skeleton == LSP14
 
 
+def test_labels_are_refused_among_several_processes(settings, monkeypatch, capsys):
+    for key, value in {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(key, value)
+    assert run(settings, "--labels", "2,4") == 2
+    assert "--labels is for one process, and torchrun started 2" in capsys.readouterr().err
+
+
 def test_changes_on_the_command_line_win_over_the_file(settings, tmp_path, undrawn):
     assert run(settings, "epochs=1", "name=other", "rate=1e-3") == 0
     kept = Config.read(tmp_path / "other" / "config.toml")

@@ -45,6 +45,31 @@ def test_a_list_names_files(tmp_path, look):
     assert files(cut(tmp_path / "some.txt", tmp_path / "out", look)) == ["3.png", "1.png"]
 
 
+def test_a_list_from_windows_names_files(tmp_path, look):
+    text = f"\ufeff{photos(tmp_path / 'in') / '3.png'}\r\n\r\n"
+    (tmp_path / "some.txt").write_text(text, encoding="utf-8", newline="")
+    plan = cut(tmp_path / "some.txt", tmp_path / "out", look)
+    assert [row.size > 0 for rows in plan.shards.values() for row in rows] == [True]
+
+
+def test_a_list_that_is_not_in_utf8_is_refused(tmp_path, look):
+    (tmp_path / "some.txt").write_bytes(b"caf\xe9.png\n")
+    with pytest.raises(ValueError, match=r"some.txt is not in UTF-8"):
+        cut(tmp_path / "some.txt", tmp_path / "out", look)
+
+
+@pytest.mark.parametrize("shard", [1, 200])
+def test_a_photo_that_is_listed_twice_is_looked_at_once(tmp_path, look, shard):
+    folder = photos(tmp_path / "in", 2)
+    plan = cut([folder, folder / "1.png", folder], tmp_path / "out", look, shard=shard)
+    assert files(plan) == ["0.png", "1.png"]
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path, look):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*gone"):
+        cut(tmp_path / "gone", tmp_path / "out", look)
+
+
 def test_a_file_that_is_not_there_is_counted_as_failed(tmp_path, look):
     report = predict_many(
         [photos(tmp_path / "in"), tmp_path / "gone.jpg"], tmp_path / "out", look=look

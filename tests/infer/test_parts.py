@@ -65,6 +65,13 @@ def test_a_part_that_was_cut_short_is_named(tmp_path):
         list(parts.lines(part))
 
 
+def test_a_part_that_a_power_cut_left_empty_is_named(tmp_path):
+    (part,) = written(tmp_path, [photo("1.jpg")])
+    part.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"part-0.jsonl.gz is damaged: remove it"):
+        parts.count_of(part)
+
+
 def test_a_file_that_is_no_part_is_named(tmp_path):
     (part,) = written(tmp_path, [photo("1.jpg")])
     part.write_bytes(b"hello")

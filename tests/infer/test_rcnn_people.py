@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import rcnns
-from posegram import coords
+from posegram import heatmaps
 from posegram.infer.rcnn_people import (
     PRESETS,
     KeypointRcnn,
@@ -246,5 +246,5 @@ def test_both_ways_of_decoding_agree_on_a_smooth_peak():
     y, x = np.mgrid[:56, :56]
     bump = np.exp(-((x - 20.3) ** 2 + (y - 31.6) ** 2) / 18).astype(np.float32)
     maps = np.broadcast_to(bump, (1, K, 56, 56))
-    fine, cheap = (coords.decode_maps(maps, BOX[:1], fine=way)[0] for way in (True, False))
+    fine, cheap = (heatmaps.over_boxes(maps, BOX[:1], fine=way)[0] for way in (True, False))
     np.testing.assert_allclose(fine, cheap, atol=0.6)

@@ -45,6 +45,15 @@ def test_a_photo_that_is_gone_is_a_line_with_an_error(tmp_path, look):
     assert "there is no" in line["error"]
 
 
+def test_a_photo_for_which_memory_is_short_is_a_line_with_an_error(tmp_path, look, monkeypatch):
+    def read(path):
+        raise MemoryError
+
+    monkeypatch.setattr(pictures, "read", read)
+    (line,) = Worker(look, LSP14).lines(Row("a.png"))
+    assert line["error"] == "a.png: MemoryError"
+
+
 def test_a_clip_becomes_a_line_a_frame(tmp_path, look):
     clip = clips.make(tmp_path / "a.mp4")
     lines = Worker(look, LSP14).lines(Row(str(clip)))

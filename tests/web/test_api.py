@@ -43,6 +43,11 @@ def test_the_stored_joints_are_those_of_the_answer(client):
     assert client.get(answer["links"]["json"]).json == answer
 
 
+def test_no_file_is_called_by_the_key_to_it(client):
+    links = look(client).json["links"].values()
+    assert ["Content-Disposition" in client.get(link).headers for link in links] == [False] * 4
+
+
 @pytest.mark.parametrize("suffix", ["csv", "coco", "jpg"])
 def test_a_format_can_be_had_at_once(client, suffix):
     answer = look(client, headers={"Accept": FORMS[suffix].mimetype})
@@ -95,6 +100,12 @@ def test_the_joints_can_be_of_another_set(client):
 )
 def test_a_wrong_parameter_is_422(client, query):
     assert look(client, query).status_code == 422
+
+
+def test_an_unknown_model_is_told_in_one_sentence(client):
+    message = look(client, "?model=nix").json["error"]["message"]
+    assert message.startswith("No model of that name; there are still, small, ")
+    assert message.endswith(".")
 
 
 def test_busy_cores_are_503_with_the_time_to_come_back(tmp_path):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import serving
-from posegram import coords
+from posegram import coords, heatmaps
 from posegram import image as pictures
 from posegram.data.scenes import input_size
 from posegram.infer.follow import Follower
@@ -176,6 +176,17 @@ def test_a_result_can_be_downloaded_in_four_formats(page, server):
     assert found == {".jpg": 200, ".json": 200, ".coco": 200, ".csv": 200}
 
 
+def test_what_is_downloaded_is_called_as_the_photo(page):
+    _upload(page)
+    found = []
+    for link in page.locator("#downloads a").all():
+        with page.expect_download() as download:
+            link.click()
+        found.append(download.value.suggested_filename)
+    ends = ("jpg", "json", "coco.json", "csv")
+    assert found == [f"{PHOTO.stem}-pose.{end}" for end in ends]
+
+
 def test_the_picture_as_shown_can_be_downloaded(page):
     _upload(page)
     with page.expect_download() as download:
@@ -218,6 +229,38 @@ def test_a_file_that_is_no_photo_is_refused_in_one_sentence(page):
     page.goto("/")
     page.set_input_files("#files", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"a"})
     assert "JPEG, PNG or WebP" in page.locator("#alerts .notice").inner_text()
+
+
+def test_a_photo_whose_name_has_no_ending_is_looked_at(page, tmp_path):
+    page.goto("/")
+    (tmp_path / "photo").write_bytes(PHOTO.read_bytes())
+    page.set_input_files("#files", tmp_path / "photo")
+    page.wait_for_selector("#result:not([hidden])")
+
+
+def test_forgetting_all_deletes_what_newer_results_pushed_out_of_the_list(page, server):
+    _upload(page)
+    key = page.url.rsplit("#", 1)[1]
+    page.evaluate(
+        """async () => {
+          const gallery = await import(document.scripts[0].src.replace("photo", "gallery"));
+          for (let n = 0; n < 30; n++) {
+            const entry = { name: "a.jpg", when: 0, people: 0, thumb: "" };
+            const id = n.toString(16).padStart(32, "0");
+            await gallery.remember({ id, ...entry }, new Blob());
+          }
+        }"""
+    )
+    page.click("#forget-all")
+    page.get_by_text("Everything is deleted").wait_for()
+    assert server.ask(f"/v1/results/{key}.json")[0] == 404
+
+
+def test_more_photos_than_the_list_holds_are_told(page):
+    page.goto("/")
+    page.route("**/v1/pose/image*", lambda route: route.abort())
+    _give(page, "drop", [f"{n}.jpg" for n in range(30)])
+    assert "Of these 30 photos, the last 24" in page.locator("#alerts .notice").first.inner_text()
 
 
 def test_a_photo_that_only_claims_to_be_one_is_refused_by_the_server(page):
@@ -414,6 +457,25 @@ def test_a_clip_that_was_cancelled_is_gone(page, server, tmp_path):
     page.get_by_text("Cancelled.").wait_for()
     found = server.json(f"/v1/jobs/{page.url.rsplit('/', 1)[1]}")
     assert found.get("state") == "cancelled"
+
+
+def test_what_is_made_of_a_clip_is_called_as_the_clip(page, tmp_path):
+    page.goto("/video")
+    page.set_input_files("#files", serving.clip(tmp_path / "match.mp4", count=3))
+    _job(page)
+    page.wait_for_selector("#done:not([hidden])")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    assert download.value.suggested_filename == "match-poses.csv"
+
+
+def test_stopping_an_upload_leaves_the_focus_on_the_page(page, tmp_path):
+    page.goto("/video")
+    page.route("**/v1/jobs?*", lambda route: None)  # never answered
+    page.set_input_files("#files", serving.clip(tmp_path / "clip.mp4", count=3))
+    page.click("#upload-stop")
+    assert page.evaluate("document.activeElement.id") == "main"
+    assert page.inner_text("#status") == ""
 
 
 def _states(page, *states):
@@ -771,12 +833,13 @@ def test_the_browser_decodes_what_python_decodes(page, model):
     card, network = load_network(model)
     box = np.array([[80, -20, 460, 520], [0, 0, 200, 300]], dtype=np.float32)
     crops, _ = coords.crop(pictures.read(PHOTO), box, card.size, margin=card.margin)
-    raw = network(crops)
-    xy, logit = coords.decode(raw, card.kind, card.size)
+    raw, spread = network(crops), heatmaps.spreads(card.skeleton)
+    xy, logit = coords.decode(raw, card.kind, card.size, spread)
     told = [{"data": array.ravel().tolist(), "dims": array.shape} for array in raw]
     outputs = "a.raw.map((one) => ({ dims: one.dims, data: Float32Array.from(one.data) }))"
-    call = f"m.decode({outputs}, a.kind, a.size)"
-    found = _module(page, "coords.js", call, {"raw": told, "kind": card.kind, "size": card.size})
+    call = f"m.decode({outputs}, a.kind, a.size, a.spread)"
+    given = {"raw": told, "kind": card.kind, "size": card.size, "spread": spread.tolist()}
+    found = _module(page, "coords.js", call, given)
     assert np.abs(np.array(found["xy"]) - xy).max() < 0.01
     assert np.abs(np.array(found["logit"]) - logit).max() < 0.01
 

@@ -1,5 +1,6 @@
 """The API for clips."""
 
+import contextlib
 import io
 import sqlite3
 import threading
@@ -106,6 +107,15 @@ def test_a_deleted_finished_job_is_forgotten(client, data, settings, trusting):
     client.delete(f"/v1/jobs/{key}")
     assert client.get(f"/v1/jobs/{key}").status_code == 404
     assert list(settings.results.iterdir()) == []
+
+
+def test_a_clip_past_its_time_is_gone_before_it_is_swept(client, data, settings, trusting):
+    key = add(client, data).json["id"]
+    work(settings)
+    with contextlib.closing(sqlite3.connect(settings.database)) as database, database:
+        database.execute("update job set ended = 1")
+    assert client.get(f"/v1/jobs/{key}").status_code == 404
+    assert client.get(f"/v1/jobs/{key}/files/poses.csv").status_code == 404
 
 
 @pytest.mark.parametrize("method", ["get", "delete"])

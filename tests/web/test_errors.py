@@ -81,4 +81,13 @@ def test_a_wrong_method_names_the_right_ones(client):
 def test_a_refused_parameter_is_named(client):
     answer = client.post("/v1/pose/image?threshold=2", data=b"x", content_type="image/jpeg")
     assert answer.status_code == 422
-    assert "threshold" in answer.json["error"]["message"]
+    assert answer.json["error"]["message"].startswith("The parameter threshold cannot be used: ")
+
+
+def test_several_refused_parameters_make_one_sentence(client):
+    path = "/v1/pose/image?format=exe&threshold=x"
+    answer = client.post(path, data=b"x", content_type="image/jpeg")
+    assert answer.json["error"]["message"] == (
+        "The parameter threshold cannot be used: not a valid number; "
+        "the parameter format cannot be used: must be one of json, coco, csv, jpg."
+    )

@@ -126,7 +126,22 @@ def test_the_new_owner_ends_the_job(queue):
 def test_a_released_job_is_claimed_at_once(queue):
     queue.put(A, "film", {})
     queue.release(queue.claim())
-    assert queue.claim().tries == 2
+    assert queue.claim() is not None
+
+
+def test_a_job_given_back_is_untried(queue):
+    queue.put(A, "film", {})
+    for _ in range(5):  # more often than a job may fail
+        queue.release(queue.claim())
+    queue.sweep(3600)
+    assert (queue.get(A).state, queue.get(A).tries) == ("queued", 0)
+
+
+def test_who_gave_a_job_back_can_do_nothing(queue):
+    queue.put(A, "film", {})
+    old = queue.claim()
+    queue.release(old)
+    assert (queue.beat(old, 1, 2), queue.end(old, "done"), queue.release(old)) == (False,) * 3
 
 
 def test_a_job_is_not_tried_for_ever(queue):

@@ -194,6 +194,15 @@ def test_more_connections_than_allowed_are_turned_away(serving, socket):
     assert third.close_reason == 1013
 
 
+def test_who_comes_back_at_once_finds_the_old_place_free(serving, socket):
+    second = serving.another()
+    _until(lambda: serving.service.meters.live._value.get() == 2)
+    third = serving.another()
+    second.close()
+    assert _ask(third, _message())["people"]
+    third.close()
+
+
 def test_an_unknown_model_is_refused_in_one_sentence(serving):
     assert _told(serving.connect("?model=nobody"))["error"]["code"] == "no_model"
 

@@ -42,6 +42,11 @@ def test_a_job_has_its_shape(client, app, service):
     assert valid(app.spec, "Job", client.get(f"/v1/jobs/{'a' * 32}").json)
 
 
+def test_a_live_frame_is_described_as_a_jpeg(app):
+    body = app.spec["paths"]["/v1/pose/frame"]["post"]["requestBody"]["content"]
+    assert [kind for kind in body if kind.startswith("image/")] == ["image/jpeg"]
+
+
 @pytest.mark.parametrize("name", ["Picture", "Error", "Job", "Model"])
 def test_a_shape_refuses_what_is_none(app, name):
     assert not valid(app.spec, name, {"nothing": 1})

@@ -88,8 +88,8 @@ def test_a_worker_that_stops_gives_its_job_back(worker):
     lease = worker.queue.claim()
     worker.stopping.set()
     worker.work(lease)
-    assert worker.queue.get(key).state == "running"
-    assert worker.queue.claim().tries == 2
+    assert worker.queue.get(key).state == "queued"
+    assert worker.queue.claim().tries == 1
 
 
 @pytest.mark.parametrize(
@@ -169,6 +169,30 @@ def test_a_sweep_removes_uploads_that_never_became_a_job(worker):
     os.utime(path, (1, 1))
     worker.sweep()
     assert not path.exists()
+
+
+def test_old_results_go_while_a_long_job_runs(worker, monkeypatch):
+    monkeypatch.setattr("posegram.web.worker._BEAT", 0.0)
+    key = add(worker)
+    old = worker.settings.results / new_key()
+    old.mkdir()
+    os.utime(old, (1, 1))
+    there = []
+    monkeypatch.setattr(worker.store.__class__, "room", lambda *_: there.append(old.exists()))
+    worker.work(worker.queue.claim())
+    assert (there, old.exists(), worker.queue.get(key).state) == ([True], False, "done")
+
+
+def test_a_sweep_that_fails_spoils_no_job(worker, monkeypatch):
+    monkeypatch.setattr("posegram.web.worker._BEAT", 0.0)
+    key = add(worker)
+
+    def locked(*_):
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(type(worker.queue), "sweep", locked)
+    worker.work(worker.queue.claim())
+    assert worker.queue.get(key).state == "done"
 
 
 def test_a_locked_list_of_jobs_does_not_end_the_worker(worker, monkeypatch):

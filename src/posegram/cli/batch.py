@@ -48,6 +48,7 @@ _EFFICIENCY = 0.7  # of several workers beside each other, until it is measured
 _STOPPED = 128  # and the signal's number: exit code after Ctrl-C or a kill, as shells count
 _INPUTS = "Photos, clips, folders with all below them, or .txt files with a path a line."
 _WORKERS = "How many, each with a model of its own and one core; 0: as many as cores."
+_AGAIN = "Do parts again in which a file failed, as after a disk that was not mounted."
 _SHARD = "Photos of a part; raise it where there would be more than some 10,000 parts."
 _MERGE = "At the end, write all people into one file of that form beside the parts."
 _PLAN = "Only tell how long it will take: some of the photos are looked at and timed."
@@ -63,6 +64,7 @@ def batch(
     workers: int = typer.Option(0, min=0, help=_WORKERS),
     merge: Merge | None = typer.Option(None, help=_MERGE),
     plan: bool = typer.Option(False, "--plan", help=_PLAN),
+    again: bool = typer.Option(False, "--again", help=_AGAIN),
     skeleton: str = typer.Option("", help=_SKELETON),
     min_score: float = typer.Option(0.0, min=0.0, max=1.0, help="Smallest score of a person."),
     max_people: int = typer.Option(0, min=0, metavar="N", help="The foremost N; 0 means all."),
@@ -98,11 +100,13 @@ def batch(
         _tell(inputs, look, workers, shard)
         return
     work = many.cut(inputs, out, look, shard=shard)
+    if again:
+        many.forget_failed(work)
     before = len(work.shards) - len(work.left)
     if before:
         typer.echo(f"posegram: {counted(before, 'part')} done before", err=True)
     stopped = _work(work, str(executor), workers)
-    if stopped:
+    if stopped and work.left:
         left = counted(len(work.left), "part")
         typer.echo(f"posegram: stopped; the same command does the other {left}", err=True)
         raise typer.Exit(_STOPPED + stopped)
@@ -117,6 +121,7 @@ def _work(work: Plan, executor: str, workers: int) -> int:
         for part in done:
             shown.advance(task, len(work.shards[part]))
             if stopped():
+                typer.echo("posegram: finishing what is under way; Ctrl-C again: at once", err=True)
                 break
         return stopped()
 

@@ -31,6 +31,8 @@ def train(
 
     base = quickstart.settings() if config == "quickstart" else Config.read(Path(config))
     settings = base.override(*(changes or []))
+    if labels and ranks.count() > 1:
+        raise ValueError(f"--labels is for one process, and torchrun started {ranks.count()}")
     if config == "quickstart":
         settings = quickstart.prepare(settings)
     if ranks.rank() == 0:

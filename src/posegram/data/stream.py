@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import uuid
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -186,8 +187,13 @@ def save_text(path: Path, text: str) -> Path:
     return save_bytes(path, text.encode("utf-8"))
 
 
-def save_bytes(path: Path, data: bytes) -> Path:
+def save_bytes(path: Path, data: bytes, *, surely: bool = False) -> Path:
     """The path of the file written; it appears whole or not at all, its folder is made.
+
+    Args:
+        path: the file.
+        data: all that is in it.
+        surely: wait until the disk has it, so that not even a power cut leaves an empty file.
 
     Raises:
         OSError: it cannot be written.
@@ -195,7 +201,11 @@ def save_bytes(path: Path, data: bytes) -> Path:
     part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
+        with part.open("wb") as file:
+            file.write(data)
+            if surely:
+                file.flush()
+                os.fsync(file.fileno())
         part.replace(path)
     except OSError as fault:
         raise type(fault)(f"cannot write {path}: {fault.strerror}") from fault

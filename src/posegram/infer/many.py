@@ -24,7 +24,17 @@ from posegram.infer.parts import Count
 from posegram.infer.shards import Look, Row, Shards, estimate_of
 from posegram.pose import Skeleton, skeleton_named
 
-__all__ = ["SHARD", "Look", "Plan", "Report", "cut", "predict_many", "run", "total"]
+__all__ = [
+    "SHARD",
+    "Look",
+    "Plan",
+    "Report",
+    "cut",
+    "forget_failed",
+    "predict_many",
+    "run",
+    "total",
+]
 
 SHARD = 200  # photos: a few seconds of work, so that a killed worker costs no more
 _NAMED = 16  # hexadecimal digits of a part's name
@@ -80,10 +90,10 @@ def predict_many(
         them. Files that could not be looked at are counted and have a line with an `error`.
 
     Raises:
+        ChildProcessError: workers die as they start.
         FileNotFoundError: a folder, a list or the model is not there.
         ImportError: Ray or PyAV is not installed.
-        RuntimeError: workers die as they start.
-        ValueError: there is nothing to look at, or the model is refused.
+        ValueError: there is nothing to look at, a list is not in UTF-8, or the model is refused.
     """
     plan = cut(source, out, look or Look())
     before = len(plan.shards) - len(plan.left)
@@ -115,7 +125,8 @@ def cut(
     """
     out = Path(out).absolute()
     given = [source] if isinstance(source, (str, Path)) else list(source)
-    rows = [_row(path) for one in given for path in _listed(Path(one))]
+    listed = (path for one in given for path in _listed(Path(one)))
+    rows = [_row(path) for path in dict.fromkeys(listed)]  # each once
     if not rows:
         raise ValueError("there is no photo and no clip to look at")
     estimate = estimate_of(look)  # what is wrong with it shows before any worker starts
@@ -132,6 +143,13 @@ def cut(
     return Plan(look, out, made, skeleton)
 
 
+def forget_failed(plan: Plan) -> None:
+    """Remove the parts in which a file failed, so that they are done again."""
+    for part in plan.shards:
+        if part.exists() and parts.count_of(part).failed:
+            part.unlink()
+
+
 def run(plan: Plan, executor: str = "local", workers: int = 1) -> Generator[Path]:
     """Do what is left of a plan; each part as it is done.
 
@@ -144,7 +162,12 @@ def run(plan: Plan, executor: str = "local", workers: int = 1) -> Generator[Path
 
 
 def _listed(path: Path) -> Iterator[Path]:
-    """The files that a source names."""
+    """The files that a source names.
+
+    Raises:
+        FileNotFoundError: a folder or a list is not there.
+        ValueError: a list is not in UTF-8.
+    """
     if path.is_dir():
         yield from folder.images_in(
             path, suffixes=(*pictures.SUFFIXES, *folder.CLIPS), recursive=True
@@ -152,8 +175,13 @@ def _listed(path: Path) -> Iterator[Path]:
     elif path.suffix.lower() == ".txt":
         if not path.exists():
             raise FileNotFoundError(f"there is no list {path}")
-        lines = path.read_text(encoding="utf-8").splitlines()
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError as fault:
+            raise ValueError(f"{path} is not in UTF-8: {fault}") from fault
         yield from (Path(line.strip()) for line in lines if line.strip())
+    elif not path.suffix and not path.exists():
+        raise FileNotFoundError(f"there is no folder {path}")
     else:
         yield path
 

@@ -84,12 +84,12 @@ def save(path: Path, made: Sequence[Line]) -> Path:
     people = sum(len(one.get("score", ())) for one in made)
     count = Count(len(made) - failed, people, failed)
     text = "".join(json.dumps(one, allow_nan=False) + "\n" for one in [vars(count), *made])
-    return save_bytes(path, gzip.compress(text.encode("utf-8"), mtime=0))
+    return save_bytes(path, gzip.compress(text.encode("utf-8"), mtime=0), surely=True)
 
 
 def count_of(path: Path) -> Count:
     """What a part holds, by its heading; errors as `lines`."""
-    return Count(**next(_objects(path)))
+    return Count(**_opened(path)[0])
 
 
 def lines(path: Path) -> Iterator[Line]:
@@ -99,12 +99,19 @@ def lines(path: Path) -> Iterator[Line]:
         OSError: it cannot be read.
         ValueError: it is damaged.
     """
+    yield from _opened(path)[1]
+
+
+def _opened(path: Path) -> tuple[Line, Iterator[Line]]:
+    """The heading of a part and its other lines."""
     objects = _objects(path)
-    next(objects)
-    yield from objects
+    heading = next(objects, None)
+    if heading is None:  # as after a power cut
+        raise ValueError(f"{path} is damaged: remove it, and run the same command again")
+    return heading, objects
 
 
-def _objects(path: Path) -> Iterator[Any]:
+def _objects(path: Path) -> Iterator[Line]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") as text:
             yield from map(json.loads, text)

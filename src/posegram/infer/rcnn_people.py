@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from posegram import coords
+from posegram import coords, heatmaps
 from posegram.areas import iou
 from posegram.drawing import require_picture
 from posegram.pose import Card, Floats, Image, People
@@ -151,7 +151,7 @@ class KeypointRcnn:
         """Everybody in a photo."""
         how, size = self.options, self.sides(image.shape[:2])
         box, sure, maps = self.maps(image, size, how)
-        xy, logit = coords.decode_maps(maps, box, fine=how.decoding == "fine")
+        xy, logit = heatmaps.over_boxes(maps, box, fine=how.decoding == "fine")
         score = sure[:, None] * coords.probability(logit, self.card.calibration)
         # corners to corners: torchvision scales coordinates, half a pixel is not taken off
         back = np.array([image.shape[1] / size[1], image.shape[0] / size[0]], dtype=np.float32)

@@ -67,7 +67,7 @@ class Worker:
         path = Path(row.path)
         try:
             return self._frames(path) if row.is_clip else [self._photo(path)]
-        except (OSError, ValueError) as fault:
+        except (OSError, ValueError, MemoryError) as fault:
             return [parts.failure(path, _named(path, fault))]
 
     def _photo(self, path: Path) -> parts.Line:
@@ -101,5 +101,5 @@ def estimate_of(look: Look) -> TopDown:
 
 
 def _named(path: Path, fault: Exception) -> str:
-    said = str(fault)
+    said = str(fault) or type(fault).__name__
     return said if str(path) in said else f"{path}: {said}"

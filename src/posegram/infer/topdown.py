@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from posegram import coords
+from posegram import coords, heatmaps
 from posegram.drawing import require_picture
 from posegram.pose import Card, Floats, Image, Network, People
 from posegram.track import distinct_rows
@@ -84,7 +84,9 @@ class TopDown:
         """The people in a few boxes (B, 4), with one call of the network."""
         card = self.card
         crops, back = coords.crop(image, box, card.size, margin=margin)
-        xy, logit = coords.decode(self.network(crops), card.kind, card.size)
+        xy, logit = coords.decode(
+            self.network(crops), card.kind, card.size, heatmaps.spreads(card.skeleton)
+        )
         score = coords.probability(logit, card.calibration)
         return People(coords.move(xy, back), score, box, card.skeleton)
 

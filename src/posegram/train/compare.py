@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from posegram import coords, image, models
+from posegram import coords, heatmaps, image, models
 from posegram.data.stream import save_text
 from posegram.metrics import pck
 from posegram.metrics.bootstrap import Interval, Mean, compare, interval, means, verdict
@@ -122,7 +122,7 @@ def predict(
     for row, sample in enumerate(samples):
         box = sample.box[None]
         crop, back = coords.crop(image.read(sample.image), box, card.size, margin=card.margin)
-        xy, _ = coords.decode(network(crop), card.kind, card.size)
+        xy, _ = coords.decode(network(crop), card.kind, card.size, heatmaps.spreads(card.skeleton))
         found[row, here] = coords.move(xy, back)[0, there]
     return found
 

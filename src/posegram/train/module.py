@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from posegram import coords, models
+from posegram import coords, heatmaps, models
 from posegram.metrics import pck
 from posegram.models.cnn import STRIDE
 from posegram.pose import Card, Floats, Skeleton
@@ -243,7 +243,10 @@ class PoseModule(lightning.LightningModule):
         loss = self.loss(raw, batch)
         arrays = raw if isinstance(raw, tuple) else (raw,)
         xy, logit = coords.decode(
-            tuple(a.float().cpu().numpy() for a in arrays), self.card.kind, self.card.size
+            tuple(a.float().cpu().numpy() for a in arrays),
+            self.card.kind,
+            self.card.size,
+            heatmaps.spreads(self.card.skeleton),
         )
         back = batch["back"].cpu().numpy()
         self.seen.append(

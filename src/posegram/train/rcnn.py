@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from posegram import coords
+from posegram import coords, heatmaps
 from posegram.areas import iou
 from posegram.metrics import oks
 from posegram.metrics.pck import Doubles
@@ -119,7 +119,7 @@ class RcnnModule(PoseModule):
             height, width = batch["extent"][n].tolist()
             raw = keypoint_rcnn.people(network, x[n : n + 1, :, :height, :width])
             box, sure, maps = (part.float().cpu().numpy() for part in raw)
-            xy, logit = coords.decode_maps(maps, box)
+            xy, logit = heatmaps.over_boxes(maps, box)
             back = batch["back"][n].cpu().numpy()
             self.found[row] = Seen(xy * back, logit, sure, box * np.tile(back, 2), self.photos[row])
 

@@ -15,7 +15,7 @@ import onnxruntime
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from posegram import coords, image
+from posegram import coords, heatmaps, image
 from posegram.areas import iou
 from posegram.data import coco
 from posegram.data.stream import save_text
@@ -245,4 +245,4 @@ def _pairs(here: Sequence[Floats], there: Sequence[Floats], out: Path) -> tuple[
 
 
 def _joints(box: Floats, _: Floats, maps: Floats) -> Floats:
-    return coords.decode_maps(maps, box, fine=False)[0]
+    return heatmaps.over_boxes(maps, box, fine=False)[0]

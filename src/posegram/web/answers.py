@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flask import request
+from flask import Response, request
 
 from posegram import image as pictures
 from posegram.data import door, joints
@@ -14,7 +14,7 @@ from posegram.infer import records
 from posegram.pose import Image, People, convert, skeleton_named
 from posegram.web.errors import Refused
 
-__all__ = ["FORMS", "OVERLAY", "Form", "chosen", "usual", "write"]
+__all__ = ["FORMS", "OVERLAY", "Form", "chosen", "unnamed", "usual", "write"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,12 @@ def chosen(named: str) -> Form:
     if best is None:
         raise Refused(406, f"Results come as {', '.join(kinds)}.")
     return kinds[best]
+
+
+def unnamed(file: Response) -> Response:
+    """A file without a name: browsers would take it instead of the one that the page's link has."""
+    file.headers.remove("Content-Disposition")
+    return file
 
 
 def usual(people: People, skeleton: str = "") -> People:

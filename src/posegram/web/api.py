@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from apiflask import APIBlueprint, APIFlask, Schema
@@ -13,7 +14,7 @@ from werkzeug.routing import BaseConverter
 
 from posegram.pose import SKELETONS
 from posegram.web import answers, live, uploads
-from posegram.web.errors import Refused
+from posegram.web.errors import Refused, sentence
 from posegram.web.results import new_key
 from posegram.web.service import Service
 from posegram.web.settings import Settings
@@ -46,18 +47,24 @@ class Key(BaseConverter):
     regex = "[0-9a-f]{32}"
 
 
+def _one_of(names: Iterable[str]) -> OneOf:
+    """Refuses what is none of these names; an empty one stands for the usual."""
+    known = list(names)
+    return OneOf(["", *known], error=f"must be one of {', '.join(known)}")
+
+
 class Which(Schema):
     """Query: which model, and which joints."""
 
     model = String(load_default="", validate=Length(max=100))
-    skeleton = String(load_default="", validate=OneOf(["", *sorted(SKELETONS)]))
+    skeleton = String(load_default="", validate=_one_of(sorted(SKELETONS)))
 
 
 class Picture(Which):
     """Query: also how to answer."""
 
     threshold = Float(load_default=0.3, validate=Range(0, 1))
-    format = String(load_default="", validate=OneOf(["", *answers.FORMS]))
+    format = String(load_default="", validate=_one_of(answers.FORMS))
 
 
 class Frame(Which):
@@ -94,7 +101,7 @@ def offered(name: str) -> str:
         known = service().shelf.known(name)
         service().estimate(known)
     except (ValueError, ImportError) as fault:
-        raise Refused(422, f"{fault}.") from fault
+        raise Refused(422, sentence(fault)) from fault
     return known
 
 
@@ -140,7 +147,7 @@ def result(key: str, suffix: str) -> Response:
     if path is None:
         raise Refused(404, _GONE)
     try:
-        return send_file(path, form.mimetype, download_name=f"{key}-{form.file}", max_age=0)
+        return answers.unnamed(send_file(path, form.mimetype, max_age=0))
     except FileNotFoundError as fault:  # deleted this moment
         raise Refused(404, _GONE) from fault
 
@@ -172,7 +179,7 @@ def frame(query: dict[str, Any]) -> Response:
         try:
             image = live.decode(data)
         except ValueError as fault:
-            raise Refused(422, f"{fault}.") from fault
+            raise Refused(422, sentence(fault)) from fault
         people = answers.usual(here.look(model, image), query["skeleton"])
     echo = {"sequence": query["sequence"], "time": query["time"]}
     return jsonify(echo | live.answer(people))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from apiflask import APIBlueprint, APIFlask
 from apiflask.fields import Boolean
 from flask import Response, jsonify, request, send_from_directory, url_for
 
-from posegram.web import peek, uploads
+from posegram.web import answers, peek, uploads
 from posegram.web.api import Which, offered, service
-from posegram.web.errors import Refused
+from posegram.web.errors import Refused, sentence
 from posegram.web.jobs import ACTIVE, Job
 from posegram.web.render import FILES
 from posegram.web.results import new_key
@@ -105,9 +106,9 @@ def file(key: str, name: str) -> Response:
     folder = service().store.clip(key, job.tries)
     if job.state != "done" or not (folder / name).is_file():
         raise Refused(404, "There is no such file, or not yet.")
-    return send_from_directory(
-        folder, name, mimetype=_KINDS[Path(name).suffix], conditional=True, max_age=0
-    )
+    kind = _KINDS[Path(name).suffix]
+    sent = send_from_directory(folder, name, mimetype=kind, conditional=True, max_age=0)
+    return answers.unnamed(sent)
 
 
 def _admitted(path: Path, here: Service) -> tuple[int, int]:
@@ -124,7 +125,7 @@ def _admitted(path: Path, here: Service) -> tuple[int, int]:
         except TimeoutError as fault:
             raise Busy from fault
         except ValueError as fault:
-            raise Refused(422, f"{str(fault).capitalize()}.") from fault
+            raise Refused(422, sentence(fault)) from fault
     pixels, count = found["width"] * found["height"], found["count"] or 0
     if pixels > settings.pixels:
         most = settings.pixels / 1e6
@@ -137,8 +138,12 @@ def _admitted(path: Path, here: Service) -> tuple[int, int]:
 
 
 def _job(key: str) -> Job:
-    job = service().queue.get(key)
+    here = service()
+    job = here.queue.get(key)
     if job is None:
+        raise Refused(404, _GONE)
+    # the worker sweeps now and then only
+    if job.ended is not None and time.time() > job.ended + here.store.clip_seconds:
         raise Refused(404, _GONE)
     return job
 

@@ -13,7 +13,7 @@ from jinja2 import TemplateNotFound
 
 from posegram.web.service import Busy
 
-__all__ = ["CODES", "Refused", "install"]
+__all__ = ["CODES", "Refused", "install", "sentence"]
 
 CODES = {  # status -> code of the error object, and what it means
     400: ("bad_request", "The request cannot be understood."),
@@ -44,6 +44,16 @@ class Refused(HTTPError):
         super().__init__(status, message, headers=headers)
 
 
+def sentence(fault: object) -> str:
+    """What an error of our own says, as a sentence for a person.
+
+    >>> sentence(ValueError("no such model; there is small"))
+    'No such model; there is small.'
+    """
+    said = str(fault)
+    return f"{said[:1].upper()}{said[1:].rstrip('.')}."
+
+
 def install(app: APIFlask) -> None:
     """Give every error of an app the one shape."""
     app.error_processor(_answer)
@@ -57,7 +67,7 @@ def _answer(error: HTTPError) -> Response:
     """The error as JSON; as a page for a browser outside the API."""
     status = error.status_code
     code, meaning = CODES.get(status, ("error", error.message or ""))
-    message = _sentence(error) or meaning
+    message = _reason(error) or meaning
     response = _page(status, code, message) or jsonify(error={"code": code, "message": message})
     response.status_code = status
     for name, value in dict(error.headers or {}).items():
@@ -68,17 +78,18 @@ def _answer(error: HTTPError) -> Response:
     return response
 
 
-def _sentence(error: HTTPError) -> str:
+def _reason(error: HTTPError) -> str:
     """What our own code said, or which parameter was refused; nothing of the libraries' prose."""
     if isinstance(error, Refused):
         return error.message or ""
     if not error.detail:
         return ""
     wrong = []
-    for place, fields in dict(error.detail).items():
+    for fields in dict(error.detail).values():
         for name, said in _items(fields):
-            wrong.append(f"{place} {name}: {' '.join(map(str, said))}")
-    return "; ".join(wrong)[:300]
+            why = str(said[0])
+            wrong.append(f"the parameter {name} cannot be used: {why[:1].lower()}{why[1:]}")
+    return sentence("; ".join(each.rstrip(".") for each in wrong)[:300])
 
 
 def _items(fields: Any) -> list[tuple[str, list[Any]]]:

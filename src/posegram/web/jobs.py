@@ -52,6 +52,10 @@ _END = """
 update job set state = :state, done = :done, total = :total, error = :error, ended = :now
 where id = :id and tries = :tries and state = 'running'
 """
+_RELEASE = """
+update job set state = 'queued', lease = 0, tries = tries - 1, done = 0
+where id = :id and tries = :tries and state = 'running'
+"""
 _GIVE_UP = """
 update job set state = 'failed', error = 'stopped ' || tries || ' times', ended = :now
 where state = 'running' and lease < :now and tries >= :most
@@ -140,9 +144,8 @@ class Queue:
         return self._change(_END, row | {"state": state, "error": error}) == 1
 
     def release(self, lease: Lease) -> bool:
-        """Give a job back, so that another worker may claim it at once."""
-        sql = "update job set lease = 0 where id = :id and tries = :tries and state = 'running'"
-        return self._change(sql, {"id": lease.id, "tries": lease.tries}) == 1
+        """Give a job back untried, so that another worker may claim it at once."""
+        return self._change(_RELEASE, {"id": lease.id, "tries": lease.tries}) == 1
 
     def cancel(self, key: str) -> bool:
         """Stop a job that waits or runs; its worker learns of it at the next beat."""

@@ -25,6 +25,7 @@ from posegram import image as pictures
 from posegram.data.stream import person_scores
 from posegram.pose import Floats, Image, People
 from posegram.web import answers
+from posegram.web.errors import sentence
 from posegram.web.service import Busy, Service
 
 __all__ = ["HEADER", "LARGEST", "answer", "decode", "install", "unpack"]
@@ -33,6 +34,7 @@ HEADER = struct.Struct("<IdHH")  # sequence, time of capture in seconds, width, 
 LARGEST = 1920  # pixels a side of a live frame
 _FULL, _LEAVING, _REFUSED = 1013, 1001, 1008  # how a WebSocket ends, RFC 6455 and IANA's registry
 _BAD = 20  # unreadable messages after which a connection ends
+_LATE = 1.0  # seconds for a place: who changes the model comes back before the old one is free
 _PING = 25  # seconds between pings, so that proxies keep a quiet connection
 
 
@@ -113,7 +115,7 @@ def _point(at: Floats) -> list[float] | None:
 
 def _serve(socket: Server, service: Service) -> None:
     """One connection from its first to its last message."""
-    if not service.live.acquire(blocking=False):
+    if not service.live.acquire(timeout=_LATE):
         socket.close(_FULL, "as many people are live as this server allows; come back later")
         return
     service.meters.live.inc()
@@ -133,7 +135,7 @@ def _opened(socket: Server, service: Service) -> _Connection | None:
     try:
         estimate = service.estimate(flask.request.args.get("model", ""))
     except (ValueError, ImportError) as fault:
-        _tell(socket, {"sequence": None, "error": {"code": "no_model", "message": f"{fault}."}})
+        _tell(socket, {"sequence": None, "error": {"code": "no_model", "message": sentence(fault)}})
         socket.close(_REFUSED, "no such model")
         return None
     from posegram.infer.follow import Follower  # brings scipy, which takes a while to load
@@ -170,7 +172,7 @@ def _handle(connection: _Connection, message: bytes | str) -> bool:
     except ValueError as fault:
         meters.frames.labels("bad").inc()
         connection.bad += 1
-        error = {"code": "bad_frame", "message": f"{fault}."}
+        error = {"code": "bad_frame", "message": sentence(fault)}
         _tell(socket, {"sequence": _sequence(message), "error": error})
         return connection.bad < _BAD
     meters.frames.labels("done").inc()

@@ -14,7 +14,7 @@ from typing import Any
 import flask
 from markdown_it import MarkdownIt
 
-from posegram import __version__
+from posegram import __version__, heatmaps
 from posegram.infer.load import DETECTOR, detector_of, file_of, load_network
 from posegram.pose import SKELETONS, Card
 from posegram.web.service import Service
@@ -142,7 +142,7 @@ def _decodable(network: dict[str, Any]) -> bool:
 
 
 def _network(site: _Site, name: str) -> dict[str, Any] | None:
-    """Address and card of a network in an ONNX file; None where there is none."""
+    """Address, card and joints' falloffs of a network in an ONNX file; None where there is none."""
     path = _onnx(site, name)
     if path is None:
         return None
@@ -150,7 +150,9 @@ def _network(site: _Site, name: str) -> dict[str, Any] | None:
     stamp = f"{about.st_size:x}-{int(about.st_mtime):x}"
     shelf = site.service.shelf
     card = shelf.card(name) if name in shelf.sources else _card(path)
-    return {"file": f"/weights/{stamp}/{name}.onnx", "card": json.loads(card.to_json())}
+    spread = heatmaps.spreads(card.skeleton).tolist()
+    file = f"/weights/{stamp}/{name}.onnx"
+    return {"file": file, "card": json.loads(card.to_json()), "spread": spread}
 
 
 @cache

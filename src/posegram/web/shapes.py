@@ -92,7 +92,7 @@ _PICTURE_TYPES = ("image/jpeg", "image/png", "image/webp", "application/octet-st
 _CLIP_TYPES = ("video/mp4", "video/quicktime", "video/webm", "application/octet-stream")
 _BODIES = {  # where a file goes in: the form's field, the types of a whole body
     ("/v1/pose/image", "post"): ("image", _PICTURE_TYPES),
-    ("/v1/pose/frame", "post"): ("image", _PICTURE_TYPES),
+    ("/v1/pose/frame", "post"): ("image", ("image/jpeg", "application/octet-stream")),
     ("/v1/jobs", "post"): ("video", _CLIP_TYPES),
 }
 _JSON = "application/json"

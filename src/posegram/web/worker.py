@@ -48,6 +48,7 @@ class Worker:
     shelf: Shelf
     stopping: threading.Event = field(default_factory=threading.Event)
     moved: tuple[float, float] = (0.0, 0.0)  # the clocks when work last went on, see `_clocks`
+    swept: float = -_SWEEP  # by the wall's clock
 
     @classmethod
     def of(cls, settings: Settings) -> Worker:
@@ -59,14 +60,10 @@ class Worker:
 
     def run(self) -> None:
         """Work until `stopping` is set."""
-        swept = -_SWEEP
         while not self.stopping.is_set():
             self.moved = _clocks()
-            now = self.moved[0]
+            self.tidy()
             try:
-                if now - swept >= _SWEEP:
-                    swept = now
-                    self.sweep()
                 lease = self.queue.claim()
                 if lease is None:
                     self.stopping.wait(_IDLE)
@@ -130,6 +127,17 @@ class Worker:
     def _upload(self, lease: Lease) -> Path:
         return self.settings.uploads / str(lease.args["file"])
 
+    def tidy(self) -> None:
+        """Sweep once a minute, in the midst of a long job, too."""
+        now = time.monotonic()
+        if now - self.swept < _SWEEP:
+            return
+        self.swept = now
+        try:
+            self.sweep()
+        except (sqlite3.Error, OSError) as fault:  # a minute later it may go
+            _log.error("cannot sweep just now: %s", fault)
+
     def sweep(self) -> None:
         """Remove what nobody needs: dead jobs, old results, uploads without a job."""
         self.queue.sweep(self.store.clip_seconds)
@@ -172,6 +180,7 @@ class _Pulse:
             self.beaten = now
             if not worker.queue.beat(self.lease, self.done, self.total):
                 raise _Stopped
+            worker.tidy()
         return True
 
 

@@ -41,7 +41,7 @@ function send(file) {
     location.assign(`/jobs/${response.id}`);
   };
   sending.onerror = () => { finish(); warn(refusal(0).message); };
-  sending.onabort = finish;
+  sending.onabort = () => { finish(); part("main").focus(); }; // its button is gone
   part("upload").hidden = false;
   say(`Sending ${file.name} …`, { working: true });
   sending.send(body);

@@ -4,7 +4,11 @@
 // x' = a x + b y + c, y' = d x + e y + f. A size is [height, width]. A picture is
 // {data, width, height, channels} with 8-bit values in rows.
 
-const WINDOW = 4; // cells on each side of a heatmap's peak that the local expectation reads
+const WINDOW = 4; // cells on each side of a heatmap's peak whose mass is its confidence
+const REACH = 0.1; // cells on each side of the peak that mean shift reads / height of the map
+const STEPS = 2; // of mean shift
+const KERNEL = 0.5; // width of its kernel / (falloff x height of the map)
+const NARROW = 1.5; // cells, of the narrowest kernel
 
 /** The box around the outer edges of all pixels of a picture. */
 export function whole(width, height) {
@@ -172,8 +176,8 @@ function shares(first, length, count) {
  * Crop pixels and confidence logits from a network's outputs, by the card's kind:
  * {xy: [[x, y] ...] per crop, logit: [...] per crop}.
  */
-export function decode(outputs, kind, size) {
-  if (kind === "heatmap") return decodeHeatmap(outputs[0].data, outputs[0].dims, size);
+export function decode(outputs, kind, size, spread) {
+  if (kind === "heatmap") return decodeHeatmap(outputs[0].data, outputs[0].dims, size, spread);
   if (kind === "regression") return decodeRegression(outputs, size);
   throw new Error(`no decoding for outputs of kind ${kind}`);
 }
@@ -193,14 +197,15 @@ function decodeRegression([share, sure], [height, width]) {
   return { xy, logit };
 }
 
-/** Expectation of the softmax in a window around its peak; confidence is the window's mass. */
-export function decodeHeatmap(heat, [n, k, h, w], [height, width]) {
+/** Where a joint's OKS is likely highest near its map's peak; confidence is the mass around that. */
+export function decodeHeatmap(heat, [n, k, h, w], [height, width], spread) {
   const xy = [], logit = [];
   for (let crop = 0; crop < n; crop++) {
     const joints = [], sure = [];
     for (let joint = 0; joint < k; joint++) {
       const start = (crop * k + joint) * h * w;
-      const [x, y, mass] = peak(heat.subarray(start, start + h * w), h, w);
+      const kernel = Math.max(KERNEL * h * spread[joint], NARROW);
+      const [x, y, mass] = peak(heat.subarray(start, start + h * w), h, w, kernel);
       joints.push([((x + 0.5) * width) / w - 0.5, ((y + 0.5) * height) / h - 0.5]);
       const share = clamp(mass, 1e-6, 1 - 1e-6);
       sure.push(Math.log(share / (1 - share)));
@@ -211,22 +216,36 @@ export function decodeHeatmap(heat, [n, k, h, w], [height, width]) {
   return { xy, logit };
 }
 
-/** Place of one heatmap's peak in cells, and the share of the softmax in the window around it. */
-function peak(map, h, w) {
+/** Place of one heatmap's joint in cells, and the share of the softmax in the window around it. */
+function peak(map, h, w, kernel) {
   let top = 0;
   for (let n = 1; n < map.length; n++) if (map[n] > map[top]) top = n;
   const [row, column] = [Math.floor(top / w), top % w];
-  let [total, mass, x, y] = [0, 0, 0, 0];
+  let total = 0;
   for (let n = 0; n < map.length; n++) total += Math.exp(map[n] - map[top]);
-  for (let r = Math.max(0, row - WINDOW); r <= Math.min(h - 1, row + WINDOW); r++) {
-    for (let c = Math.max(0, column - WINDOW); c <= Math.min(w - 1, column + WINDOW); c++) {
-      const share = Math.exp(map[r * w + c] - map[top]);
+  const reach = Math.max(WINDOW, Math.round(h * REACH));
+  let [x, y, mass] = mean(map, h, w, [row, column], WINDOW, () => 1);
+  const confidence = mass / total;
+  for (let step = 0; step < STEPS; step++) {
+    const near = (r, c) => Math.exp(-((r - y) ** 2 + (c - x) ** 2) / (2 * kernel ** 2));
+    [x, y] = mean(map, h, w, [row, column], reach, near);
+  }
+  return [x, y, confidence];
+}
+
+/** Mean place of the cells around a peak, each weighing exp(its height over the peak) times `near`. */
+function mean(map, h, w, [row, column], reach, near) {
+  let [mass, x, y] = [0, 0, 0];
+  const highest = map[row * w + column];
+  for (let r = Math.max(0, row - reach); r <= Math.min(h - 1, row + reach); r++) {
+    for (let c = Math.max(0, column - reach); c <= Math.min(w - 1, column + reach); c++) {
+      const share = Math.exp(map[r * w + c] - highest) * near(r, c);
       mass += share;
       x += share * c;
       y += share * r;
     }
   }
-  return [x / mass, y / mass, mass / total];
+  return [x / mass, y / mass, mass];
 }
 
 /** Calibrated probability of a logit: 1 / (1 + exp(-(slope logit + offset))). */

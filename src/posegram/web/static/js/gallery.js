@@ -1,19 +1,25 @@
 // What this browser looked at: ids and small pictures in localStorage, originals in its own cache.
 
-import { ask, keep, make, part, plural, recall } from "./page.js";
+import { insist, keep, make, part, plural, recall } from "./page.js";
 
-const MOST = 24;
+export const LISTED = 24; // entries with their pictures
+const KNOWN = 500; // ids of results that are listed no more, but lie on the server still
 const CACHE = "posegram-originals";
 const addressOf = (id) => `/original/${encodeURIComponent(id)}`; // a key of the cache, never asked of a server
 
 /** Entries {id, name, when, people, model, thumb}, newest first. */
 export const remembered = () => recall("results", []);
 
+/** Ids of results that newer ones pushed out of the list. */
+export const unlisted = () => recall("unlisted", []);
+
 /** Remember a result, with its original where the browser can hold it. */
 export async function remember(entry, original) {
   const entries = [entry, ...remembered().filter((old) => old.id !== entry.id)];
-  keep("results", entries.slice(0, MOST));
-  for (const old of entries.slice(MOST)) drop(old.id);
+  keep("results", entries.slice(0, LISTED));
+  const older = entries.slice(LISTED).map(({ id }) => id);
+  if (older.length) keep("unlisted", [...older, ...unlisted()].slice(0, KNOWN));
+  older.forEach(drop);
   const store = await cache();
   await store?.put(addressOf(entry.id), new Response(original)).catch(() => {});
 }
@@ -27,13 +33,14 @@ export async function originalOf(id) {
 /** Forget a result in this browser. */
 export async function forget(id) {
   keep("results", remembered().filter((entry) => entry.id !== id));
+  keep("unlisted", unlisted().filter((other) => other !== id));
   await drop(id);
 }
 
 /** Forget a result here and on the server; throws a `Refusal` where the server may still hold it. */
 export async function erase(id) {
   await forget(id);
-  await ask(`/v1/results/${encodeURIComponent(id)}`, { method: "DELETE" }).catch((fault) => {
+  await insist(`/v1/results/${encodeURIComponent(id)}`, { method: "DELETE" }).catch((fault) => {
     if (fault.status !== 404) throw fault;
   });
 }
@@ -73,7 +80,7 @@ export function showGallery(waiting = [], current = "") {
   part("gallery").replaceChildren(...tiles);
   if (held) part("gallery").querySelector(`a[href="${held}"]`)?.focus({ preventScroll: true });
   part("gallery-empty").hidden = tiles.length > 0;
-  part("forget-all").hidden = entries.length === 0;
+  part("forget-all").hidden = entries.length + unlisted().length === 0;
 }
 
 /** How long ago a time in milliseconds was, in words. */

@@ -1,6 +1,6 @@
 // The photo page: photos in, results shown, the gallery kept.
 
-import { erase, forget, originalOf, remember, remembered, showGallery, thumbnail } from "./gallery.js";
+import { erase, forget, LISTED, originalOf, remember, remembered, showGallery, thumbnail, unlisted } from "./gallery.js";
 import { ask, clear, config, insist, part, picker, plural, receive, Refusal, refusal, say, size, warn } from "./page.js";
 import { hide, show } from "./result.js";
 
@@ -16,6 +16,7 @@ async function take(files) {
   const work = files.map((file, n) => ({ file, name: file.name || `pasted ${n + 1}`, words: "waiting", bad: false }));
   waiting = [...work, ...waiting.filter((entry) => !entry.bad)];
   tell();
+  if (work.length > LISTED) warn(`Of these ${work.length} photos, the last ${LISTED} stay in the list below; posegram predict takes whole folders.`);
   const queue = [...work];
   let first = true;
   const worker = async () => {
@@ -36,7 +37,7 @@ async function one(entry) {
   try {
     entry.words = "working";
     tell();
-    check(entry.file);
+    await check(entry.file);
     const body = new FormData();
     body.append("image", entry.file);
     const record = await insist(`/v1/pose/image?model=${encodeURIComponent(model.name())}`, { method: "POST", body });
@@ -53,11 +54,15 @@ async function one(entry) {
   }
 }
 
-function check(file) {
-  if (!KINDS.includes(file.type)) throw new Refusal("This is not a photo that posegram reads. Choose a JPEG, PNG or WebP picture.");
+async function check(file) {
+  // a type comes from the name's ending: without one the server looks at the first bytes
+  if (file.type && !KINDS.includes(file.type)) throw new Refusal("This is not a photo that posegram reads. Choose a JPEG, PNG or WebP picture.");
   const most = config.limits.picture;
   if (file.size > most) throw new Refusal(`This file has ${size(file.size)}; the server takes up to ${size(most)}.`);
   if (!file.size) throw new Refusal("This file is empty.");
+  await file.slice(0, 1).arrayBuffer().catch(() => {
+    throw new Refusal("This is a folder, or a file that cannot be read any more.");
+  });
 }
 
 async function store(record, { file, name }) {
@@ -124,10 +129,11 @@ async function follow() {
 
 /** Delete results, and say so only where that is true. */
 async function eraseAll(ids, words) {
-  const faults = (await Promise.allSettled(ids.map(erase))).filter((one) => one.reason);
+  const faults = [];
+  for (const id of ids) await erase(id).catch((fault) => faults.push(fault)); // all at once would be refused
   history.replaceState(null, "", location.pathname);
   showNone();
-  if (faults.length) warn(`Deleted here, but not on the server: it deletes results by itself after a while. ${faults[0].reason.message}`);
+  if (faults.length) warn(`Deleted here, but not on the server: it deletes results by itself after a while. ${faults[0].message}`);
   else say(words);
   part("main").focus();
 }
@@ -146,7 +152,7 @@ part("example").addEventListener("click", async () => {
 part("forget").addEventListener("click", () => eraseAll([current], "Deleted, here and on the server."));
 part("forget-all").addEventListener("click", () => {
   waiting = waiting.filter((entry) => !entry.bad);
-  eraseAll(remembered().map((entry) => entry.id), "Everything is deleted, here and on the server.");
+  eraseAll([...remembered().map((entry) => entry.id), ...unlisted()], "Everything is deleted, here and on the server.");
 });
 showGallery();
 follow();

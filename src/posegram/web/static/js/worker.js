@@ -15,23 +15,24 @@ ort.env.logLevel = "error";
 
 let follow = null;
 
-/** {card, run}: `run` takes 8-bit RGB pixels and their dims and gives the network's outputs. */
-async function open({ card, file }) {
+/** {card, spread, run}: `run` takes 8-bit RGB pixels and their dims, gives the network's outputs. */
+async function open({ card, file, spread }) {
   const session = await ort.InferenceSession.create(file, { executionProviders: ["wasm"] });
   const run = async (pixels, dims) => {
     const outputs = await session.run({ [session.inputNames[0]]: new ort.Tensor("uint8", pixels, dims) });
     return session.outputNames.map((name) => outputs[name]);
   };
-  return { card, run };
+  return { card, spread, run };
 }
 
 /** People [{box, score, xy, scores}], one per box of a picture. */
-async function pose({ card, run }, picture, boxes, bare) {
+async function pose({ card, spread, run }, picture, boxes, bare) {
   const [height, width] = card.size;
   const matrices = boxes.map((box) => toCrop(box, card.size, bare ? 1 : card.margin));
   const crops = new Uint8Array(boxes.length * height * width * 3);
   matrices.forEach((matrix, n) => warp(picture, matrix, card.size, crops, n * height * width * 3));
-  const { xy, logit } = decode(await run(crops, [boxes.length, height, width, 3]), card.kind, card.size);
+  const outputs = await run(crops, [boxes.length, height, width, 3]);
+  const { xy, logit } = decode(outputs, card.kind, card.size, spread);
   return boxes.map((box, n) => {
     const back = inverse(matrices[n]);
     const scores = logit[n].map((value) => probability(value, card.calibration));
