@@ -49,6 +49,11 @@ def test_the_csv_file_has_a_row_per_joint(written):
     assert [row["joint"] for row in rows] == list(LSP14.joints)
 
 
+def test_tables_that_are_passed_on_do_not_hold_the_key(written):
+    texts = [(written[1] / name).read_text() for name in ("poses.csv", "coco.json")]
+    assert not any("a" * 32 in text for text in texts)
+
+
 def test_the_coco_file_has_an_annotation_per_person(written):
     whole = json.loads((written[1] / "coco.json").read_text())
     assert [a["num_keypoints"] for a in whole["annotations"]] == [14]

@@ -48,6 +48,11 @@ def test_every_frame_is_in_the_table(made):
     assert len(frames) == 30 * len(LSP14)
 
 
+def test_no_file_tells_where_the_clip_lay_on_the_server(made):
+    texts = [(made[1] / "out" / name).read_text() for name in render.FILES if name != "clip.mp4"]
+    assert not any(str(made[1]) in text for text in texts)
+
+
 def test_every_frame_is_in_the_json_and_coco_files(made):
     poses = json.loads((made[1] / "out" / "poses.json").read_text())
     coco = json.loads((made[1] / "out" / "coco.json").read_text())

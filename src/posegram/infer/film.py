@@ -37,6 +37,7 @@ class Plan:
     results: Mapping[str, Path] = field(default_factory=dict)  # form (`records.FORMS`) -> file
     skeleton: Skeleton | None = None  # joints to write; None: as found
     model: str = ""  # its name, for the files that tell it
+    called: Path | None = None  # the clip in the files; None: by its path
     threshold: float = 0.3  # smallest score of a joint that is drawn or becomes a label
     start: float = 0.0  # seconds into the clip
     end: float | None = None
@@ -143,7 +144,7 @@ def film(
                 sinks = _opened(files, plan, shot.people.skeleton)
             notes.ids |= set(shot.people.track.tolist() if shot.people.track is not None else ())
             for sink in sinks:
-                sink.add(shot.people, image=source, frame=count - 1, time=shot.time,
+                sink.add(shot.people, image=plan.called or source, frame=count - 1, time=shot.time,
                          size=(clip.height, clip.width))  # fmt: skip
             if movie is not None:
                 movie.add(shot)

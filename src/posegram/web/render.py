@@ -51,6 +51,7 @@ def make(
         results={form: folder / name for name, form in FILES.items() if form},
         skeleton=_skeleton(estimate, wanted.skeleton),
         model=wanted.model,
+        called=Path("clip.mp4"),  # tables are passed on: neither the key nor the server's folders
         threshold=wanted.threshold,
         trusted=False,
     )
