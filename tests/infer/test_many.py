@@ -35,7 +35,7 @@ def test_it_is_a_public_name():
 def test_every_photo_of_a_folder_and_below_is_looked_at(tmp_path, look):
     photos(tmp_path / "in", 3)
     photos(tmp_path / "in" / "below", 2)
-    report = predict_many(tmp_path / "in", tmp_path / "out", look=look)
+    report = predict_many(look.model, tmp_path / "in", tmp_path / "out", look=look)
     assert report.count == parts.Count(images=5, people=5, failed=0)
 
 
@@ -72,7 +72,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path, look):
 
 def test_a_file_that_is_not_there_is_counted_as_failed(tmp_path, look):
     report = predict_many(
-        [photos(tmp_path / "in"), tmp_path / "gone.jpg"], tmp_path / "out", look=look
+        look.model, [photos(tmp_path / "in"), tmp_path / "gone.jpg"], tmp_path / "out", look=look
     )
     assert (report.count.images, report.count.failed) == (5, 1)
 
@@ -91,19 +91,19 @@ def test_a_clip_is_a_part_of_its_own(tmp_path, look):
 
 def test_what_is_done_is_not_done_again(tmp_path, look):
     folder, out = photos(tmp_path / "in"), tmp_path / "out"
-    first = predict_many(folder, out, look=look)
+    first = predict_many(look.model, folder, out, look=look)
     before = {part: part.stat().st_mtime_ns for part in first.parts}
-    second = predict_many(folder, out, look=look)
+    second = predict_many(look.model, folder, out, look=look)
     assert second.before == len(first.parts)
     assert {part: part.stat().st_mtime_ns for part in second.parts} == before
 
 
 def test_a_missing_part_is_done_again(tmp_path, look):
     folder, out = photos(tmp_path / "in"), tmp_path / "out"
-    first = predict_many(folder, out, look=look)
+    first = predict_many(look.model, folder, out, look=look)
     whole = first.parts[0].read_bytes()
     first.parts[0].unlink()
-    assert predict_many(folder, out, look=look).parts[0].read_bytes() == whole
+    assert predict_many(look.model, folder, out, look=look).parts[0].read_bytes() == whole
 
 
 @pytest.mark.parametrize("change", [{"least": 0.5}, {"flip": True}, {"most": 1}])
@@ -143,7 +143,7 @@ def test_people_are_as_one_look_finds_them(tmp_path):
     image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
     pictures.write(folder / "a.png", image)
     model = str(tiny.constant(tmp_path / "m.onnx"))
-    report = predict_many(folder, tmp_path / "out", look=Look(model=model, detector="none"))
+    report = predict_many(model, folder, tmp_path / "out", look=Look(detector="none"))
     (line,) = parts.lines(report.parts[0])
     found = posegram.load(model, detector="none")(image)
     np.testing.assert_allclose(np.reshape(line["xy"][0], (-1, 2)), found.xy[0], atol=1e-3)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +65,13 @@ class Report:
 
 
 def predict_many(
+    model: str | Path,
     source: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
-    look: Look | None = None,
     executor: str = "local",
     workers: int = 1,
+    look: Look | None = None,
 ) -> Report:
     """Find the people of very many photos and clips; the results go into parts in a folder.
 
@@ -78,12 +79,13 @@ def predict_many(
     pool of processes.
 
     Args:
+        model: a bundled name, or a path as `load` takes it; "" for the default model.
         source: photos, clips, folders with whatever is below them, or .txt files with a path a
             line.
         out: the folder, made if need be. What was done there before is not done again.
-        look: the model and what else decides on the results; by default, the default model.
         executor: "local", processes on this machine; or "ray", a cluster (or this machine).
         workers: how many, each with a model of its own and one core; 0 for as many as cores.
+        look: what else decides on the results; its own `model` does not count.
 
     Returns:
         The counts, and the parts in order; `infer.parts` tells what is in them, reads and merges
@@ -95,7 +97,7 @@ def predict_many(
         ImportError: Ray or PyAV is not installed.
         ValueError: there is nothing to look at, a list is not in UTF-8, or the model is refused.
     """
-    plan = cut(source, out, look or Look())
+    plan = cut(source, out, replace(look or Look(), model=str(model)))
     before = len(plan.shards) - len(plan.left)
     for _ in run(plan, executor, workers):
         pass
