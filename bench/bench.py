@@ -32,9 +32,9 @@ from given import CROWDS, Rival
 import posegram
 from posegram import data
 from posegram import image as pictures
+from posegram.coords import whole
 from posegram.infer.foreign import ADAPTERS, fits
 from posegram.infer.load import BUNDLED, DEFAULT, DETECTOR, bundled, load
-from posegram.infer.topdown import whole
 
 PHOTO = Path(__file__).parent.parent / "docs" / "astronaut.jpg"
 VENV = Path(__file__).parent.parent / "build" / "mediapipe"

@@ -14,11 +14,11 @@ from timing import clock, in_turns, nowhere, progress
 
 from posegram import coords, data
 from posegram import image as pictures
+from posegram.coords import whole
 from posegram.data.door import images_beside, load_json
 from posegram.data.folder import images_in
 from posegram.data.scenes import input_size
 from posegram.infer.detect import Detector
-from posegram.infer.topdown import whole
 from posegram.metrics import bootstrap, boxes
 from posegram.pose import Floats, Image
 

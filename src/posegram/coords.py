@@ -30,6 +30,7 @@ __all__ = [
     "probability",
     "to_crop",
     "warp",
+    "whole",
     "zooming",
 ]
 
@@ -166,6 +167,12 @@ def crop(
         crops[row] = warp(image, matrix, size)
         back[row] = inverse(matrix)
     return crops, back
+
+
+def whole(image: Image) -> Floats:
+    """The box around the outer edges of all pixels of an image, (1, 4) image pixels."""
+    height, width = image.shape[:2]
+    return np.array([[-0.5, -0.5, width - 0.5, height - 0.5]], dtype=np.float32)
 
 
 def bounds(xy: Floats, kept: npt.NDArray[np.bool_]) -> Floats:

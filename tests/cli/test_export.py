@@ -4,6 +4,7 @@ import io
 import json
 
 import numpy as np
+import onnx
 import PIL.Image
 import pytest
 import torch
@@ -16,11 +17,12 @@ import runs
 import serving
 from figures import figure
 from posegram import coords, data, models
+from posegram import image as pictures
 from posegram.cli import main
 from posegram.data import coco
-from posegram.infer.load import load_network
+from posegram.infer.load import load_detector, load_network
 from posegram.models.keras_file import keras
-from posegram.pose import LSP14, Card
+from posegram.pose import LSP14, Card, Skeleton
 from posegram.web import create_app
 
 
@@ -123,15 +125,6 @@ def test_a_file_that_is_no_checkpoint_is_refused(checkpoint, tmp_path, capsys):
     (tmp_path / "bad.ckpt").write_text("nothing")
     assert _run(tmp_path / "bad.ckpt", "-o", tmp_path / "a.onnx", "--people", checkpoint[1]) == 2
     assert "bad.ckpt is no checkpoint that posegram can read" in capsys.readouterr().err
-
-
-def test_a_detector_is_refused(tmp_path, checkpoint, capsys):
-    settings = {"network": "dense_detector", "width": 8}
-    card = Card("boxes", "detector", LSP14, (64, 64), settings=settings)
-    weights = {f"network.{k}": v for k, v in models.build(card).state_dict().items()}
-    torch.save({"card": card.to_json(), "state_dict": weights}, tmp_path / "best.ckpt")
-    assert _run(tmp_path / "best.ckpt", "-o", tmp_path / "a.onnx", "--people", checkpoint[1]) == 2
-    assert "is a detector, which its training run exports itself" in capsys.readouterr().err
 
 
 # Keras
@@ -255,3 +248,39 @@ def test_a_keypoint_rcnn_is_not_exported_in_8_bits(rcnn, tmp_path, capsys):
     path, people = rcnn
     assert _run(path, "--out", tmp_path / "a.onnx", "--people", people, "--int8") == 2
     assert "leave --half, --int8 and --margin out" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def finder(tmp_path_factory):
+    """A detector with random weights as a checkpoint, and a folder of twenty photos."""
+    folder = tmp_path_factory.mktemp("finder")
+    settings = {"network": "detector", "head": 16}
+    card = Card("finder", "detector", Skeleton("box", ()), (64, 64), margin=1.0, settings=settings)
+    weights = {f"network.{k}": v for k, v in models.build(card).state_dict().items()}
+    torch.save({"card": card.to_json(), "state_dict": weights}, folder / "best.ckpt")
+    (folder / "photos").mkdir()
+    rng = np.random.default_rng(0)
+    for n in range(20):
+        photo = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+        pictures.write(folder / "photos" / f"{n}.png", photo)
+    return folder / "best.ckpt", folder / "photos"
+
+
+@pytest.mark.parametrize(("more", "eight"), [([], False), (["--int8"], True)])
+def test_a_detector_is_exported_on_photos(finder, tmp_path, more, eight):
+    checkpoint, photos = finder
+    assert _run(checkpoint, "--out", tmp_path / "a.onnx", "--photos", photos, *more) == 0
+    nodes = {node.op_type for node in onnx.load(tmp_path / "a.onnx").graph.node}
+    assert ("QuantizeLinear" in nodes) == eight
+    assert load_detector(tmp_path / "a.onnx").card.name == "finder"
+
+
+def test_a_detector_without_photos_is_refused(finder, tmp_path, capsys):
+    assert _run(finder[0], "--out", tmp_path / "a.onnx") == 2
+    assert "is a detector: give photos to compare on" in capsys.readouterr().err
+
+
+def test_a_detector_with_few_photos_is_refused(finder, tmp_path, capsys):
+    photo = finder[1] / "0.png"
+    assert _run(finder[0], "--out", tmp_path / "a.onnx", "--photos", photo, "--int8") == 2
+    assert "1 of 1 photos are wider than high" in capsys.readouterr().err

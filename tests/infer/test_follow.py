@@ -5,8 +5,8 @@ import pytest
 
 import crowd
 from posegram.areas import iou
+from posegram.coords import whole
 from posegram.infer.follow import Follower
-from posegram.infer.topdown import whole
 from posegram.pose import COCO17, People
 from posegram.smooth import jitter
 

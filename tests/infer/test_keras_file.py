@@ -7,8 +7,8 @@ import kerases
 import posegram
 from figures import figure
 from posegram import coords
+from posegram.coords import whole
 from posegram.infer.keras_file import load_keras
-from posegram.infer.topdown import whole
 from posegram.models.keras_file import keras
 
 

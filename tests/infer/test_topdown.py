@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from posegram import coords
-from posegram.infer.topdown import BATCH, TopDown, whole
+from posegram.coords import whole
+from posegram.infer.topdown import BATCH, TopDown
 from posegram.pose import LSP14, Card, Skeleton
 
 ONE = Skeleton("one", ("dot",))

@@ -16,10 +16,10 @@ import pytest
 import serving
 from posegram import coords, heatmaps
 from posegram import image as pictures
+from posegram.coords import whole
 from posegram.data.scenes import input_size
 from posegram.infer.follow import Follower
 from posegram.infer.load import load, load_network
-from posegram.infer.topdown import whole
 from posegram.video import Writer
 
 CHROMIUM = Path("/usr/bin/chromium")

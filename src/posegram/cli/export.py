@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from posegram import data
+from posegram.data.folder import images_in
 from posegram.infer.rcnn_load import is_rcnn
 from posegram.pose import Card, Sample, skeleton_named
 
@@ -30,6 +31,9 @@ def export(
     ),
     people: str = typer.Option(
         "", help="Annotated people to compare on, reader:path; else valid.json beside it."
+    ),
+    photos: list[Path] = typer.Option(
+        [], help="Of a detector: photos, or folders of them, to compare on. May be given again."
     ),
     half: bool = typer.Option(False, "--half", help="Store weights as float16: half the size."),
     eight: bool = typer.Option(
@@ -56,20 +60,17 @@ def export(
     if checkpoint.suffix.lower() == ".keras" or out.suffix.lower() == ".keras":
         if half or eight:
             raise ValueError("--half and --int8 are for .ckpt files that become .onnx files")
-        if out.suffix.lower() == ".keras":
-            card = _keras().to_keras(checkpoint, out)
-        else:
-            card = _keras().from_keras(
-                checkpoint,
-                out,
-                data.read(people) if people else (),
-                skeleton=_skeleton(skeleton) if skeleton else None,
-                outputs=outputs,
-                margin=margin or _KERAS_MARGIN,
-            )
+        card = (
+            _keras().to_keras(checkpoint, out)
+            if out.suffix.lower() == ".keras"
+            else _from_keras(checkpoint, out, people, skeleton, (outputs, margin))
+        )
         typer.echo(f"{_written(out)}, outputs as of {checkpoint}, joints {_joints(card)}")
         return
     card = None if is_rcnn(checkpoint) else _card(checkpoint)
+    if card is not None and card.kind == "detector":
+        _detector(checkpoint, out, photos, half=half, eight=eight)
+        return
     samples = data.read(people or str(_beside(checkpoint)))
     if card is None:
         _rcnn(checkpoint, out, samples, plain=not half and not eight and margin is None)
@@ -127,6 +128,27 @@ def _checkpoint(
     typer.echo(f"{_written(out)}, joints as in {checkpoint}")
 
 
+def _detector(
+    checkpoint: Path, out: Path, photos: Sequence[Path], *, half: bool, eight: bool
+) -> None:
+    """Export a detector."""
+    if not photos:
+        raise ValueError(f"{checkpoint} is a detector: give photos to compare on, --photos FOLDER")
+    files = [p for one in photos for p in (images_in(one) if one.is_dir() else [one])]
+    if eight:
+        from posegram.train.quantize import quantize_detector
+
+        share = quantize_detector(checkpoint, out, files)
+        typer.echo(f"{_written(out)}, {share:.1%} of the sure boxes elsewhere than in {checkpoint}")
+        return
+    from posegram.models import load_weights
+    from posegram.train.export import detector_from_checkpoint, scenes_of
+
+    scenes = scenes_of(files, load_weights(checkpoint)[0])
+    detector_from_checkpoint(checkpoint, out, scenes[:16], half=half)
+    typer.echo(f"{_written(out)}, boxes as in {checkpoint}")
+
+
 def _rcnn(checkpoint: Path, out: Path, samples: Sequence[Sample], *, plain: bool) -> None:
     """Export a Keypoint R-CNN."""
     if not plain:
@@ -135,6 +157,21 @@ def _rcnn(checkpoint: Path, out: Path, samples: Sequence[Sample], *, plain: bool
 
     from_file(checkpoint, out, [sample.image for sample in samples])
     typer.echo(f"{_written(out)}, people as of {checkpoint}")
+
+
+def _from_keras(
+    path: Path, out: Path, people: str, skeleton: str, how: tuple[str, float | None]
+) -> Card:
+    """Export a Keras model, whose outputs are so called and whose crops have that margin."""
+    card: Card = _keras().from_keras(
+        path,
+        out,
+        data.read(people) if people else (),
+        skeleton=_skeleton(skeleton) if skeleton else None,
+        outputs=how[0],
+        margin=how[1] or _KERAS_MARGIN,
+    )
+    return card
 
 
 def _keras() -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from posegram import coords
 from posegram.data.scenes import input_size
-from posegram.infer.topdown import TopDown, whole
+from posegram.infer.topdown import TopDown
 from posegram.metrics import boxes
 from posegram.pose import Card, Floats, Image, Network
 
@@ -48,7 +48,7 @@ class Detector:
             image: (H, W, 3) uint8 RGB.
         """
         size = input_size(image.shape[:2], self.card.size)
-        picture, back = coords.crop(image, whole(image), size, margin=1.0)
+        picture, back = coords.crop(image, coords.whole(image), size, margin=1.0)
         box, logit = (part[0] for part in self.network(picture))
         score = coords.probability(logit, self.card.calibration)
         rows = boxes.best(box, score, least=self.threshold, overlap=self.overlap)

@@ -12,7 +12,7 @@ from posegram.drawing import require_picture
 from posegram.pose import Card, Floats, Image, Network, People
 from posegram.track import distinct_rows
 
-__all__ = ["BATCH", "Detect", "TopDown", "whole"]
+__all__ = ["BATCH", "Detect", "TopDown"]
 
 BATCH = 16  # crops per call of the network: bounds the memory that a crowd takes
 
@@ -65,7 +65,7 @@ class TopDown:
             box, sure = self.detect.scored(image)
             box = _checked(box)
         else:
-            box, margin = whole(image), 1.0  # nothing lies around the whole image
+            box, margin = coords.whole(image), 1.0  # nothing lies around the whole image
         parts = [
             self._some(image, box[n : n + BATCH], margin) for n in range(0, len(box), BATCH)
         ] or [People.none(self.card.skeleton)]
@@ -89,12 +89,6 @@ class TopDown:
         )
         score = coords.probability(logit, card.calibration)
         return People(coords.move(xy, back), score, box, card.skeleton)
-
-
-def whole(image: Image) -> Floats:
-    """The box around the outer edges of all pixels of an image, (1, 4) image pixels."""
-    height, width = image.shape[:2]
-    return np.array([[-0.5, -0.5, width - 0.5, height - 0.5]], dtype=np.float32)
 
 
 def _checked(boxes: Floats) -> Floats:

@@ -15,14 +15,24 @@ import torch
 from torch import nn
 
 from posegram import coords, image
+from posegram.data.scenes import input_size
 from posegram.models import load_weights
 from posegram.pose import Card, Floats, Image, Sample
 
-__all__ = ["crops_of", "export", "from_checkpoint", "spread"]
+__all__ = [
+    "crops_of",
+    "detector_from_checkpoint",
+    "export",
+    "from_checkpoint",
+    "scenes_of",
+    "spread",
+]
 
 _BUDGET = 0.5  # crop pixels that a joint, or a corner of a box, may move
 _COMPARED = 64  # people on whose crops a checkpoint's export is compared
 _TIES = 0.01  # share of joints that may jump when weights are rounded: two equal peaks
+_SCENES, _FEWEST = 100, 16  # photos on which a detector's is
+_USUAL = (480, 640)  # height and width of the photos for whose shape their input is cut
 _LOOKED_AT = 0.98  # share of a detector's boxes that are background, so not compared
 
 
@@ -108,12 +118,52 @@ def from_checkpoint(
     """
     own, network = load_weights(path)
     if own.kind == "detector":
-        raise ValueError(f"{path} is a detector, which its training run exports itself")
+        raise ValueError(f"{path} is a detector, which is compared on photos: give --photos")
     card = card or own
     chosen = spread(people, _COMPARED)
     if not chosen:
         raise ValueError("an export is compared on real crops; give annotated people")
     return export(network, card, out, crops=crops_of(chosen, card)[0], half=half)
+
+
+def detector_from_checkpoint(path: Path, out: Path, scenes: Image, *, half: bool = False) -> Path:
+    """Export a detector's .ckpt file, compared on photos as it sees them; returns `out`.
+
+    Args:
+        path: a checkpoint of `posegram train`.
+        out: the .onnx file to write.
+        scenes: (B, h, w, 3) uint8, see `scenes_of`.
+        half: store weights as float16.
+
+    Raises:
+        ValueError: the corner of a box moved; and as `load_weights`.
+    """
+    card, network = load_weights(path)
+    return export(network, card, out, crops=scenes, half=half)
+
+
+def scenes_of(photos: Sequence[Path], card: Card, *, larger: float = 1.0) -> Image:
+    """Up to a hundred of the photos, those that lie, as a detector sees them, (B, h, w, 3) uint8.
+
+    Args:
+        photos: files.
+        card: the detector's.
+        larger: sides of the input / those that the detector was made for.
+
+    Raises:
+        OSError: a photo cannot be read.
+        ValueError: fewer than sixteen photos lie.
+    """
+    lying = [path for path in photos if np.less(*image.probe(path))][:_SCENES]
+    if len(lying) < _FEWEST:
+        said = f"{len(lying)} of {len(photos)} photos are wider than high"
+        raise ValueError(f"a detector is compared on at least {_FEWEST} photos, but {said}")
+    side = round(larger * (card.size[0] * card.size[1]) ** 0.5)
+    size = input_size(_USUAL, (side, side))
+    read = [image.read(path) for path in lying]
+    return np.concatenate(
+        [coords.crop(one, coords.whole(one), size, margin=1.0)[0] for one in read]
+    )
 
 
 def spread(people: Sequence[Sample], most: int) -> list[Sample]:

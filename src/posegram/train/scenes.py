@@ -152,7 +152,7 @@ class Scenes(Dataset[dict[str, Any]]):
         """The whole photo as the finished detector sees it, in the corner of a black square."""
         photo, zoom = self.photo(i)
         size = input_size(photo.shape[:2], self.config.size)
-        matrix = coords.to_crop(_frame(photo), size, margin=1.0)
+        matrix = coords.to_crop(coords.whole(photo)[0], size, margin=1.0)
         side = canvas_side(self.config.size)
         crop = np.zeros((side, side, 3), dtype=np.uint8)
         crop[: size[0], : size[1]] = coords.warp(photo, matrix, size)
@@ -230,8 +230,3 @@ def cut(labels: Floats, size: tuple[int, int]) -> Floats:
 
 def _areas(labels: Floats) -> Floats:
     return np.asarray((labels[:, 2] - labels[:, 0]) * (labels[:, 3] - labels[:, 1]))
-
-
-def _frame(photo: Image) -> Floats:
-    """The box around the outer edges of all pixels, (4,)."""
-    return np.array([-0.5, -0.5, photo.shape[1] - 0.5, photo.shape[0] - 0.5], dtype=np.float32)
