@@ -29,7 +29,7 @@ class Detector:
     card: Card
     network: Network
     threshold: float = 0.3  # smallest probability of a box that is kept
-    overlap: float = 0.6  # intersection over union above which the worse of two boxes goes
+    overlap: float = 0.5  # intersection over union above which the worse of two boxes goes
 
     def __post_init__(self) -> None:
         if self.card.kind != "detector":

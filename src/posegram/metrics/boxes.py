@@ -26,7 +26,7 @@ class Found:
     ignore: Floats  # (M, 4) where people are not labelled
 
 
-def suppress(box: Floats, score: Floats, *, overlap: float = 0.6) -> Ints:
+def suppress(box: Floats, score: Floats, *, overlap: float = 0.5) -> Ints:
     """Rows of the boxes that no better one overlaps by more than `overlap`, by falling score.
 
     Args:
@@ -45,7 +45,7 @@ def suppress(box: Floats, score: Floats, *, overlap: float = 0.6) -> Ints:
     return np.array(kept, dtype=np.int64)
 
 
-def best(box: Floats, score: Floats, *, least: float, overlap: float = 0.6) -> Ints:
+def best(box: Floats, score: Floats, *, least: float, overlap: float = 0.5) -> Ints:
     """Rows of a detector's boxes worth looking at, by falling score, doubles gone.
 
     Args:

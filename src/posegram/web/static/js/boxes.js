@@ -4,7 +4,7 @@
 import { clamp, inverse, move, probability, toCrop, whole } from "./coords.js";
 
 const [STEP, LONG, MORE] = [32, 1.3, 1.1]; // as posegram/data/scenes.py
-const [LEAST, OVERLAP, TOP] = [0.3, 0.6, 300]; // as posegram/infer/detect.py
+const [LEAST, OVERLAP, TOP] = [0.3, 0.5, 300]; // as posegram/infer/detect.py
 
 /** Intersection over union of two boxes, 0 to 1. */
 export function iou(a, b) {
