@@ -12,10 +12,13 @@ from posegram.infer.load import (
     DEFAULT,
     DETECTOR,
     bundled,
+    detector_file,
     detector_of,
     file_of,
     load,
+    load_detector,
     load_network,
+    sized,
 )
 from posegram.pose import COCO17, Card, Skeleton
 
@@ -148,6 +151,34 @@ def test_the_bundled_detector_is_no_model(weights):
 def test_another_detector_may_find_them(weights, tmp_path):
     other = tiny.detector(tmp_path / "other.onnx", (0, 0, 30, 60))
     np.testing.assert_allclose(load(detector=other)(BLANK).box, [[0, 0, 30, 60]], atol=1e-4)
+
+
+def test_a_number_behind_a_detector_is_the_side_of_its_input(weights):
+    assert load_detector("detector:512").card.size == (512, 512)
+
+
+def test_a_number_behind_a_detectors_file_is_the_side_of_its_input(tmp_path):
+    other = tiny.detector(tmp_path / "other.onnx", (0, 0, 30, 60))
+    assert load_detector(f"{other}:256").card.size == (256, 256)
+
+
+@pytest.mark.parametrize("side", [0, 95, 2049])
+def test_an_input_of_a_side_that_makes_no_sense_is_refused(side):
+    with pytest.raises(ValueError, match=f"^detector:{side}: an input has a side of 96 to 2048"):
+        sized(f"detector:{side}")
+
+
+@pytest.mark.parametrize("name", ["", "detector", "none", "C:own.onnx", ":512", "detector:-5"])
+def test_no_number_behind_a_detector_is_its_own_input(name):
+    assert sized(name) == (name, 0)
+
+
+def test_the_file_behind_a_detector_is_without_its_size(tmp_path):
+    assert detector_file(f"{tmp_path}/own.onnx:512") == tmp_path / "own.onnx"
+
+
+def test_the_file_behind_no_name_of_a_detector_is_the_bundled_one(weights):
+    assert detector_file("").name == "detector.onnx"
 
 
 def test_without_a_detector_the_image_is_one_person(weights):

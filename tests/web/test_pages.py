@@ -199,25 +199,35 @@ def test_the_browser_gets_the_very_network_that_the_server_runs(client):
     assert client.get("/weights/any/small.onnx").data == bundled("small").read_bytes()
 
 
-@pytest.mark.parametrize("asked", ["", DETECTOR])
+@pytest.mark.parametrize("asked", ["", DETECTOR, f"{DETECTOR}:512"])
 def test_the_browser_gets_the_very_detector_too(tmp_path, asked):
     app = create_app(Settings(folder=tmp_path, detector=asked))
     answer = _Client(app.test_client()).get("/weights/any/detector.onnx")
     assert answer.data == (WEIGHTS / "detector.onnx").read_bytes()
 
 
-def test_a_model_of_no_people_comes_to_the_browser_without_a_detector(tmp_path, monkeypatch):
+def _told(tmp_path, monkeypatch, **settings):
+    """What the live page tells a browser about networks."""
     (tmp_path / "ort").mkdir()
     for name in pages._RUNTIME:
         (tmp_path / "ort" / name).touch()
     monkeypatch.setattr(pages, "_STATIC", tmp_path)
-    hand = tiny.constant(tmp_path / "hand.onnx", skeleton=Skeleton("hand", ("wrist", "thumb")))
-    app = create_app(Settings(folder=tmp_path, models=(str(hand),)))
+    app = create_app(Settings(folder=tmp_path, **settings))
     page = _text(_Client(app.test_client()), "/live")
     told = json.loads(html.unescape(re.search(r'data-config="([^"]+)"', page)[1]))
-    poses = told["device"]["poses"]
+    return told["device"]["poses"]
+
+
+def test_a_model_of_no_people_comes_to_the_browser_without_a_detector(tmp_path, monkeypatch):
+    hand = tiny.constant(tmp_path / "hand.onnx", skeleton=Skeleton("hand", ("wrist", "thumb")))
+    poses = _told(tmp_path, monkeypatch, models=(str(hand),))
     assert poses["hand"]["detector"] is None
     assert Path(poses["small"]["detector"]["file"]).stem == DETECTOR
+
+
+def test_the_browser_gives_the_detector_the_input_that_the_server_does(tmp_path, monkeypatch):
+    poses = _told(tmp_path, monkeypatch, detector="detector:512")
+    assert poses["small"]["detector"]["card"]["size"] == [512, 512]
 
 
 @pytest.mark.parametrize("name", ["nobody", "keypoint-rcnn", "..%2f..%2fsmall"])

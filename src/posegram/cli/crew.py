@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import cv2
 
-from posegram.infer.load import BUNDLED, DETECTOR
+from posegram.infer.load import BUNDLED, DETECTOR, sized
 from posegram.infer.onnx import threads_for
 from posegram.infer.openvino import has_openvino
 from posegram.infer.rcnn_load import is_rcnn
@@ -49,9 +49,10 @@ def crew_for(photos: int, files: Iterable[str], engine: str, threads: int) -> tu
 
 def _can_share(file: str) -> bool:
     """Whether photos may be looked at side by side with this model or detector."""
-    if file in ("", "none", *BUNDLED, DETECTOR):
+    name, _ = sized(file)
+    if name in ("", "none", *BUNDLED, DETECTOR):
         return True
-    return Path(file).suffix.lower() == ".onnx" and not is_rcnn(file)
+    return Path(name).suffix.lower() == ".onnx" and not is_rcnn(file)
 
 
 def in_order(

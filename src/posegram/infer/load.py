@@ -17,17 +17,20 @@ __all__ = [
     "DETECTOR",
     "ENGINES",
     "bundled",
+    "detector_file",
     "detector_of",
     "file_of",
     "load",
     "load_detector",
     "load_network",
+    "sized",
 ]
 
 # name -> file in the package's weights/
 BUNDLED = {"small": "small.onnx", "medium": "medium.onnx", "cnn": "cnn.onnx"}
 DEFAULT = "small"
 DETECTOR = "detector"  # in weights/, too: finds the people for every model
+_SIDES = (96, 2048)  # pixels: the least and most that make sense for a detector's input
 ENGINES = ("onnxruntime", "openvino", "auto")
 _BODY = set(BODY19.joints)
 _ENOUGH = 6  # joints of a body that a skeleton has when it is a person's
@@ -51,7 +54,8 @@ def load(
         threads: how many cores one call may use; 0 means all physical ones.
         detector: finds the people: "detector", the bundled one; an .onnx or .ckpt file; or "none",
             which takes the whole image as one person. Without it, the bundled one, but "none" for a
-            skeleton of no people. Keypoint R-CNN finds people itself and takes none.
+            skeleton of no people. Keypoint R-CNN finds people itself and takes none. A number of
+            pixels behind it, as in "detector:512", gives it a larger or smaller input, see `sized`.
         adapter: of somebody else's .onnx file: a name or .toml file, see `infer.foreign`.
         engine: what runs .onnx files of ours: "onnxruntime"; "openvino", slower to load; or "auto",
             OpenVINO where it is installed.
@@ -96,12 +100,36 @@ def load_detector(
         return None
     from posegram.infer.detect import Detector
 
-    name = str(detector)
-    if name != DETECTOR and Path(name).suffix.lower() not in (".onnx", ".ckpt"):
+    path, side = sized(detector)
+    if path != DETECTOR and Path(path).suffix.lower() not in (".onnx", ".ckpt"):
         known = f"{DETECTOR}, none, or an .onnx or .ckpt file"
-        raise ValueError(f"no detector {name!r}; there is {known}")
-    path = _inside(f"{DETECTOR}.onnx") if name == DETECTOR else Path(name)
-    return Detector(*load_network(path, threads=threads, engine=engine))
+        raise ValueError(f"no detector {path!r}; there is {known}")
+    card, network = load_network(detector_file(path), threads=threads, engine=engine)
+    return Detector(replace(card, size=(side, side)) if side else card, network)
+
+
+def sized(detector: str | Path) -> tuple[str, int]:
+    """A detector's name or file, and the side of its input in pixels: 0, its own, or the number
+    behind a colon, as in "detector:512".
+
+    A square of that side tells how many pixels the input has; its shape follows the photo's. Twice
+    the side takes four times as long and shows people half as large.
+
+    Raises:
+        ValueError: the number is none that an input may have.
+    """
+    name, _, side = str(detector).rpartition(":")
+    if not name or not side.isdecimal():
+        return str(detector), 0
+    if not _SIDES[0] <= int(side) <= _SIDES[1]:
+        raise ValueError(f"{detector}: an input has a side of {_SIDES[0]} to {_SIDES[1]} pixels")
+    return name, int(side)
+
+
+def detector_file(detector: str | Path) -> Path:
+    """The file behind a detector's name, "detector" or a path, with or without a size."""
+    name = sized(detector)[0]
+    return _inside(f"{DETECTOR}.onnx") if name in ("", DETECTOR) else Path(name)
 
 
 def load_network(

@@ -19,7 +19,7 @@ from posegram import image as pictures
 from posegram.data import folder, joints
 from posegram.infer import parts
 from posegram.infer.executors import EXECUTORS
-from posegram.infer.load import DETECTOR, file_of
+from posegram.infer.load import detector_file, file_of, sized
 from posegram.infer.parts import Count
 from posegram.infer.shards import Look, Row, Shards, estimate_of
 from posegram.pose import Skeleton, skeleton_named
@@ -213,8 +213,8 @@ def _shards(rows: Sequence[Row], size: int) -> Iterator[tuple[Row, ...]]:
 
 def _facts(look: Look) -> dict[str, Any]:
     """What decides on the results; of files, what is in them, not what they are called."""
-    detector = look.detector or DETECTOR
-    known = detector if detector in (DETECTOR, "none") else _content(Path(detector))
+    detector, side = look.detector, sized(look.detector)[1]
+    known = detector if detector == "none" else f"{_content(detector_file(detector))}:{side}"
     contents = {"model": _content(file_of(look.model)), "detector": known}
     return {"posegram": __version__} | asdict(look) | contents
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +15,14 @@ import flask
 from markdown_it import MarkdownIt
 
 from posegram import __version__, heatmaps
-from posegram.infer.load import DETECTOR, detector_of, file_of, load_network
+from posegram.infer.load import (
+    DETECTOR,
+    detector_file,
+    detector_of,
+    file_of,
+    load_network,
+    sized,
+)
 from posegram.pose import SKELETONS, Card
 from posegram.web.service import Service
 from posegram.web.shelf import RCNN
@@ -149,15 +156,18 @@ def _network(site: _Site, name: str) -> dict[str, Any] | None:
     about = path.stat()
     stamp = f"{about.st_size:x}-{int(about.st_mtime):x}"
     shelf = site.service.shelf
-    card = shelf.card(name) if name in shelf.sources else _card(path)
+    side = sized(site.service.settings.detector)[1]
+    card = shelf.card(name) if name in shelf.sources else _finder(path, side)
     spread = heatmaps.spreads(card.skeleton).tolist()
     file = f"/weights/{stamp}/{name}.onnx"
     return {"file": file, "card": json.loads(card.to_json()), "spread": spread}
 
 
 @cache
-def _card(path: Path) -> Card:
-    return load_network(path, threads=1)[0]
+def _finder(path: Path, side: int) -> Card:
+    """The card of a detector with an input of that side, 0: of its own."""
+    card = load_network(path, threads=1)[0]
+    return replace(card, size=(side, side)) if side else card
 
 
 def _onnx(site: _Site, name: str) -> Path | None:
@@ -165,7 +175,7 @@ def _onnx(site: _Site, name: str) -> Path | None:
     source = site.service.shelf.sources.get(name)
     if name == DETECTOR and source is None:
         own = site.service.settings.detector  # "none" is no file
-        path = _WEIGHTS / f"{DETECTOR}.onnx" if own in ("", DETECTOR) else Path(own)
+        path = detector_file(own)
     elif source in (None, RCNN):  # whose weights are none for a browser
         return None
     else:
@@ -209,7 +219,7 @@ def _models(site: _Site) -> str:
     for entry in entries:  # a file of the user's own may be called as a bundled one
         own = sources[entry["name"]] not in ("", entry["name"])
         entry["text"] = "" if own else _text(entry["name"])
-    finder = _text(DETECTOR) if site.service.settings.detector in ("", DETECTOR) else ""
+    finder = _text(DETECTOR) if sized(site.service.settings.detector)[0] in ("", DETECTOR) else ""
     return flask.render_template("models.html", models=entries, finder=finder, site=_config(site))
 
 
