@@ -94,3 +94,16 @@ def test_a_detectors_boxes_stay(tmp_path):
         for name in ("whole", "eight")
     )
     np.testing.assert_allclose(second[0], first[0], atol=8)
+
+
+def test_a_detectors_corners_may_lie_beyond_those_of_the_calibration(tmp_path):
+    settings = {"network": "dense_detector", "channels": 16}
+    card = Card("d", "detector", Skeleton("box", ()), (64, 64), margin=1.0, settings=settings)
+    whole = exported(tmp_path / "whole.onnx", card)
+    quantize(whole, tmp_path / "eight.onnx", crops=pictures(), budget=1.0)
+    large = np.tile(pictures(1), (1, 4, 4, 1))
+    first, second = (
+        load_onnx(tmp_path / f"{name}.onnx", threads=1)[1](large) for name in ("whole", "eight")
+    )
+    assert first[0].max() > 240
+    np.testing.assert_allclose(second[0], first[0], atol=8)
