@@ -31,6 +31,13 @@ def test_drawing_leaves_the_picture_alone():
     np.testing.assert_array_equal(image, before)
 
 
+def test_a_picture_may_lie_in_memory_in_any_order():
+    image, _ = figure(LSP14)
+    turned = np.ascontiguousarray(image.transpose(2, 0, 1)).transpose(1, 2, 0)  # as torch has them
+    person = dots((40, 50))
+    np.testing.assert_array_equal(drawing.draw(turned, person), drawing.draw(image, person))
+
+
 def test_nobody_changes_nothing():
     np.testing.assert_array_equal(drawing.draw(grey(), People.none(COCO17), boxes=True), grey())
 

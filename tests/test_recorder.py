@@ -200,6 +200,11 @@ def test_a_frame_of_another_size_is_refused(tmp_path):
         writer.write(clips.picture(0, (50, 60)), 0.0)
 
 
+def test_a_name_that_does_not_end_in_mp4_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"cannot write .*a\.avi: its name must end in \.mp4"):
+        Writer(tmp_path / "a.avi", (96, 128))
+
+
 def test_a_folder_that_is_not_there_is_told(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         Writer(tmp_path / "gone" / "a.mp4", (96, 128))

@@ -132,7 +132,7 @@ def _chosen(style: Style) -> Style:
 
 def _canvas(image: Image, background: str) -> Image:
     if background in ("photo", "beside"):
-        return np.array(image)
+        return np.array(image, order="C")  # cv2 draws into no other
     return np.full(image.shape, 255 if background == "white" else 0, dtype=np.uint8)
 
 

@@ -68,7 +68,10 @@ class Writer:
         Raises:
             FileNotFoundError: there is no folder to write to, or no such clip of sound.
             OSError: the file cannot be written.
+            ValueError: its name does not end in .mp4.
         """
+        if path.suffix.lower() != ".mp4":
+            raise ValueError(f"cannot write {path}: its name must end in .mp4")
         self.muted = "" if sound is None else silence(sound)
         if not path.parent.is_dir():
             raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")

@@ -297,6 +297,24 @@ def test_a_clip_that_ended_too_early_is_done_again(tmp_path, run):
     assert not (out / "a.incomplete").exists()
 
 
+def test_what_a_clip_that_failed_half_way_leaves_is_done_again(tmp_path, run, monkeypatch):
+    clip = clips.make(tmp_path / "a.mp4")
+    seen = []
+
+    def estimate(self, image, boxes=None):
+        seen.append(1)
+        if len(seen) == 5:
+            raise OSError("the disk is gone")
+        return crowd.people([(50, 60)], height=60.0)
+
+    monkeypatch.setattr(Standing, "__call__", estimate)
+    assert "the disk is gone" in run(clip, "--no-smooth")[2]
+    assert len(json.loads((tmp_path / "out" / "a.json").read_text())["frames"]) == 4
+    assert run(clip, "--no-smooth", "--skip-done")[:2] != (0, "")
+    assert len(json.loads((tmp_path / "out" / "a.json").read_text())["frames"]) == 10
+    assert listing(tmp_path) == ["a.csv", "a.json", "a.mp4"]
+
+
 # parts
 
 

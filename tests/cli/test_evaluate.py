@@ -526,3 +526,18 @@ def test_cores_and_engine_can_be_chosen(run, truth, tmp_path, monkeypatch):
     more = ("--threads", "1", "--engine", "auto", "--resamples", "100", "--metric", "error")
     assert run(truth, *more)[0] == run(truth, "--corrupt", "grey", *more)[0] == 0
     assert told == [{"detector": "none", "threads": 1, "engine": "auto"}] * 2
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([{"image_id": [1], "keypoints": []}], "result 0 lacks image_id or keypoints"),
+        ([[[10**400, 0]] * 17] * 6, "its lists hold no (6, 17, 2) numbers"),
+        ([{"image_id": 1, "keypoints": [10**400] * 51}], "a result must have 3 x 17 keypoint"),
+    ],
+)
+def test_predictions_that_make_no_sense_are_one_sentence(run, tmp_path, truth, value, said):
+    (tmp_path / "p.json").write_text(json.dumps(value))
+    code, _, err = run(truth, "--predictions", tmp_path / "p.json")
+    assert (code, err.count("\n")) == (2, 1)
+    assert said in err

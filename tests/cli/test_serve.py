@@ -106,6 +106,11 @@ def test_a_model_that_is_none_is_one_sentence(capsys, tmp_path):
     assert "a.onnx is not a readable ONNX file" in said
 
 
+def test_two_models_of_one_name_are_one_sentence(capsys, tmp_path):
+    said = _refused(capsys, "--model", "cnn", "--model", "cnn", "--folder", tmp_path)
+    assert said == "posegram: two models would be called 'cnn': rename one file\n"
+
+
 @pytest.mark.parametrize("module", ["flask", "gunicorn", "flask_limiter", "av"])
 def test_without_the_extra_it_says_what_to_install(capsys, tmp_path, monkeypatch, module):
     # the module, which the function of its name hides in the package

@@ -108,6 +108,11 @@ def test_bones_of_another_skeleton_are_replaced_by_known_ones(tmp_path):
         ({"bbox": [1, 2, 3]}, r"annotation 1 \(id 7\) is wrong: `bbox` \[1, 2, 3\] is not x, y,"),
         ({"bbox": [1, 2, -3, 4]}, r"annotation 1 \(id 7\) is wrong: `bbox` .* is not x, y, width"),
         ({"bbox": [1, 2, 3, np.nan]}, r"annotation 1 \(id 7\) is wrong: `bbox` .* is not x, y,"),
+        ({"keypoints": [np.nan, 1, 2] * 17}, r"annotation 1 \(id 7\) is wrong: `keypoints` holds"),
+        ({"keypoints": [1e99, 1, 2] * 17}, r"annotation 1 \(id 7\) is wrong: `keypoints` holds"),
+        ({"area": np.nan}, r"annotation 1 \(id 7\) is wrong: `area` nan is no number of square"),
+        ({"area": -5}, r"annotation 1 \(id 7\) is wrong: `area` -5.0 is no number of square"),
+        ({"keypoint_weights": [2] * 17}, r"annotation 1 \(id 7\) is wrong: `keypoint_weights` are"),
     ],
 )
 def test_a_wrong_record_is_named(tmp_path, change, message):
@@ -268,6 +273,11 @@ def test_a_scene_holds_the_boxes_of_its_photo(tmp_path):
 def test_a_crowd_is_an_ignored_region(tmp_path):
     scene = _scenes(tmp_path, [{"bbox": [1, 2, 10, 20], "iscrowd": 1}])[0]
     assert (scene.box.tolist(), scene.ignore.tolist()) == ([], [[1, 2, 11, 22]])
+
+
+def test_a_wrong_category_of_a_file_of_boxes_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"boxes\.json: an entry of `categories` is wrong"):
+        _scenes(tmp_path, [{"bbox": [1, 2, 10, 20]}], categories=["person"])
 
 
 def test_another_category_is_nobody(tmp_path):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 import figures
@@ -55,6 +57,18 @@ def test_joints_get_the_sigmas_of_their_names(tmp_path, people):
     path = written(tmp_path, f"joints = [{joints}]\nsigmas = {sigmas}")
     for sample in with_sigmas(people, str(path)):
         assert sample.skeleton.sigmas == tuple(reversed(sigmas))
+
+
+def test_people_of_several_skeletons_keep_their_own(people, tmp_path):
+    names = people[0].skeleton.joints
+    turned = replace(people[0], skeleton=Skeleton("turned", names[::-1]))
+    path = written(tmp_path, f"joints = {list(names)}\nsigmas = {[0.1] * len(names)}")
+    found = with_sigmas([people[0], turned], str(path))
+    assert [one.skeleton.joints for one in found] == [names, names[::-1]]
+
+
+def test_nobody_needs_no_sigmas():
+    assert with_sigmas([], "coco17") == []
 
 
 def test_a_joint_without_a_sigma_is_named(people):

@@ -32,6 +32,20 @@ def _yaml(root, text):
     (root / "data.yaml").write_text(text)
 
 
+@pytest.mark.parametrize("read", [yolo_folders.pairs, yolo_folders.skeleton])
+def test_a_yaml_that_is_no_text_is_named(root, read):
+    (root / "data.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match=r"data\.yaml: is no YAML file"):
+        read(root / "data.yaml")
+
+
+def test_a_list_of_pictures_that_is_no_text_is_named(root):
+    (root / "train.txt").write_bytes(b"\xff\xfe")
+    _yaml(root, "train: train.txt\n")
+    with pytest.raises(ValueError, match=r"train\.txt: is no list of pictures"):
+        yolo_folders.pairs(root / "data.yaml")
+
+
 @pytest.mark.parametrize("place", ["labels/train", "images/train"])
 def test_a_folder_of_either_finds_the_other(root, place):
     assert _pairs(root, place) == [PAIR]

@@ -38,6 +38,19 @@ def test_crowds_and_people_without_joints_keep_their_boxes(tmp_path):
     assert len(street.box) == 2
 
 
+def test_of_people_alone_crowds_and_other_categories_have_none(tmp_path):
+    notes = [
+        note(1, 7, [1, 1, 1, 1], iscrowd=1),
+        note(2, 7, [2, 2, 2, 2], category_id=5),
+        note(3, 7, [3, 3, 3, 3]),
+    ]
+    path = write(tmp_path, [STREET], notes)
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps(whole | {"categories": [{"id": 1, "name": "person"}]}))
+    (street,) = read_boxes(path, people=True)
+    assert (street.places, street.categories) == ([2], [1])
+
+
 def test_an_annotation_without_a_box_is_left_out(tmp_path):
     notes = [note(1, 7, None), {"id": 2, "image_id": 7}, note(3, 7, [1, 1, 1, 1])]
     (street,) = read_boxes(write(tmp_path, [STREET], notes))

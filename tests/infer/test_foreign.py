@@ -164,6 +164,8 @@ def test_a_file_says_everything_that_an_adapter_holds(tmp_path):
         ("mean = [127, 127]", "three numbers each"),
         ("mean = [127, 127, 127]", "need dtype = 'float32'"),
         ("size = [", "is not TOML"),
+        ("size = [inf, 256]", "cannot convert float infinity"),
+        ('dtype = "float32"\nstd = [1, 0, 1]', "std divides, so it cannot be (1.0, 0.0, 1.0)"),
     ],
 )
 def test_a_wrong_description_is_refused_in_one_sentence(tmp_path, text, said):

@@ -85,6 +85,21 @@ def test_boxes_beside_labels_are_refused(tmp_path):
         labels.tasks(spec, tmp_path / "b.json")
 
 
+@pytest.mark.parametrize("kinds", [["person"], [{"name": "person"}]])
+def test_a_wrong_category_is_refused_with_its_record(tmp_path, kinds):
+    photo(tmp_path / "p" / "a.png")
+    file = boxes_file(
+        tmp_path / "b.json", ["a.png"], [{"image_id": 0, "bbox": [1, 2, 3, 4]}], kinds
+    )
+    with pytest.raises(ValueError, match=r"b\.json: category 0 is wrong"):
+        labels.tasks(str(tmp_path / "p"), file)
+
+
+def test_a_source_that_is_not_there_is_not_said_to_have_boxes(tmp_path):
+    with pytest.raises(FileNotFoundError, match="gone: no such file or folder"):
+        labels.tasks(str(tmp_path / "gone"), tmp_path / "b.json")
+
+
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(ValueError, match="holds no photo"):
         labels.tasks(f"folder:{tmp_path}")

@@ -165,6 +165,11 @@ def test_an_unknown_executor_is_refused(tmp_path, look):
         many.run(cut(photos(tmp_path / "in"), tmp_path / "out", look), "dask")
 
 
+def test_fewer_workers_than_none_are_refused(tmp_path, look):
+    with pytest.raises(ValueError, match="workers must be 0 or more, not -1"):
+        many.run(cut(photos(tmp_path / "in"), tmp_path / "out", look), workers=-1)
+
+
 def test_a_model_that_does_not_load_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"gone.onnx"):
         cut(photos(tmp_path / "in"), tmp_path / "out", Look(model=str(tmp_path / "gone.onnx")))

@@ -1,3 +1,4 @@
+import subprocess
 import sys
 
 import numpy as np
@@ -34,6 +35,21 @@ def test_one_call_does_not_change_what_another_gave(tmp_path):
 def test_any_number_of_crops_may_come(tmp_path):
     _, network = load_openvino(tiny.constant(tmp_path / "m.onnx"), threads=1)
     assert [len(network(np.zeros((n, 64, 48, 3), np.uint8))[0]) for n in (1, 3)] == [1, 3]
+
+
+@installed
+def test_ctrl_c_is_heard_after_two_networks_are_let_go(tmp_path):
+    path = tiny.constant(tmp_path / "m.onnx")
+    code = f"""
+import signal
+from posegram.infer.openvino import load_openvino
+first, second = (load_openvino({str(path)!r}, threads=1)[1] for _ in range(2))
+del first, second
+signal.signal(signal.SIGINT, lambda *_: print("heard"))
+signal.raise_signal(signal.SIGINT)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
 
 
 def test_without_openvino_the_extra_is_named(tmp_path, monkeypatch):

@@ -135,6 +135,12 @@ def test_a_folder_without_an_index_is_refused(tmp_path):
         parts.merge(tmp_path, "json", tmp_path / "all.json", LSP14)
 
 
+def test_an_index_that_a_power_cut_left_empty_is_named(tmp_path):
+    (tmp_path / parts.INDEX).touch()
+    with pytest.raises(ValueError, match=r"parts\.json: not a readable JSON file"):
+        parts.merge(tmp_path, "json", tmp_path / "all.json", LSP14)
+
+
 def test_parts_of_another_run_are_not_merged(tmp_path):
     written(tmp_path, [photo("1.jpg")])
     parts.save(tmp_path / "part-old.jsonl.gz", [photo("old.jpg")])

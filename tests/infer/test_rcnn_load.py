@@ -60,6 +60,19 @@ def test_files_of_other_kinds_are_not_taken_for_one(tmp_path):
     assert [is_rcnn(other) for other in others] == [False] * 4
 
 
+@pytest.mark.parametrize("whole", [b"PK\x01\x02", b"PK\x03\x04"])
+def test_a_damaged_checkpoint_is_refused_in_one_sentence(checkpoint, whole):
+    checkpoint.write_bytes(checkpoint.read_bytes().replace(whole, b"lost"))
+    with pytest.raises(ValueError, match=r"best\.ckpt is no checkpoint"):
+        load(checkpoint)
+
+
+def test_a_checkpoint_whose_beginning_is_missing_is_refused_in_one_sentence(checkpoint):
+    checkpoint.write_bytes(checkpoint.read_bytes()[300:])
+    with pytest.raises(ValueError, match=r"best\.ckpt is no checkpoint"):
+        load(checkpoint)
+
+
 def test_the_card_is_found_in_a_large_file(tmp_path):
     path = exported(tmp_path / "m.onnx")
     model = onnx.load(path)

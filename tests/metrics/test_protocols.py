@@ -204,6 +204,14 @@ def test_sure_and_perfect_predictions_are_calibrated():
     assert values(calibration(one))["ECE"] == 0
 
 
+def test_calibration_without_a_normaliser_says_what_is_missing():
+    lost = case().labelled.copy()
+    lost[:, COCO17.index("left_shoulder")] = False
+    blind = replace(case(), labelled=lost, head=np.full(8, np.nan))
+    with pytest.raises(ValueError, match=r"calibration needs the torso .* no predicted person has"):
+        calibration(blind)
+
+
 def test_calibration_without_scores_is_refused():
     with pytest.raises(ValueError, match="these predictions carry none"):
         calibration(replace(case(), score=None))

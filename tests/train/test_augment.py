@@ -222,6 +222,13 @@ def test_less_strength_spoils_less(crop):
     assert off(0.2) < 0.5 * off(1.0)
 
 
+def test_ever_so_little_strength_will_do(crop):
+    rng, config = chance(), replace(STILL, strength=0.01)
+    xy = np.array([[15.0, 20.0], [9.0, 30.0]], np.float32)
+    spoilt = [spoil(crop, xy, config, rng) for _ in range(400)]
+    assert any((one != crop).any() for one in spoilt)
+
+
 def test_the_same_chance_spoils_alike(crop):
     xy = np.array([[15.0, 20.0]], np.float32)
     one, two = (spoil(crop, xy, strong(), chance(5)) for _ in range(2))

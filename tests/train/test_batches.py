@@ -6,7 +6,7 @@ import torch
 
 import figures
 from posegram import coords, image
-from posegram.pose import COCO17, LSP14
+from posegram.pose import COCO17, LSP14, Skeleton
 from posegram.train import Config
 from posegram.train.batches import Crops, Shuffle, loader, relabel
 
@@ -96,6 +96,13 @@ def test_trust_in_a_label_becomes_its_weight(people):
 def test_an_unlabelled_joint_has_no_weight_even_when_trusted(people):
     sample = unlabelled(replace(people[0], weight=np.ones(14, np.float32)), "neck", 5)
     assert relabel(sample, LSP14)[2][LSP14.index("neck")] == 0
+
+
+def test_a_box_without_joints_has_no_label(people):
+    nothing = {"xy": np.zeros((0, 2), np.float32), "visible": np.zeros(0, np.uint8)}
+    box = replace(people[0], **nothing, skeleton=Skeleton("none", ()))
+    xy, labelled, weight = relabel(box, LSP14)
+    assert (xy.shape, labelled.any(), weight.any()) == ((14, 2), False, False)
 
 
 # crops without chance

@@ -144,6 +144,16 @@ def test_a_change_without_a_value_is_refused():
         ("warmup=-1", "warmup = -1; it must not be negative"),
         ("epoch_people=-5", "epoch_people = -5; it must not be negative"),
         ("bell=0", r"bell = 0\.0; it must be positive"),
+        ("size=[0, 64]", r"size = \[0, 64\]; it must be positive"),
+        ("std=[1, 1, 0]", r"std = \[1\.0, 1\.0, 0\.0\]; it must be positive"),
+        ("scale=[0, 1]", r"scale = \[0\.0, 1\.0\]; it must be positive"),
+        ("scale=[1.2, 0.8]", r"scale = \[1\.2, 0\.8\]; its first number must be the smaller"),
+        ("margin=0", r"margin = 0\.0; it must be positive"),
+        ("rate=nan", r"rate = nan; it must be positive"),
+        ("seed=-1", "seed = -1; it must not be negative"),
+        ("brightness=-0.1", r"brightness = -0\.1; it must not be negative"),
+        ("flip=2", r"flip = 2\.0; it is a number from 0 to 1"),
+        ("ema=1.5", r"ema = 1\.5; it is a number from 0 to 1"),
         ("split=1.0", r"split = 1\.0; it is a share between 0 and 1"),
         ("split=0", r"split = 0\.0; it is a share between 0 and 1"),
     ],
@@ -177,6 +187,18 @@ def test_settings_written_and_read_are_the_same(tmp_path, changes):
 def test_the_written_file_is_complete():
     lines = Config().to_toml().splitlines()
     assert [line.split(" = ")[0] for line in lines] == [f.name for f in fields(Config)]
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ("lsp:data/lsp#1-5", "data/lsp"),
+        ("data/boxes.json#train", "data/boxes.json"),
+        ("coco:a.json", "a.json"),
+    ],
+)
+def test_a_data_set_is_a_path_without_its_reader_and_range(spec, path):
+    assert Config(train=(spec,)).sources == (Path(path),)
 
 
 def test_a_run_lives_in_its_folder_under_its_name():

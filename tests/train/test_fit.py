@@ -16,7 +16,7 @@ from posegram import data, image
 from posegram.data import coco
 from posegram.infer.load import load
 from posegram.models import load_weights
-from posegram.pose import COCO17, LSP14
+from posegram.pose import COCO17, LSP14, Skeleton
 from posegram.train import Config, curves, fit
 from posegram.train.fit import card_for, sets
 
@@ -164,6 +164,22 @@ def test_the_card_says_what_the_settings_say(tmp_path):
 )
 def test_the_card_names_the_data(tmp_path, spec):
     assert card_for(runs.settings(tmp_path, spec)).data == ("lspet",)
+
+
+def test_the_card_names_a_data_set_once(tmp_path):
+    assert card_for(runs.settings(tmp_path, train=["lsp:a/lsp", "lsp:a/lsp"])).data == ("lsp",)
+
+
+def test_the_card_of_a_detector_refuses_sides_that_do_not_fit(tmp_path):
+    with pytest.raises(ValueError, match=r"size = \[90, 96\]; a detector's sides are multiples"):
+        card_for(runs.settings(tmp_path, network="detector", size=[90, 96]))
+
+
+@pytest.mark.parametrize("network", ["cnn", "detector", "keypoint_rcnn18"])
+def test_learning_without_labels_is_refused_for_networks_without_heatmaps(tmp_path, network):
+    config = runs.settings(tmp_path, network=network, semi="teacher", unlabelled=["x"])
+    with pytest.raises(ValueError, match=f"semi needs a network with heatmaps .*, not '{network}'"):
+        fit(config, progress=False)
 
 
 def test_an_unknown_network_is_refused_with_the_known_ones(tmp_path):
@@ -327,6 +343,15 @@ def test_people_without_torsos_can_be_trained_on(tmp_path, undrawn):
     config = runs.settings(tmp_path, f"coco:{tmp_path / 'labels.json'}", epochs=1, batch=3)
     card = load(fit(config, progress=False)).card
     assert (card.calibration, card.scores["valid_pck"]) == ((1.0, 0.0), 0.0)
+
+
+@pytest.mark.parametrize(("side", "what"), [("train", "train on"), ("valid", "validate on")])
+def test_people_without_a_joint_of_the_skeleton_are_refused(tmp_path, labels, side, what):
+    made = figures.samples(tmp_path / "images", 2, skeleton=Skeleton("face", ("left_eye", "nose")))
+    faces = f"coco:{coco.write(tmp_path / 'faces.json', made, tmp_path / 'images')}"
+    config = runs.settings(tmp_path, train=[labels], valid=[labels]).override({side: [faces]})
+    with pytest.raises(ValueError, match=f"none of the 2 people to {what} has a labelled joint"):
+        sets(config)
 
 
 def test_people_of_another_skeleton_are_trained_on_by_joint_name(tmp_path, undrawn):

@@ -63,6 +63,11 @@ def test_a_set_smaller_than_every_number_is_refused(tmp_path, data):
         curve(runs.settings(tmp_path, data), (50, 100))
 
 
+def test_a_network_that_learns_from_photos_is_refused(tmp_path, data):
+    with pytest.raises(ValueError, match="by people, and 'detector' learns from photos"):
+        curve(runs.settings(tmp_path, data, network="detector"), (5,))
+
+
 def test_a_run_that_is_there_is_not_repeated(tmp_path, data, fitted):
     config = runs.settings(tmp_path, data)
     curve(config, (4,), progress=False)

@@ -55,6 +55,7 @@ def test_boxes_without_joints_will_do(tmp_path, everybody):
     path = coco.write(tmp_path / "boxes.json", bare, tmp_path)
     found = asked(tmp_path, f"coco:{path}")
     np.testing.assert_allclose([s.box for s in found], [s.box for s in everybody], atol=1e-2)
+    assert len(Pairs(everybody, found, LSP14, runs.settings(tmp_path))[0]["easy"]) == 1
 
 
 def test_nobody_left_is_refused(tmp_path, labels, everybody):

@@ -147,6 +147,13 @@ def test_a_joint_that_is_never_labelled_has_no_numbers(people):
     assert cells(table(seen, seen, LSP14), "neck") == ["0", "-", "-", "-"]
 
 
+def test_a_joint_of_people_without_a_torso_alone_has_no_pck(people):
+    seen = perfect(people)
+    seen["weight"][1:, LSP14.index("neck")] = 0
+    seen["weight"][0, LSP14.index("left_shoulder")] = 0
+    assert cells(table(seen, seen, LSP14), "neck") == ["1", "0.00", "-", "-"]
+
+
 def test_the_last_row_is_over_all_labelled_joints(people):
     seen = perfect(people)
     seen["weight"][:, 0] = 0

@@ -233,6 +233,14 @@ def test_photos_kept_in_memory_give_the_same_pictures(tmp_path):
     assert np.array_equal(kept[0]["crop"], first)
 
 
+@pytest.mark.parametrize("cache", ["disk", "off"])
+def test_photos_stay_out_of_memory_unless_it_is_asked_for(tmp_path, cache):
+    photo(tmp_path / "1.png")
+    pictures = Scenes(read(str(tmp_path)), settings(cache=cache), training=False)
+    assert pictures[0]["row"] == 0
+    assert not pictures.kept
+
+
 def test_a_large_photo_is_kept_small(tmp_path):
     made = Scenes([photo(tmp_path / "a.png", size=(500, 1000))], settings(), training=True)
     small, zoom = made.photo(0)

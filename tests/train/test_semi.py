@@ -240,10 +240,10 @@ def test_unsure_points_do_not_teach(tmp_path, people):
     assert (trust < 0.33).all()
 
 
-def test_a_network_without_maps_is_refused(tmp_path):
-    config = runs.settings(tmp_path, semi="teacher", unlabelled=["x"])
-    with pytest.raises(ValueError, match="semi needs a network with heatmaps"):
-        SemiModule(card_for(config), config, 1)
+def test_one_person_alone_says_nothing_of_how_maps_differ(tmp_path, people):
+    mine, batch = module(tmp_path, people, "teacher")
+    mine._look(torch.full((1, 14, 16, 16), 1 / 256), batch, 0.5, 0.5)
+    assert math.isnan(mine.extras()["semi_spread"])
 
 
 # whole runs

@@ -61,6 +61,14 @@ def test_a_head_with_other_joints_stays_fresh(tmp_path):
     assert all(kept[name] for name in other)
 
 
+def test_a_head_of_another_width_is_said_to_be_fresh(tmp_path):
+    theirs, path = module(tmp_path, network="lite", channels=8), tmp_path / "a.ckpt"
+    torch.save({"state_dict": theirs.state_dict(), "card": theirs.card.to_json()}, path)
+    mine = module(tmp_path, network="lite", channels=16, start=str(path))
+    fresh = load(mine.network, mine.config, mine.card)
+    assert ("maps.0.weight" in fresh, "maps.0.bias" in fresh) == (True, False)
+
+
 def test_a_missing_checkpoint_is_named(tmp_path):
     mine = module(tmp_path, start=str(tmp_path / "gone.ckpt"))
     with pytest.raises(FileNotFoundError, match=r"no checkpoint .*gone\.ckpt to start from"):

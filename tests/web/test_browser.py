@@ -20,6 +20,8 @@ from posegram.coords import whole
 from posegram.data.scenes import input_size
 from posegram.infer.follow import Follower
 from posegram.infer.load import load, load_network
+from posegram.pose import People, Skeleton
+from posegram.smooth import steady
 from posegram.video import Writer
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -935,6 +937,21 @@ def test_the_browser_reads_the_detectors_answers_as_python_does(page):
     given = {"raw": told, "size": size, "picture": {"width": 640, "height": 480}}
     found = _module(page, "boxes.js", call, given | {"calibration": detector.card.calibration})
     assert np.abs(np.array(found) - detector(scene)).max() < 0.01
+
+
+def test_the_browser_smooths_as_python_does(page):
+    times, scores = [0.0, 0.04, 0.09, 0.12, 0.2], [0.9, 0.3]
+    course = np.array([[[3 * n * n, 5 + n], [40 - n, 90 + 4 * n]] for n in range(5)], np.float32)
+    state, wanted = None, []
+    for xy, time in zip(course, times, strict=True):
+        box, track = np.zeros((1, 4), np.float32), np.ones(1, np.int64)
+        person = People(xy[None], np.float32([scores]), box, Skeleton("two", ("a", "b")), track)
+        state, smoothed = steady(state, person, time)
+        wanted.append(smoothed.xy[0])
+    sizes = [float(np.ptp(xy, axis=0).max()) for xy in course]
+    call = f"((s) => a.map(([xy, size, time]) => s(xy, {scores}, size, time)))(m.smoother())"
+    found = _module(page, "smooth.js", call, [*zip(course.tolist(), sizes, times, strict=True)])
+    np.testing.assert_allclose(found, wanted, atol=0.01)
 
 
 @pytest.mark.parametrize("photo", [(480, 640), (640, 480), (512, 512), (300, 1000)])

@@ -230,6 +230,12 @@ def test_the_browser_gives_the_detector_the_input_that_the_server_does(tmp_path,
     assert poses["small"]["detector"]["card"]["size"] == [512, 512]
 
 
+def test_a_file_whose_suffix_is_in_capitals_is_offered_to_browsers_too(tmp_path):
+    own = tiny.constant(tmp_path / "own.ONNX")
+    app = create_app(Settings(folder=tmp_path, models=(str(own),), detector="none"))
+    assert _Client(app.test_client()).get("/weights/any/own.onnx").data == own.read_bytes()
+
+
 @pytest.mark.parametrize("name", ["nobody", "keypoint-rcnn", "..%2f..%2fsmall"])
 def test_only_networks_on_offer_can_be_fetched(client, name):
     assert client.get(f"/weights/any/{name}.onnx").status_code == 404

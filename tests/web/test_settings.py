@@ -1,5 +1,6 @@
 """The settings of a server."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,36 @@ def test_an_unknown_setting_is_refused_with_the_known_ones():
 def test_what_is_no_object_is_refused():
     with pytest.raises(ValueError, match="must hold one JSON object"):
         Settings.from_json("[]")
+
+
+def test_what_is_no_json_is_refused_with_the_variable():
+    with pytest.raises(ValueError, match="POSEGRAM_WEB must hold one JSON object: Expecting"):
+        Settings.from_json("{queue: 50}")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"models": "small"}', 'the setting models is a list of texts, not "small"'),
+        ('{"queue": "50"}', 'the setting queue is a whole number, not "50"'),
+        ('{"queue": true}', "the setting queue is a whole number, not true"),
+        ('{"clip_hours": null}', "the setting clip_hours is a number, not null"),
+        ('{"public": 1}', "the setting public is true or false, not 1"),
+        ('{"folder": 3}', "the setting folder is a path, not 3"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused(text, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        Settings.from_json(text)
+
+
+def test_a_whole_number_does_for_a_number():
+    assert Settings.from_json('{"clip_hours": 2}').clip_hours == 2
+
+
+def test_a_limit_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="clip_hours must be above 0, not nan"):
+        Settings(clip_hours=float("nan"))
 
 
 @pytest.mark.parametrize("name", ["max_live", "queue", "picture_bytes", "clip_hours", "tries"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from posegram.data.stream import save_text
 from posegram.infer import records
 from posegram.pose import Estimate, Skeleton
 
-__all__ = ["INCOMPLETE", "Cut", "Filmed", "film_clip", "mark", "results_of", "stoppable"]
+__all__ = ["INCOMPLETE", "Cut", "Filmed", "film_clip", "results_of", "stoppable"]
 
 INCOMPLETE = ".incomplete"  # ending of the note beside the results of a clip that ended too early
 
@@ -51,7 +51,6 @@ class Filmed:
 
     sentence: str  # how it went
     fault: str  # why it ended too early; empty when it did not
-    stopped: bool  # by Ctrl-C or a kill
     note: str  # what the drawn clip lacks
 
 
@@ -85,6 +84,8 @@ def film_clip(
 ) -> Filmed:
     """Find and follow the people of one clip, with a bar on a terminal.
 
+    Beside results that are not complete lies a note why, for --skip-done.
+
     Raises:
         ImportError: PyAV or scipy is not installed.
         OSError: the clip cannot be read, or a file not written.
@@ -105,39 +106,45 @@ def film_clip(
         most=most,
     )
     follow = Follower(estimate, smooth=cut.smooth, every=cut.every)
-    with bar(_Rate()) as shown:
+    target = out / f"{name}.mp4" if drawn else None
+    draw = partial(pictures.draw, threshold=threshold)
+    with _marked(out / name, plan.results.values()), bar(_Rate()) as shown:
         task = shown.add_task(clip.name, total=None)
 
         def go_on(done: int, total: int | None) -> bool:
             shown.update(task, completed=done, total=None if total is None else max(done, total))
             return not stopped()
 
-        made = film(
-            follow,
-            clip,
-            out / f"{name}.mp4" if drawn else None,
-            plan=plan,
-            draw=partial(pictures.draw, threshold=threshold),
-            progress=go_on,
-        )
+        made = film(follow, clip, target, plan=plan, draw=draw, progress=go_on)
         spent = shown.tasks[0].elapsed or 0.0
-    people = counted(made.people, "person", "people")
-    rate = f"{made.frames / spent:.1f} frames/s" if spent > 0 else "at once"
-    frames = counted(made.frames, "frame")
-    fault = f"{made.fault}; the {frames} before that are done" if made.fault else ""
+    _mark(out / name, made.fault or ("stopped" if made.stopped else ""))
     note = _silence(clip) if drawn and made.frames else ""
-    return Filmed(f"{clip.name}: {frames}, {people}, {rate} -> {out}", fault, made.stopped, note)
+    rate = f"{made.frames / spent:.1f} frames/s" if spent > 0 else "at once"
+    frames, people = counted(made.frames, "frame"), counted(made.people, "person", "people")
+    fault = f"{made.fault}; the {frames} before that are done" if made.fault else ""
+    return Filmed(f"{clip.name}: {frames}, {people}, {rate} -> {out}", fault, note)
 
 
-def mark(made: Filmed, results: Path) -> None:
-    """Leave a note why a clip's results are incomplete, for --skip-done; take it away if not.
+@contextmanager
+def _marked(results: Path, files: Iterable[Path]) -> Iterator[None]:
+    """A note beside results that are under way; it stays where work that fails has left some.
 
     Args:
-        made: what became of the clip.
-        results: the path of its results, without suffix.
+        results: their path, without suffix.
+        files: of them.
     """
+    _mark(results, "broken off")
+    try:
+        yield
+    except BaseException:
+        if not any(file.exists() for file in files):
+            _mark(results, "")
+        raise
+
+
+def _mark(results: Path, why: str) -> None:
+    """Leave a note why a clip's results are incomplete; take it away where they are not."""
     path = results.with_name(f"{results.name}{INCOMPLETE}")
-    why = made.fault or ("stopped" if made.stopped else "")
     if why:
         save_text(path, f"{why}\n")
     else:

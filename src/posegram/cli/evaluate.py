@@ -214,7 +214,7 @@ def _rows(path: Path, value: Any, truth: _Truth) -> Predicted:
     order = f"one {skeleton.name} person per labelled person, in the order of {truth.path}"
     try:
         array: Floats = np.asarray(value, dtype=np.float32)  # null becomes NaN: not predicted
-    except (ValueError, TypeError) as fault:
+    except (ValueError, TypeError, OverflowError) as fault:
         text = f"{path}: its lists hold no {wanted} numbers, {order} ({fault})"
         raise ValueError(text) from fault
     if array.shape[:2] != (len(truth.samples), len(skeleton)) or array.shape[2:] not in (
@@ -246,7 +246,8 @@ def _paired(path: Path, results: list[dict[str, Any]], truth: _Truth) -> Predict
     labelled = _labelled(coco)
     entries = defaultdict(list)
     for number, one in enumerate(results):
-        if not isinstance(one, dict) or not {"image_id", "keypoints"} <= set(one):
+        known = isinstance(one, dict) and isinstance(one.get("image_id"), (int, float, str))
+        if not known or "keypoints" not in one:
             raise ValueError(f"{path}: result {number} lacks image_id or keypoints")
         entries[one["image_id"]].append(one["keypoints"])
     for places in (boxed, whole, labelled):
@@ -266,7 +267,7 @@ def _by_sample(path: Path, keypoints: Sequence[Any], truth: _Truth) -> Predicted
     value = [nothing if one is None else one for one in keypoints]
     try:
         rows = np.asarray(value, dtype=np.float32).reshape(len(value), joints, 3)
-    except (ValueError, TypeError) as fault:
+    except (ValueError, TypeError, OverflowError) as fault:
         raise ValueError(f"{path}: a result must have 3 x {joints} keypoint numbers") from fault
     absent = (rows == 0).all(axis=-1, keepdims=True)  # how COCO results say "not predicted"
     xy = np.where(absent, np.float32(np.nan), rows[..., :2])

@@ -93,7 +93,7 @@ def verify(
     typer.echo(f"{found.same} of {found.people} people the same, joints {found.away:.2f} px apart")
     if found.agrees:
         typer.echo("the engines agree: joints are the same within 2 % of a person's height")
-    if not found.agrees:
+    else:
         typer.echo("posegram: the two engines do not find the same people", err=True)
         raise typer.Exit(1)
 

@@ -13,7 +13,7 @@ import typer
 
 from posegram import image as pictures
 from posegram.cli.bars import watched
-from posegram.cli.clips import INCOMPLETE, Cut, film_clip, mark, stoppable
+from posegram.cli.clips import INCOMPLETE, Cut, film_clip, stoppable
 from posegram.cli.crew import crew_for, in_order
 from posegram.cli.photos import TABLE, Form, Job, look, note, picture_name, saved
 from posegram.cli.words import counted
@@ -321,7 +321,6 @@ def _film(job: Job, clip: Path, stopped: Callable[[], int]) -> None:
     except (OSError, ValueError) as fault:
         job.failed.append(str(fault))
         return
-    mark(made, job.out / job.names[clip])
     typer.echo(made.sentence)
     if made.note:
         typer.echo(f"posegram: {made.note}", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,9 +70,7 @@ def serve(
         proxies=proxies,
         **hours,
     )
-    for file in model:
-        load(file, threads=1, detector="none")  # refuses in one sentence what is no model
-    load_detector(detector or DETECTOR, threads=1)
+    _check(model, detector)
     _make(folder)
     with supervise.listen(host, port) as door:
         server = supervise.Server(chosen, door, lambda line: typer.echo(line, err=True))
@@ -80,6 +79,21 @@ def serve(
         code = server.run()
     if code:
         raise typer.Exit(code)
+
+
+def _check(models: Sequence[str], detector: str) -> None:
+    """Load what is to be offered, before the server's processes would fail over it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no model, or no detector; or two models have one name.
+    """
+    from posegram.web.shelf import named
+
+    for model in models:
+        load(model, threads=1, detector="none")
+    named(tuple(models))
+    load_detector(detector or DETECTOR, threads=1)
 
 
 def _make(folder: Path) -> None:

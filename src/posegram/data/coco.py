@@ -6,6 +6,7 @@ height; v is 0 not labelled, 1 hidden, 2 seen.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -132,9 +133,12 @@ _Boxes = dict[Any, tuple[list[list[float]], list[list[float]]]]
 
 def _boxes(path: Path, whole: dict[str, Any]) -> _Boxes:
     """Boxes x0, y0, x1, y1 of the people and of the crowds of each image id."""
-    known = {image["id"] for image in whole["images"]}
-    named = whole.get("categories") or []
-    people = {c.get("id") for c in named if c.get("name") == "person"}
+    known = set(_files(whole))
+    try:
+        named = whole.get("categories") or []
+        people = {c.get("id") for c in named if c.get("name") == "person"}
+    except (TypeError, AttributeError) as fault:
+        raise ValueError(f"{path}: an entry of `categories` is wrong: {fault}") from fault
     found: _Boxes = {}
     for number, record in enumerate(whole["annotations"]):
         where = f"{path}: annotation {number}"
@@ -193,8 +197,12 @@ def _sample(record: dict[str, Any], image: Path, skeleton: Skeleton) -> Sample |
     else:
         box = door.person_box(xy, visible > 0)
     area = float(record["area"]) if record.get("area") else None
+    if area is not None and not 0 < area < math.inf:
+        raise ValueError(f"`area` {area} is no number of square pixels")
     weight = record.get("keypoint_weights")  # ours: trust in each label, see `write`
     trust = None if weight is None else np.asarray(weight, dtype=np.float32)
+    if trust is not None and not ((trust >= 0) & (trust <= 1)).all():
+        raise ValueError("`keypoint_weights` are numbers from 0 to 1")
     return Sample(image, xy, visible.astype(np.uint8), box, None, area, skeleton, trust)
 
 
@@ -202,12 +210,11 @@ def _rows(keypoints: Sequence[float], skeleton: Skeleton) -> npt.NDArray[np.floa
     """Joints as x, y, v, (K, 3), of the category's skeleton or of COCO-17 at its start."""
     flat = np.asarray(keypoints, dtype=np.float64)
     k, coco = len(skeleton), len(COCO17)
-    if flat.size == 3 * k and np.isfinite(flat).all():
-        return flat.reshape(k, 3)
     # Human-Art names 21 joints and gives the 17 of COCO in `keypoints`
-    if flat.size == 3 * coco and skeleton.joints[:coco] == COCO17.joints:
-        return flat.reshape(coco, 3)
-    raise ValueError(f"`keypoints` holds {flat.size} numbers, wanted {3 * k} finite ones")
+    short = flat.size == 3 * coco and skeleton.joints[:coco] == COCO17.joints
+    if not (short or flat.size == 3 * k) or not (np.abs(flat) < door.FAR).all():  # nor NaN
+        raise ValueError(f"`keypoints` holds {flat.size} numbers, wanted {3 * k} finite ones")
+    return flat.reshape(-1, 3)
 
 
 def write(path: Path, samples: Sequence[Sample], images: Path | None = None) -> Path:
@@ -307,6 +314,7 @@ def results(image_id: int, people: People) -> list[dict[str, Any]]:
     absent joint is 0, 0, 0. `track_id` stands where people have one.
     """
     entries = []
+    sure = person_scores(people).tolist()
     for n, (xy, score) in enumerate(zip(people.xy, people.score, strict=True)):
         has = np.isfinite(xy).all(axis=1)
         rows = np.column_stack([np.where(has[:, None], xy, 0), np.where(has, score, 0)])
@@ -314,7 +322,7 @@ def results(image_id: int, people: People) -> list[dict[str, Any]]:
             "image_id": image_id,
             "category_id": 1,
             "keypoints": [exact(value) for value in rows.ravel()],
-            "score": round(float(person_scores(people)[n]), 6),
+            "score": round(sure[n], 6),
         }
         track = {} if people.track is None else {"track_id": int(people.track[n])}
         entries.append(entry | track)

@@ -25,6 +25,7 @@ __all__ = [
     "inside",
     "load_json",
     "load_mat",
+    "load_text",
     "load_toml",
     "names_in_mat",
     "person_box",
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 _ASKED = 20  # names of images that must show in which folder they are
-_FAR = 1e9  # pixels from the corner at which no picture has anything; float32 holds it
+FAR = 1e9  # pixels from the corner at which no picture has anything; float32 holds it
 _GROWTH = 0.06  # head, hands and feet reach beyond their joints
 _BROKEN_MAT = (
     *(ValueError, TypeError, OSError, KeyError, IndexError, OverflowError, MemoryError),
@@ -75,6 +76,23 @@ def names_in_mat(path: Path) -> set[str]:
         ValueError: it is no MATLAB file, is cut off, or is of version 7.3.
     """
     return {str(name) for name, _, _ in _open_mat(path, lambda io: io.whosmat(path))}
+
+
+def load_text(path: Path, what: str) -> str:
+    """What a UTF-8 file says, without a byte order mark.
+
+    Args:
+        path: the file.
+        what: what it should be, for the sentence that it is none, such as "list of pictures".
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as fault:
+        raise ValueError(f"{path}: is no {what} ({fault.reason})") from fault
 
 
 def load_toml(path: Path, what: str) -> dict[str, Any]:
@@ -199,7 +217,7 @@ def corners(bbox: Sequence[float]) -> list[float]:
         ValueError: it holds other than four numbers of pixels, or a side is negative.
     """
     numbers = [float(value) for value in bbox]
-    if len(numbers) != 4 or not all(abs(n) < _FAR for n in numbers) or min(numbers[2:]) < 0:
+    if len(numbers) != 4 or not all(abs(n) < FAR for n in numbers) or min(numbers[2:]) < 0:
         raise ValueError(f"`bbox` {bbox} is not x, y, width, height")
     x, y, width, height = numbers
     return [x, y, x + width, y + height]

@@ -49,10 +49,10 @@ def content(path: Path) -> dict[str, Any]:
 
 
 def with_sigmas(samples: Sequence[Sample], source: str) -> list[Sample]:
-    """The same people, the joints of whose skeleton have the falloffs (sigmas) of another's.
+    """The same people, the joints of whose skeletons have the falloffs (sigmas) of another's.
 
     Args:
-        samples: of one skeleton.
+        samples: of any skeletons.
         source: a skeleton file, or the name of a built-in skeleton; joints are found by name.
 
     Raises:
@@ -63,9 +63,9 @@ def with_sigmas(samples: Sequence[Sample], source: str) -> list[Sample]:
     if not theirs.sigmas:
         raise ValueError(f"{source} states no sigmas, which AP needs: sigmas = [...], one a joint")
     known = dict(zip(theirs.joints, theirs.sigmas, strict=True))
-    own = samples[0].skeleton
-    lacking = [joint for joint in own.joints if joint not in known]
+    skeletons = list(dict.fromkeys(sample.skeleton for sample in samples))
+    lacking = [joint for own in skeletons for joint in own.joints if joint not in known]
     if lacking:
-        raise ValueError(f"{source} has no sigma for {', '.join(lacking)}")
-    skeleton = replace(own, sigmas=tuple(known[joint] for joint in own.joints))
-    return [replace(sample, skeleton=skeleton) for sample in samples]
+        raise ValueError(f"{source} has no sigma for {', '.join(dict.fromkeys(lacking))}")
+    fitted = {own: replace(own, sigmas=tuple(known[j] for j in own.joints)) for own in skeletons}
+    return [replace(sample, skeleton=fitted[sample.skeleton]) for sample in samples]

@@ -58,10 +58,7 @@ def _people(text: Path, image: Path, skeleton: Skeleton) -> list[Sample]:
     if size is None:
         raise ValueError(f"{image}: is not a readable picture")
     found = []
-    try:
-        lines = text.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as fault:
-        raise ValueError(f"{text}: is no text file of labels ({fault.reason})") from fault
+    lines = door.load_text(text, "text file of labels").splitlines()
     for number, line in enumerate(lines, start=1):
         try:
             numbers = np.array([float(word) for word in line.split()])

@@ -28,7 +28,8 @@ def pairs(path: Path, images: Path | None = None) -> list[tuple[Path, Path]]:
 
     Raises:
         FileNotFoundError: there is no such file, or none that the data.yaml names.
-        ValueError: it is neither folder nor data.yaml, or there is no picture.
+        ValueError: it is neither folder nor data.yaml, a file of it is no text, or there is no
+            picture.
     """
     door.require(path, "file or folder")
     if path.is_dir() and not any(_labels(path).glob("*.txt")):
@@ -43,11 +44,14 @@ def skeleton(path: Path) -> Skeleton | None:
     """The skeleton whose joints a data.yaml names, as Ultralytics' `kpt_names` does.
 
     It is the path itself, or lies in the folder of the labels or up to two above.
+
+    Raises:
+        ValueError: it is no text.
     """
     places = [_labels(path), *_labels(path).absolute().parents[:2]]
     files = [path] if path.suffix.lower() in _YAMLS else [p / "data.yaml" for p in places]
     for file in files:
-        text = file.read_text(encoding="utf-8-sig") if file.is_file() else ""
+        text = door.load_text(file, "YAML file") if file.is_file() else ""
         # up to the next key at the start of a line, in block or in flow style
         found = re.search(r"^kpt_names:(.*?)(?=^\S|\Z)", text, re.M | re.S)
         names = re.findall(r"[A-Za-z_][\w -]*\w", found[1]) if found else []
@@ -87,7 +91,7 @@ def _part(path: Path, images: Path | None) -> Iterator[tuple[Path, Path]]:
         for image in folder.images_in(images or _images(path)):
             yield image, labels / f"{image.stem}.txt"
         return
-    for line in path.read_text(encoding="utf-8-sig").split("\n"):
+    for line in door.load_text(path, "list of pictures").split("\n"):
         image = path.parent / line.strip()
         if line.strip():
             labels = _renamed(image.parent, "images", "labels")
@@ -100,7 +104,7 @@ def _parts(path: Path) -> list[Path]:
         return [path]
     if path.suffix.lower() not in _YAMLS:
         raise ValueError(f"{path}: is a file, wanted a folder of labels or a data.yaml")
-    text = path.read_text(encoding="utf-8-sig")
+    text = door.load_text(path, "YAML file")
     named = _values(text, "train")
     if not named:
         raise ValueError(f"{path}: has no `train`, which says where the pictures are")

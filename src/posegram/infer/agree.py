@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from posegram.areas import OUTLINE, areas
 from posegram.pose import People, convert
 
 __all__ = ["agree"]
 
-_PERSON = 0.53  # of a box is the person, on average over COCO's
 _NEAR, _FAR = 0.1, 0.2  # square roots of a person's area within which two places agree
 _LESS = 0.95  # what is left of the score where they agree less closely
 _DISAGREE = 0.55  # what is left of the surer one's score where they do not agree
@@ -38,8 +38,7 @@ def agree(first: People, second: People) -> People:
     ours, theirs = (
         np.where(k, people.score, 0.0) for k, people in zip(known, (first, second), strict=True)
     )
-    extent = np.maximum(first.box[:, 2:] - first.box[:, :2], 1.0)
-    size = np.sqrt(_PERSON * extent.prod(axis=1))
+    size = np.sqrt(np.maximum(OUTLINE * areas(first.box), 1.0))
     away = np.linalg.norm(first.xy - second.xy, axis=2) / size[:, None]
     same = away < _FAR  # not where either is NaN
     mean = first.xy * ours[..., None] + second.xy * theirs[..., None]

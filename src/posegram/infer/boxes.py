@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -45,34 +45,76 @@ def require_size(photo: Path, size: tuple[int, ...], told: tuple[int, int] | Non
         raise ValueError(f"{photo} is {own} pixels, but its boxes were given for {other}")
 
 
-def read_boxes(path: Path) -> list[Given]:
+def read_boxes(path: Path, *, people: bool = False) -> list[Given]:
     """Every image of a COCO annotation file with the box of every annotation that has one.
 
-    Nothing is filtered: crowds and people without joints keep their boxes, too, since whoever
-    scores the results wants one for each box given.
+    Crowds and people without joints keep their boxes, too, since whoever scores the results wants
+    one for each box given.
+
+    Args:
+        path: the file.
+        people: of single people alone: no crowds, and no category that is not called person,
+            where one is.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is no annotation file, or a record in it is wrong; the record is named.
     """
+    whole = _opened(path)
+    images: dict[Any, Given] = {}
+    persons: set[int] = set()  # ids of the categories called person
+
+    def category(_: int, record: dict[str, Any]) -> None:
+        if record.get("name") == "person":
+            persons.add(record["id"])
+
+    def image(_: int, record: dict[str, Any]) -> None:
+        images[record["id"]] = _image(record)
+
+    def annotation(place: int, record: dict[str, Any]) -> None:
+        if not people or _is_person(record, persons):
+            _add(record, place, images)
+
+    if people and isinstance(whole.get("categories"), list):
+        _each(path, "category", whole["categories"], category)
+    _each(path, "image", whole["images"], image)
+    _each(path, "annotation", whole["annotations"], annotation)
+    return list(images.values())
+
+
+def _opened(path: Path) -> dict[str, Any]:
+    """What an annotation file holds; it has images and annotations."""
     whole = door.load_json(path)
     if not isinstance(whole, dict):
         raise ValueError(f"{path}: holds no object, so it is no COCO annotation file")
     for key in ("images", "annotations"):
         if not isinstance(whole.get(key), list):
             raise ValueError(f"{path}: has no list `{key}`, so it is no COCO annotation file")
-    images = {}
-    for number, record in enumerate(whole["images"]):
+    return whole
+
+
+def _each(
+    path: Path, what: str, records: Sequence[Any], take: Callable[[int, dict[str, Any]], None]
+) -> None:
+    """Take in the records of a list with their places.
+
+    Raises:
+        ValueError: one is wrong; it is named.
+    """
+    for place, record in enumerate(records):
         try:
-            images[record["id"]] = _image(record)
-        except (KeyError, TypeError, ValueError, AttributeError) as fault:
-            raise ValueError(f"{path}: image {number} is wrong: {_said(fault)}") from fault
-    for number, record in enumerate(whole["annotations"]):
-        try:
-            _add(record, number, images)
-        except (KeyError, TypeError, ValueError, AttributeError) as fault:
-            raise ValueError(f"{path}: annotation {number} is wrong: {_said(fault)}") from fault
-    return list(images.values())
+            take(place, record)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as fault:
+            raise ValueError(f"{path}: {what} {place} is wrong: {_said(fault)}") from fault
+
+
+def _is_person(record: dict[str, Any], persons: set[int]) -> bool:
+    """Whether an annotation is of a single person, with the ids of categories called so."""
+    return not record.get("iscrowd") and (not persons or _category(record) in persons)
+
+
+def _category(record: dict[str, Any]) -> int:
+    return int(record.get("category_id", 1))
 
 
 def _said(fault: Exception) -> str:
@@ -96,7 +138,7 @@ def _add(record: dict[str, Any], place: int, images: dict[Any, Given]) -> None:
         raise ValueError(f"there is no image {record.get('image_id')!r}")
     image = images[record["image_id"]]
     image.boxes.append(box)
-    image.categories.append(int(record.get("category_id", 1)))
+    image.categories.append(_category(record))
     image.places.append(place)
 
 

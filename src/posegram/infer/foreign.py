@@ -65,6 +65,8 @@ class Adapter:
         if len(self.mean) != 3 or len(self.std) != 3 or len(self.calibration) != 2:
             raise ValueError(f"adapter {self.name!r}: mean and std are three numbers each, "
                              "calibration two")  # fmt: skip
+        if not all(np.isfinite(self.std)) or 0 in self.std:
+            raise ValueError(f"adapter {self.name!r}: std divides, so it cannot be {self.std}")
         shifted = self.mean != (0.0, 0.0, 0.0) or self.std != (1.0, 1.0, 1.0)
         if shifted and self.dtype != "float32":
             raise ValueError(f"adapter {self.name!r}: mean and std need dtype = 'float32'")
@@ -98,7 +100,7 @@ def adapter_named(adapter: str | Path) -> Adapter:
             raise ValueError(f"{path}: no setting {key!r}; there are {', '.join(sorted(known))}")
     try:
         return Adapter(**{"name": path.stem} | {k: _value(k, v) for k, v in raw.items()})
-    except (ValueError, TypeError) as fault:
+    except (ValueError, TypeError, OverflowError) as fault:
         raise ValueError(f"{path}: {fault}") from fault
 
 

@@ -53,15 +53,16 @@ def tasks(source: str, boxes: Path | None = None, images: Path | None = None) ->
     """
     place = Path(source.removeprefix("folder:"))
     if not (source.startswith("folder:") or _plain(place)):
+        labelled = _labelled(data.read(source, images))
         if boxes is not None:
             raise ValueError(f"{source} has boxes of its own; --boxes goes with a folder of photos")
-        return _labelled(data.read(source, images))
+        return labelled
     photos = folder.images_in(place)
     if not photos:
         raise ValueError(f"{place}: holds no photo")
     if boxes is None:
         return [Task(photo) for photo in photos]
-    matched = given_boxes.match(photos, _people_only(boxes))
+    matched = given_boxes.match(photos, given_boxes.read_boxes(boxes, people=True))
     found = [Task(p, matched[p].box, size=matched[p].size) for p in photos if p in matched]
     if not found:
         raise ValueError(f"{boxes} lists none of the photos ({len(photos)}) by file name")
@@ -80,24 +81,6 @@ def _labelled(samples: Sequence[Sample]) -> list[Task]:
     for sample in samples:
         rows.setdefault(sample.image, []).append(sample)
     return [Task(p, np.stack([s.box for s in some]), tuple(some)) for p, some in rows.items()]
-
-
-def _people_only(path: Path) -> list[given_boxes.Given]:
-    """The boxes of single people: neither crowds nor a category that is not called person."""
-    entries = given_boxes.read_boxes(path)
-    whole = door.load_json(path)
-    named = [c.get("id") for c in whole.get("categories") or () if c.get("name") == "person"]
-    records = whole["annotations"]
-    for entry in entries:
-        keep = [
-            row
-            for row, (kind, place) in enumerate(zip(entry.categories, entry.places, strict=True))
-            if (not named or kind in named) and not records[place].get("iscrowd")
-        ]
-        entry.boxes = [entry.boxes[row] for row in keep]
-        entry.categories = [entry.categories[row] for row in keep]
-        entry.places = [entry.places[row] for row in keep]
-    return entries
 
 
 def to_record(people: People, size: tuple[int, int]) -> dict[str, Any]:

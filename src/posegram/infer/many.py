@@ -95,7 +95,8 @@ def predict_many(
         ChildProcessError: workers die as they start.
         FileNotFoundError: a folder, a list or the model is not there.
         ImportError: Ray or PyAV is not installed.
-        ValueError: there is nothing to look at, a list is not in UTF-8, or the model is refused.
+        ValueError: there is nothing to look at, a list is not in UTF-8, the model is refused, or
+            the workers are fewer than 0.
     """
     plan = cut(source, out, replace(look or Look(), model=str(model)))
     before = len(plan.shards) - len(plan.left)
@@ -160,6 +161,8 @@ def run(plan: Plan, executor: str = "local", workers: int = 1) -> Generator[Path
     """
     if executor not in EXECUTORS:
         raise ValueError(f"no executor {executor!r}; there are {', '.join(EXECUTORS)}")
+    if workers < 0:
+        raise ValueError(f"workers must be 0 or more, not {workers}")
     return EXECUTORS[executor](plan.look, plan.skeleton, plan.left, workers)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,7 @@ def compiled(
     """
     if not has_openvino():
         raise ImportError("this engine needs OpenVINO: pip install 'posegram[openvino]'")
-    import openvino
-
-    core = openvino.Core()
+    core = _core()
     half = half and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     how = {
         "INFERENCE_NUM_THREADS": threads_for(threads),
@@ -70,3 +69,15 @@ def compiled(
         return tuple(np.array(output) for output in request.infer(dict(inputs)).values())
 
     return run
+
+
+@cache
+def _core() -> Any:
+    """OpenVINO, started once.
+
+    A second one that ends after the first hands back a stack for signals that is gone (2026.4, on
+    processors with AMX): the next Ctrl-C would crash.
+    """
+    import openvino
+
+    return openvino.Core()

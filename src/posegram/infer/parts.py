@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from posegram.data import door
 from posegram.data.stream import Shot, save_bytes, save_text
 from posegram.infer.label import from_record, to_record
 from posegram.infer.records import FORMS, image_ids, open_writer
@@ -149,7 +150,7 @@ def merge(out: Path, form: str, path: Path, skeleton: Skeleton, *, watch: Watch 
 
     Raises:
         FileNotFoundError: there are no parts, or some are missing.
-        ValueError: a part is damaged.
+        ValueError: a part or the list of them is damaged.
     """
     whole = _whole(out)
     parts = [out / name for name in whole["parts"]]
@@ -170,7 +171,7 @@ def _whole(out: Path) -> dict[str, Any]:
     path = out / INDEX
     if not path.exists():
         raise FileNotFoundError(f"{out} holds no {INDEX}, so no parts to merge")
-    whole: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    whole: dict[str, Any] = door.load_json(path)
     return whole
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from importlib.util import find_spec
+import zlib
 from pathlib import Path
 
 from posegram.infer.rcnn_people import KeypointRcnn, Options, open_rcnn, options_named
@@ -13,6 +13,8 @@ __all__ = ["NAME", "is_rcnn", "load_rcnn", "weights_of"]
 NAME = "keypoint-rcnn"  # torchvision's published one
 _SUFFIXES = (".onnx", ".ckpt", ".pth")
 _SIGN = b'"kind": "rcnn"'  # in the card, as `Card.to_json` writes it
+# what zipfile is known to raise on damaged bytes
+_DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError)
 _TAIL = 1 << 16  # bytes at an ONNX file's end, where its metadata lies
 
 
@@ -43,12 +45,16 @@ def _parted(model: str | Path) -> tuple[str, str]:
 
 
 def _in_checkpoint(path: Path) -> bool:
-    """Whether a checkpoint's card says so: all but its arrays lies in one small member."""
-    if not zipfile.is_zipfile(path):
+    """Whether a checkpoint's card says so: all but its arrays lies in one small member.
+
+    A damaged file does not; who loads it refuses it.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            plain = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+            return any(_SIGN in archive.read(name) for name in plain)
+    except _DAMAGE:
         return False
-    with zipfile.ZipFile(path) as archive:
-        plain = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-        return any(_SIGN in archive.read(name) for name in plain)
 
 
 def weights_of(model: str | Path) -> Path:
@@ -89,7 +95,9 @@ def load_rcnn(
     path = Path(weights) if name == NAME else Path(name)
     if path.suffix.lower() == ".onnx":
         if engine == "auto":
-            engine = "openvino" if find_spec("openvino") else "onnxruntime"
+            from posegram.infer.openvino import has_openvino  # brings the runtime
+
+            engine = "openvino" if has_openvino() else "onnxruntime"
         return open_rcnn(path, threads=threads, options=how, engine=engine)
     try:
         from posegram.infer import rcnn

@@ -9,7 +9,7 @@ import numpy as np
 
 from posegram import coords, heatmaps
 from posegram.drawing import require_picture
-from posegram.pose import Card, Floats, Image, Network, People
+from posegram.pose import Card, Floats, Image, Network, People, Raw
 from posegram.track import distinct_rows
 
 __all__ = ["BATCH", "Detect", "TopDown"]
@@ -82,13 +82,15 @@ class TopDown:
 
     def _some(self, image: Image, box: Floats, margin: float) -> People:
         """The people in a few boxes (B, 4), with one call of the network."""
+        crops, back = coords.crop(image, box, self.card.size, margin=margin)
+        xy, sure = self._read(self.network(crops))
+        score = coords.probability(sure, self.card.calibration)
+        return People(coords.move(xy, back), score, box, self.card.skeleton)
+
+    def _read(self, raw: Raw) -> tuple[Floats, Floats]:
+        """Joints (B, K, 2) crop pixels and confidences (B, K), not calibrated."""
         card = self.card
-        crops, back = coords.crop(image, box, card.size, margin=margin)
-        xy, logit = coords.decode(
-            self.network(crops), card.kind, card.size, heatmaps.spreads(card.skeleton)
-        )
-        score = coords.probability(logit, card.calibration)
-        return People(coords.move(xy, back), score, box, card.skeleton)
+        return coords.decode(raw, card.kind, card.size, heatmaps.spreads(card.skeleton))
 
 
 def _checked(boxes: Floats) -> Floats:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import numpy.typing as npt
 
-from posegram import coords, heatmaps
+from posegram import coords
 from posegram.coords import Change
 from posegram.infer.topdown import TopDown
 from posegram.pose import COCO17, Floats, Image, Ints, People, Raw
@@ -73,11 +73,6 @@ class Views(TopDown):
         change = Change(turn=turn, shift=(self.centre / size[1], self.centre / size[0]))
         fitting = _lying(box) if turn % 180 else box
         return coords.crop(image, fitting, size, margin=margin, change=change)
-
-    def _read(self, raw: Raw) -> tuple[Floats, Floats]:
-        """Joints (B, K, 2) crop pixels and confidences (B, K), not calibrated."""
-        card = self.card
-        return coords.decode(raw, card.kind, card.size, heatmaps.spreads(card.skeleton))
 
     def _score(self, sure: Floats) -> Floats:
         """Confidences as scores from 0 to 1, same shape."""

@@ -156,6 +156,8 @@ def calibration(case: Case) -> Panel:
     length = case.head if heads else torso(case.truth, case.skeleton, case.labelled)
     threshold, unit = (0.5, _HEAD) if heads else (0.2, _TORSO)
     counted = (case.labelled & case.predicted & (length > 0)[:, None])[:, case.rows]
+    if not counted.any():
+        raise ValueError(f"calibration needs the {unit} and no predicted person has one")
     right = distance(case.xy, case.truth, length)[:, case.rows] <= threshold
     statistic = calibration_statistic(case.score[:, case.rows], right, counted, case.image)
     rule = f"|score - share right| in 15 bins; right: distance <= {threshold} x {unit}"

@@ -28,6 +28,7 @@ _FEWEST = 4  # joints that half a body has
 _EDGES = (0.15, 0.1, 0.15, 0.6)  # how often a photo ends on the left, above, on the right, below
 _CORNER = 0.3  # share of the photos that end on a second side
 _KEPT = (0.35, 0.85)  # of a person's height or width, where the photo ends
+_MILD = 0.05  # least severity of what spoils a crop, unless `strength` is less
 
 
 def random_change(config: Config, rng: np.random.Generator) -> Change:
@@ -110,14 +111,14 @@ def spoil(crop: Image, xy: Floats, config: Config, rng: np.random.Generator) -> 
     if not config.strength:
         return crop
     height = crop.shape[0] / config.margin
+    severity = min(_MILD, config.strength), config.strength
     kinds = rng.choice(list(CORRUPTIONS), 2, replace=False).tolist()
     for kind in kinds:
         if rng.random() < 0.5 * config.strength:
-            crop = CORRUPTIONS[kind](crop, rng.uniform(0.05, config.strength), height, rng)
-    if rng.random() < config.strength / 3:
-        body = coords.bounds(xy, np.ones(len(xy), dtype=np.bool_)) if len(xy) else None
-        if body is not None:
-            crop = patches(crop, rng.uniform(0.05, config.strength), body[None], rng)
+            crop = CORRUPTIONS[kind](crop, rng.uniform(*severity), height, rng)
+    if rng.random() < config.strength / 3 and len(xy):
+        body = coords.bounds(xy, np.ones(len(xy), dtype=np.bool_))
+        crop = patches(crop, rng.uniform(*severity), body[None], rng)
     return crop
 
 
@@ -210,10 +211,10 @@ def beside(crop: Image, other: Image, config: Config, rng: np.random.Generator) 
     if rng.random() >= _BESIDE * config.strength:
         return crop
     height, width = crop.shape[:2]
-    oval = np.zeros((height, width), dtype=np.uint8)
     axes = int(width * rng.uniform(0.18, 0.3)), int(height * rng.uniform(0.3, 0.45))
-    cv2.ellipse(oval, (width // 2, height // 2), axes, 0, 0, 360, 255, -1)
     x, y = rng.choice([-1, 1]) * width * rng.uniform(0.3, 0.55), height * rng.uniform(-0.2, 0.2)
     matrix = np.array([[1, 0, x], [0, 1, y]], dtype=np.float32)
-    person, shape = (coords.warp(part, matrix, (height, width)) for part in (other, oval))
-    return np.asarray(np.where(shape[..., None] > 127, person, crop), dtype=np.uint8)
+    person = coords.warp(other, matrix, (height, width))
+    oval = np.zeros((height, width, 1), dtype=np.uint8)
+    cv2.ellipse(oval, (round(width // 2 + x), round(height // 2 + y)), axes, 0, 0, 360, 1, -1)
+    return np.where(oval, person, crop)

@@ -30,15 +30,15 @@ def relabel(sample: Sample, skeleton: Skeleton) -> tuple[Floats, npt.NDArray[np.
 
     A joint that the sample's skeleton lacks counts as not labelled.
     """
-    rows = [
-        sample.skeleton.joints.index(j) if j in sample.skeleton.joints else -1
-        for j in skeleton.joints
-    ]
-    known = np.array(rows) >= 0
-    labelled = known & (sample.visible[rows] > 0)
-    xy = np.where(labelled[:, None], sample.xy[rows], 0).astype(np.float32)
-    weight = np.ones(len(skeleton)) if sample.weight is None else sample.weight[rows]
-    return xy, labelled, np.where(labelled, weight, 0).astype(np.float32)
+    xy = np.zeros((len(skeleton), 2), dtype=np.float32)
+    labelled = np.zeros(len(skeleton), dtype=np.bool_)
+    weight = np.zeros(len(skeleton), dtype=np.float32)
+    for row, joint in enumerate(sample.skeleton.joints):
+        if joint in skeleton.joints and sample.visible[row]:
+            place = skeleton.index(joint)
+            xy[place], labelled[place] = sample.xy[row], True
+            weight[place] = 1 if sample.weight is None else sample.weight[row]
+    return xy, labelled, weight
 
 
 class Crops(Dataset[dict[str, Any]]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,19 @@ _CHOICES = {
     "semi": ("off", "consistency", "teacher", "pseudo"),
     "front": ("lite0", "dense", "dense3"),
 }
-_POSITIVE = ("batch", "epochs", "channels", "step_epochs", "unlabelled_times")
-_COUNTS = (
-    *("warmup", "epoch_people", "patience", "threads", "workers"),
-    *("people", "release", "semi_warmup", "semi_weight", "strength", "framed", "nowhere", "refine"),
+_POSITIVE = (
+    *("batch", "epochs", "channels", "step_epochs", "unlabelled_times"),
+    *("size", "std", "margin", "scale", "bell", "rate", "step_factor"),
+)
+_NOT_NEGATIVE = (
+    *("warmup", "epoch_people", "patience", "plateau_patience", "threads", "workers", "seed"),
+    *("people", "release", "semi_warmup", "semi_weight", "nowhere", "guide", "refine"),
+    *("start_rate", "depth_rate", "decay", "clip"),
+    *("turn", "shift", "brightness", "contrast", "colour"),
+)
+_SHARES = (
+    *("turn_share", "any_turn", "flip", "blur", "framed", "cutout", "strength"),
+    *("ema", "teacher_decay"),
 )
 
 
@@ -107,7 +116,9 @@ class Config:
     kernels: str = "auto"  # our own for bf16 on CPUs, compiled by c++ as a run starts; or "off"
     threads: int = 0  # CPU threads of torch; 0: its own choice
     workers: int = 0  # processes that prepare batches
-    cache: str = "ram"  # where decoded crops are kept: "ram", "disk" (in the run's folder), "off"
+    # where decoded crops are kept: "ram", "disk" (in the run's folder), "off"; whole photos, of
+    # detector and rcnn, only in "ram"
+    cache: str = "ram"
 
     def __post_init__(self) -> None:
         for key, known in _CHOICES.items():
@@ -124,16 +135,19 @@ class Config:
         return parts | {"refine": self.refine} if self.refine else parts
 
     def _check_numbers(self) -> None:
-        for key in _POSITIVE:
-            if getattr(self, key) < 1:
-                raise ValueError(f"{key} = {getattr(self, key)}; it must be positive")
-        for key in _COUNTS:
-            if getattr(self, key) < 0:
-                raise ValueError(f"{key} = {getattr(self, key)}; it must not be negative")
-        if not self.bell > 0:
-            raise ValueError(f"bell = {self.bell}; it must be positive")
-        if not 0 < self.split < 1:
-            raise ValueError(f"split = {self.split}; it is a share between 0 and 1")
+        self._check(_POSITIVE, lambda value: value > 0, "it must be positive")
+        self._check(_NOT_NEGATIVE, lambda value: value >= 0, "it must not be negative")
+        self._check(_SHARES, lambda value: 0 <= value <= 1, "it is a number from 0 to 1")
+        self._check(("split",), lambda value: 0 < value < 1, "it is a share between 0 and 1")
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f"scale = {list(self.scale)}; its first number must be the smaller")
+
+    def _check(self, keys: Iterable[str], fits: Callable[[float], bool], rule: str) -> None:
+        """See that every number of these settings fits."""
+        for key in keys:
+            value = getattr(self, key)
+            if not all(map(fits, value if isinstance(value, tuple) else (value,))):
+                raise ValueError(f"{key} = {_text(value)}; {rule}")
 
     def _check_semi(self) -> None:
         if (self.semi != "off") != bool(self.unlabelled):
@@ -171,6 +185,11 @@ class Config:
     def to_toml(self) -> str:
         """All settings as a TOML file that `read` takes back."""
         return "".join(f"{key} = {_text(value)}\n" for key, value in asdict(self).items())
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The files and folders of `train`, without their readers and ranges."""
+        return tuple(Path(spec.partition("#")[0].rpartition(":")[2]) for spec in self.train)
 
     @property
     def run(self) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,6 @@ def card_for(config: Config) -> Card:
     """
     if any(side % STRIDES[-1] for side in config.size):
         raise ValueError(f"size = {list(config.size)}; a detector's sides are multiples of 32")
-    names = [Path(spec.partition("#")[0].rpartition(":")[2]) for spec in config.train]
     return Card(
         name=config.name,
         kind="detector",
@@ -44,7 +42,7 @@ def card_for(config: Config) -> Card:
         mean=config.mean,
         std=config.std,
         margin=1.0,
-        data=tuple(dict.fromkeys(path.parent.name or path.name for path in names)),
+        data=tuple(dict.fromkeys(path.parent.name or path.name for path in config.sources)),
         settings=config.built(),
     )
 

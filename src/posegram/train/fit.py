@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import lightning
 import numpy as np
@@ -48,6 +48,7 @@ from posegram.train.config import Config
 from posegram.train.export import export
 from posegram.train.keepers import Epochs, keepers
 from posegram.train.module import PoseModule, measurable, right_joints, summary
+from posegram.train.module import card_for as pose_card
 from posegram.train.pairs import Pairs
 from posegram.train.pairs import people as unlabelled
 from posegram.train.quicken import quicken
@@ -69,30 +70,17 @@ def card_for(config: Config) -> Card:
     """The card of the network that the settings describe.
 
     Raises:
-        ValueError: there is no such network or skeleton.
+        ValueError: there is no such network or skeleton, or they do not go with other settings.
     """
-    if config.network not in KINDS:
-        raise ValueError(f"no network {config.network!r}; there are {', '.join(sorted(KINDS))}")
-    if KINDS[config.network] == "rcnn":
-        return rcnn.card_for(config)
-    return Card(
-        name=config.name,
-        kind=cast(Literal["heatmap", "regression"], KINDS[config.network]),
-        skeleton=skeletons.named(config),
-        size=config.size,
-        mean=config.mean,
-        std=config.std,
-        margin=config.margin,
-        data=tuple(Path(spec.partition("#")[0].rpartition(":")[2]).name for spec in config.train),
-        settings={"width": config.channels} | config.built(),
-    )
+    return _task(config).card(config)
 
 
 def sets(config: Config) -> tuple[list[Sample], list[Sample]]:
     """The people to train on and those to validate on.
 
     Raises:
-        ValueError: no data set is named, or one side is empty.
+        ValueError: no data set is named, nobody on one side has a joint of the skeleton, or which
+            joints are left/right twins is in doubt.
     """
     if not config.train:
         raise ValueError("no data to train on; give train=reader:path, such as train=lsp:data/lsp")
@@ -101,12 +89,13 @@ def sets(config: Config) -> tuple[list[Sample], list[Sample]]:
         train, valid = people, [s for spec in config.valid for s in data.read(spec)]
     else:
         train, valid = split(people, share=config.split, seed=config.seed)
-    if not train or not valid:
-        raise ValueError(f"{len(train)} people to train on and {len(valid)} to validate on")
     if config.people:
         chosen = np.random.default_rng(config.seed).permutation(len(train))[: config.people]
         train = [train[n] for n in sorted(chosen.tolist())]
-    skeletons.check(config, skeletons.named(config), train)
+    skeleton = skeletons.named(config)
+    skeletons.require(skeleton, train, "train on")
+    skeletons.require(skeleton, valid, "validate on")
+    skeletons.check(config, skeleton, train)
     return train, valid
 
 
@@ -163,10 +152,14 @@ def fit(config: Config, *, progress: bool = True) -> Path:
 
 
 def _task(config: Config) -> _Task:
-    special = {"detector": _DETECTOR, "rcnn": _RCNN}
-    if KINDS.get(config.network) in special:
-        return special[KINDS[config.network]]
-    return _POSE if config.semi == "off" else replace(_POSE, module=semi.SemiModule)
+    if config.network not in KINDS:
+        raise ValueError(f"no network {config.network!r}; there are {', '.join(sorted(KINDS))}")
+    kind = KINDS[config.network]
+    if config.semi == "off":
+        return {"detector": _DETECTOR, "rcnn": _RCNN}.get(kind, _POSE)
+    if kind != "heatmap":
+        raise ValueError(f"semi needs a network with heatmaps (lite), not {config.network!r}")
+    return replace(_POSE, module=semi.SemiModule)
 
 
 def _pictures(
@@ -327,7 +320,7 @@ class _Task:
     start: Callable[..., set[str] | None] = start.load  # fills the network with its first weights
 
 
-_POSE = _Task(card_for, sets, _crops, PoseModule, _calibrated, _finish, keep=_keep_people)
+_POSE = _Task(pose_card, sets, _crops, PoseModule, _calibrated, _finish, keep=_keep_people)
 _DETECTOR = _Task(
     detect.card_for,
     scenes.sets,

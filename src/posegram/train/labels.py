@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from posegram.data.stream import save_text
+from posegram.models import KINDS
 from posegram.train.compare import load, whole
 from posegram.train.config import Config
 from posegram.train.fit import fit, sets
@@ -55,8 +56,11 @@ def curve(config: Config, counts: Sequence[int], *, progress: bool = True) -> li
         progress: show bars.
 
     Raises:
-        ValueError: no number fits the set, or a folder holds a run with other settings.
+        ValueError: no number fits the set, a folder holds a run with other settings, or the
+            network learns from whole photos, not from people.
     """
+    if KINDS.get(config.network) in ("detector", "rcnn"):
+        raise ValueError(f"labels are counted by people, and {config.network!r} learns from photos")
     train, _ = sets(config)
     wanted = sorted({n or len(train) for n in counts})
     wanted = [n for n in wanted if n <= len(train)]

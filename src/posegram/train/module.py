@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal, cast
 
 import lightning
 import numpy as np
@@ -16,10 +16,12 @@ from posegram import coords, heatmaps, models
 from posegram.metrics import pck
 from posegram.models.cnn import STRIDE
 from posegram.pose import Card, Floats, Skeleton
+from posegram.train import skeletons
 from posegram.train.config import Config
 
 __all__ = [
     "PoseModule",
+    "card_for",
     "has_torso",
     "heatmap_loss",
     "measurable",
@@ -31,6 +33,25 @@ __all__ = [
 ]
 
 Batch = dict[str, torch.Tensor]
+
+
+def card_for(config: Config) -> Card:
+    """The card of the pose network that the settings describe.
+
+    Raises:
+        ValueError: there is no such skeleton.
+    """
+    return Card(
+        name=config.name,
+        kind=cast(Literal["heatmap", "regression"], models.KINDS[config.network]),
+        skeleton=skeletons.named(config),
+        size=config.size,
+        mean=config.mean,
+        std=config.std,
+        margin=config.margin,
+        data=tuple(dict.fromkeys(path.name for path in config.sources)),
+        settings={"width": config.channels} | config.built(),
+    )
 
 
 def regression_loss(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,14 +48,13 @@ def card_for(config: Config) -> Card:
     Raises:
         ValueError: there is no such skeleton.
     """
-    files = [Path(spec.partition("#")[0].rpartition(":")[2]) for spec in config.train]
     return replace(
         CARD,
         name=config.name,
         skeleton=skeletons.named(plain(config)),
         size=config.size,
         licence="Apache-2.0",
-        data=tuple(dict.fromkeys(file.parent.name or file.name for file in files)),
+        data=tuple(dict.fromkeys(path.parent.name or path.name for path in config.sources)),
         settings={"network": config.network, "width": config.channels, "sampled": _SAMPLED},
     )
 
@@ -193,8 +191,7 @@ def summary(seen: Sequence[Seen], skeleton: Skeleton) -> dict[str, float]:
 
 def _labels(photo: Photo, skeleton: Skeleton) -> list[tuple[Floats, npt.NDArray[np.bool_]]]:
     """Joints (K, 2) and which are labelled (K,) of everybody in a photo."""
-    none = np.zeros((len(skeleton), 2), dtype=np.float32), np.zeros(len(skeleton), dtype=np.bool_)
-    return [relabel(s, skeleton)[:2] if len(s.skeleton) else none for s in photo.people]
+    return [relabel(sample, skeleton)[:2] for sample in photo.people]
 
 
 def right(one: Seen, skeleton: Skeleton) -> tuple[Floats, npt.NDArray[np.bool_]]:

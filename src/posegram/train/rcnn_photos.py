@@ -207,9 +207,8 @@ class Photos(Dataset[dict[str, Any]]):
         box = np.array([s.box for s in people], dtype=np.float32).reshape(-1, 4)
         joints = np.zeros((len(people), len(self.skeleton), 3), dtype=np.float32)
         for row, sample in enumerate(people):
-            if len(sample.skeleton):
-                xy, labelled, _ = relabel(sample, self.skeleton)
-                joints[row] = np.column_stack([xy * zoom - shift, labelled])
+            xy, labelled, _ = relabel(sample, self.skeleton)
+            joints[row] = np.column_stack([xy * zoom - shift, labelled])
         return box * np.tile(zoom, 2) - np.tile(shift, 2), joints
 
 

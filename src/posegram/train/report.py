@@ -11,6 +11,7 @@ import numpy as np
 from posegram import coords, image
 from posegram.data.stream import save_text
 from posegram.metrics import pck
+from posegram.metrics.pck import Mask
 from posegram.pose import Card, Floats, Image, People, Sample, Skeleton
 from posegram.train.batches import relabel
 from posegram.train.module import has_torso, measurable, summary, torsos
@@ -71,8 +72,11 @@ def results(folder: Path, seen: dict[str, Floats], valid: Sequence[Sample], card
         image.write(folder / f"{name}.png", image.grid(tiles, 6))
 
 
-def _tile(seen: dict[str, Floats], n: int, sample: Sample, card: Card, labelled: Floats) -> Image:
-    """One crop with the truth (thin, white) under the prediction (coloured), (H, W, 3)."""
+def _tile(seen: dict[str, Floats], n: int, sample: Sample, card: Card, labelled: Mask) -> Image:
+    """One crop with the truth (thin, white) under the prediction (coloured), (H, W, 3).
+
+    `labelled` (K,) says which joints of the truth are drawn.
+    """
     matrix = coords.to_crop(sample.box, card.size, margin=card.margin)
     crop = coords.warp(image.read(sample.image), matrix, card.size)
     truth = coords.move(seen["truth"][n], matrix)
@@ -90,7 +94,15 @@ def _tile(seen: dict[str, Floats], n: int, sample: Sample, card: Card, labelled:
 
 
 def table(seen: dict[str, Floats], mean: dict[str, Floats], skeleton: Skeleton) -> str:
-    """MAE and PCK@0.2 of the torso per joint, the mean pose's beside them, as Markdown."""
+    """MAE and PCK@0.2 of the torso per joint, the mean pose's beside them, as Markdown.
+
+    A joint that is labelled in nobody, or in nobody whose torso is, has no PCK: "-".
+
+    Args:
+        seen: the predictions of a validation, see `PoseModule.predictions`.
+        mean: the same of the mean pose, see `baseline`.
+        skeleton: names the K joints.
+    """
     labelled, known = measurable(seen, skeleton)
     size = torsos(seen, skeleton)
     rows = ["| joint | labelled | MAE, px | PCK@0.2, % | mean pose, % |", "|---|---|---|---|---|"]
@@ -101,8 +113,9 @@ def table(seen: dict[str, Floats], mean: dict[str, Floats], skeleton: Skeleton) 
     off = np.abs(seen["xy"] - seen["truth"]).mean(axis=-1)
     for k, joint in enumerate(skeleton.joints):
         one = off[labelled[:, k], k]
-        cells = f"{one.mean():.2f} | {ours[k]:.1f} | {theirs[k]:.1f}" if len(one) else "- | - | -"
-        rows.append(f"| {joint} | {len(one)} | {cells} |")
+        mean_error = f"{one.mean():.2f}" if len(one) else "-"
+        shares = ("-" if np.isnan(part[k]) else f"{part[k]:.1f}" for part in (ours, theirs))
+        rows.append(f"| {joint} | {len(one)} | {mean_error} | {' | '.join(shares)} |")
     whole = [summary(s, skeleton)["valid_pck"] for s in (seen, mean)]
     rows.append(
         f"| **all** | {labelled.sum()} | {off[labelled].mean():.2f} "

@@ -82,7 +82,7 @@ def sets(config: Config) -> tuple[list[Scene], list[Scene]]:
     train = [s for spec in config.train for s in read(spec) if s.image.name not in held]
     for name, side in (("train", train), ("valid", valid)):
         if not any(len(scene.box) for scene in side):
-            raise ValueError(f"{name} = {list(config.__dict__[name])} holds nobody")
+            raise ValueError(f"{name} = {list(getattr(config, name))} holds nobody")
     return train, valid
 
 
@@ -136,7 +136,7 @@ class Scenes(Dataset[dict[str, Any]]):
         if zoom < 1:
             size = round(photo.shape[0] * zoom), round(photo.shape[1] * zoom)
             photo = coords.warp(photo, coords.zooming(zoom), size)
-        if self.config.cache != "off":
+        if self.config.cache == "ram":
             self.kept[i] = photo, zoom
         return photo, zoom
 

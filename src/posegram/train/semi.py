@@ -134,8 +134,6 @@ class SemiModule(PoseModule):
 
     def __init__(self, card: Card, config: Config, steps_per_epoch: int) -> None:
         super().__init__(card, config, steps_per_epoch)
-        if card.kind != "heatmap":
-            raise ValueError(f"semi needs a network with heatmaps (lite), not {config.network!r}")
         self.flipped = torch.from_numpy(card.skeleton.flipped)
         # no submodule: checkpoints hold one network
         self.kept: dict[str, nn.Module] = {}
@@ -232,12 +230,13 @@ class SemiModule(PoseModule):
         height, width = share.shape[2:]
         peak, place = share.flatten(2).max(dim=-1)
         spot = torch.stack([place % width / width, place // width / height], dim=-1)
+        spread = float(spot.std(dim=0).mean()) if len(spot) > 1 else math.nan
         self.watch.append(
             {
                 "semi_loss": loss,
                 "semi_trust": trust,
                 "semi_peak": sharpness(float(peak.mean()), height * width),
-                "semi_spread": float(spot.std(dim=0).mean()),
+                "semi_spread": spread,
             }
         )
 

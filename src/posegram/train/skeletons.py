@@ -15,7 +15,7 @@ from posegram.pose import SKELETONS, Sample, Skeleton, skeleton_named
 from posegram.train.batches import relabel
 from posegram.train.config import Config
 
-__all__ = ["agreement", "check", "named"]
+__all__ = ["agreement", "check", "named", "require"]
 
 _ENOUGH = 10  # people from whom a pair can be judged
 _LIKELY = 0.6  # share of people in whom a true pair lies as the others do; by chance it is 0.5
@@ -40,6 +40,24 @@ def named(config: Config) -> Skeleton:
     if found.name in SKELETONS:
         return found
     return Skeleton(found.name, found.joints, found.bones, pairs_by_name(found.joints))
+
+
+def require(skeleton: Skeleton, people: Sequence[Sample], what: str) -> None:
+    """See that people have something to learn or to measure.
+
+    Args:
+        skeleton: whose joints are learnt.
+        people: who is looked at.
+        what: what they are for, such as "train on".
+
+    Raises:
+        ValueError: nobody has a labelled joint of the skeleton.
+    """
+    if not any(relabel(sample, skeleton)[1].any() for sample in people):
+        raise ValueError(
+            f"none of the {len(people)} people to {what} has a labelled joint of skeleton "
+            f"{skeleton.name!r}; skeleton=data learns the joints of the first data set"
+        )
 
 
 def agreement(people: Sequence[Sample], skeleton: Skeleton) -> dict[tuple[str, str], float]:

@@ -158,16 +158,17 @@ def _take(
     fitting = {k: v for k, v in theirs.items() if k in ours and v.shape == ours[k].shape}
     if len(fitting) < len(ours) / 2:
         raise ValueError(f"{path} fits {len(fitting)} of the network's {len(ours)} arrays")
-    whole = set(fitting)
+    partly: Weights = {}
     their_card, card = cards
     if their_card is not None and card is not None:
         for name in _heads(card):
             fitting.pop(name, None)
-            (whole.add if len(names) == len(card.skeleton) else whole.discard)(name)
-            if name in theirs:
-                fitting[name] = _by_joint(ours[name], theirs[name], (card, their_card), names)
-    network.load_state_dict(ours | fitting)
-    return whole
+            mixed = _by_joint(ours[name], theirs.get(name), (card, their_card), names)
+            if mixed is not None:
+                known = fitting if len(names) == len(card.skeleton) else partly
+                known[name] = mixed
+    network.load_state_dict(ours | fitting | partly)
+    return set(fitting)
 
 
 def _heads(card: Card) -> list[str]:
@@ -183,13 +184,21 @@ def _heads(card: Card) -> list[str]:
 
 
 def _by_joint(
-    ours: torch.Tensor, theirs: torch.Tensor, cards: tuple[Card, Card], names: dict[str, str]
-) -> torch.Tensor:
-    """Our array with the rows of every joint that has one of theirs taken from there."""
+    ours: torch.Tensor,
+    theirs: torch.Tensor | None,
+    cards: tuple[Card, Card],
+    names: dict[str, str],
+) -> torch.Tensor | None:
+    """Our array with the rows of every joint that has one of theirs taken from there.
+
+    None where the arrays have another number of rows a joint, or rows of other shapes.
+    """
+    if theirs is None:
+        return None
     here, there = (card.skeleton.joints for card in cards)
     each, rest = len(theirs) // max(len(there), 1), len(theirs) % max(len(there), 1)
     if rest or len(ours) != each * len(here) or ours.shape[1:] != theirs.shape[1:]:
-        return ours
+        return None
     mixed = ours.clone().view(len(here), each, *ours.shape[1:])
     source = theirs.view(len(there), each, *theirs.shape[1:])
     for row, joint in enumerate(here):

@@ -172,4 +172,4 @@ def _told(job: Job) -> dict[str, Any]:
 def _drop_upload(here: Service, key: str) -> None:
     for suffix in (".part", *uploads.CLIPS):
         with suppress(OSError):
-            Path(here.settings.uploads / f"{key}{suffix}").unlink(missing_ok=True)
+            (here.settings.uploads / f"{key}{suffix}").unlink(missing_ok=True)

@@ -23,9 +23,9 @@ from posegram.infer.load import (
     load_network,
     sized,
 )
+from posegram.infer.rcnn_load import NAME as RCNN
 from posegram.pose import SKELETONS, Card
 from posegram.web.service import Service
-from posegram.web.shelf import RCNN
 
 __all__ = ["FOREVER", "install"]
 
@@ -180,7 +180,7 @@ def _onnx(site: _Site, name: str) -> Path | None:
         return None
     else:
         path = file_of(source)
-    return path if path.suffix == ".onnx" and path.is_file() else None
+    return path if path.suffix.lower() == ".onnx" and path.is_file() else None
 
 
 def _weights_of(site: _Site) -> Callable[[str, str], flask.Response]:

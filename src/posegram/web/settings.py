@@ -66,7 +66,7 @@ class Settings:
             value = getattr(self, field.name)
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 continue
-            if value < 0 or (value == 0 and field.name not in _MAY_BE_NONE):
+            if not (value > 0 or (value == 0 and field.name in _MAY_BE_NONE)):
                 raise ValueError(f"the setting {field.name} must be above 0, not {value}")
 
     @property
@@ -102,21 +102,20 @@ class Settings:
         """The settings that `to_json` wrote, or some of them; the others are default.
 
         Raises:
-            ValueError: the text is no JSON object, or names a setting that does not exist.
+            ValueError: the text is no JSON object, names a setting that does not exist, or gives
+                one a value of another kind.
         """
-        raw: Any = json.loads(text)
+        try:
+            raw: Any = json.loads(text)
+        except json.JSONDecodeError as fault:
+            raise ValueError(f"{VARIABLE} must hold one JSON object: {fault}") from fault
         if not isinstance(raw, dict):
             raise ValueError(f"{VARIABLE} must hold one JSON object")
-        known = {field.name for field in dataclasses.fields(cls)}
+        usual = {field.name: field.default for field in dataclasses.fields(cls)}
         for name in raw:
-            if name not in known:
-                raise ValueError(f"no setting {name!r}; there are {', '.join(sorted(known))}")
-        for name in ("models", "names"):
-            if name in raw:
-                raw[name] = tuple(raw[name])
-        if "folder" in raw:
-            raw["folder"] = Path(raw["folder"])
-        return cls(**raw)
+            if name not in usual:
+                raise ValueError(f"no setting {name!r}; there are {', '.join(sorted(usual))}")
+        return cls(**{name: _value(name, value, usual[name]) for name, value in raw.items()})
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -126,3 +125,26 @@ class Settings:
 
 
 _MAY_BE_NONE = {"cores", "proxies", "spare_bytes"}
+
+
+def _value(name: str, value: Any, usual: Any) -> Any:
+    """A JSON value as the setting holds it, whose default is `usual`.
+
+    Raises:
+        ValueError: it is of another kind.
+    """
+    made = tuple(value) if isinstance(value, list) else value
+    kind, words = next(pair for own, *pair in _KINDS if isinstance(usual, own))
+    if not isinstance(made, kind) or isinstance(made, bool) is not isinstance(usual, bool):
+        raise ValueError(f"the setting {name} is {words}, not {json.dumps(value)}")
+    return Path(made) if isinstance(usual, Path) else made
+
+
+_KINDS: tuple[tuple[Any, Any, str], ...] = (  # of a default, of its value in JSON, in words
+    (tuple, tuple, "a list of texts"),
+    (Path, str, "a path"),
+    (str, str, "a text"),
+    (bool, bool, "true or false"),
+    (int, int, "a whole number"),
+    (float, (int, float), "a number"),
+)

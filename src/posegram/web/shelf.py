@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from posegram.infer.load import BUNDLED, DEFAULT, file_of, load, load_network
+from posegram.infer.rcnn_load import NAME as RCNN
 from posegram.infer.rcnn_load import is_rcnn
 from posegram.pose import Card, Estimate
 
-__all__ = ["RCNN", "Shelf", "named"]
+__all__ = ["Shelf", "named"]
 
-RCNN = "keypoint-rcnn"
 _RCNN_NOTE = "Keypoint R-CNN: careful and slow, seconds a picture on a processor"
 _RCNN_INSTALL = "pip install 'posegram[rcnn]'"
 
@@ -162,17 +162,14 @@ def _name(model: str) -> str:
 
 @cache
 def _bundled() -> dict[str, Card]:
-    """The cards of the bundled models that this installation holds and that find joints."""
+    """The cards of the bundled models that this installation holds."""
     found = {}
     for name in BUNDLED:
         with suppress(FileNotFoundError):
-            card, _ = load_network(name, threads=1)
-            if card.kind != "detector":
-                found[name] = card
+            found[name], _ = load_network(name, threads=1)
     return found
 
 
 def _rcnn_runs() -> bool:
     """Whether Keypoint R-CNN's packages are installed; looks without importing them."""
-    wanted = ("torch", "torchvision", "posegram.infer.rcnn")
-    return all(find_spec(name) is not None for name in wanted)
+    return all(find_spec(name) is not None for name in ("torch", "torchvision"))

@@ -42,7 +42,11 @@ def test_a_good_file_stays_as_it_is(spoil):
 
 
 @pytest.mark.parametrize(
-    "values", [(50, 50, 7), (float("nan"), 50, 2), (0, 0, 2), (900, 50, 2), (50, 50, 0)]
+    "values",
+    [
+        *((50, 50, 7), (float("nan"), 50, 2), (0, 0, 2), (900, 50, 2), (50, 50, 0)),
+        *((float("inf"), 50, 2), (50, -1e200, 2)),
+    ],
 )
 def test_a_joint_that_cannot_be_becomes_unlabelled(spoil, values):
     def change(whole):
@@ -90,6 +94,15 @@ def test_a_mirrored_person_is_turned_back(spoil):
     finding = Finding("mirrored", "certain", 0.9, "", 0, 1, 1)
     good, mended = spoil(lambda whole: None, [finding])
     assert _keypoints(mended).tolist() == _keypoints(good)[LSP14.flipped].tolist()
+
+
+@pytest.mark.parametrize("key", ["keypoint_weights", "keypoint_scores"])
+def test_numbers_of_its_joints_turn_with_a_mirrored_person(spoil, key):
+    def change(whole):
+        whole["annotations"][1][key] = list(range(14))
+
+    _, mended = spoil(change, [Finding("mirrored", "certain", 0.9, "", 0, 1, 1)])
+    assert mended["annotations"][1][key] == LSP14.flipped.tolist()
 
 
 def test_what_is_only_likely_stays(spoil):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -257,7 +258,9 @@ def _values(record: dict[str, Any], skeleton: Skeleton) -> tuple[Doubles, Double
 
 
 def _number(value: Any) -> float:
-    return float("nan") if value is None else float(value)
+    """The number, NaN for none; infinity where it is so large that sums of it may overflow."""
+    number = math.nan if value is None else float(value)
+    return math.copysign(math.inf, number) if abs(number) > door.FAR else number
 
 
 def _stacked(some: list[Any], skeleton: Skeleton, shared: dict[str, Any]) -> Annotations:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import filecmp
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -154,11 +154,11 @@ def photos(sources: Sequence[Annotations]) -> list[Finding]:
             found.append(Finding("unreadable-image", "certain", 0.6, fault, number, row))
         else:
             images.append(image)
-    sums = [hashlib.sha256(image.read_bytes()).digest() for image in images]
     for a, b in split.near_duplicates(images).tolist():
         (one, row_a), (two, row_b) = where[images[a]], where[images[b]]
         parts = sources[one].part[row_a], sources[two].part[row_b]
-        found.append(_pair(images[a].name, parts, sums[a] == sums[b], (two, row_b)))
+        same = filecmp.cmp(images[a], images[b], shallow=False)
+        found.append(_pair(images[a].name, parts, same, (two, row_b)))
     return [*found, *_shared_files(sources)]
 
 

@@ -39,6 +39,7 @@ CURES = {
     "box-outside": "the box becomes that of the joints",
     "box-misfit": "the box, too small for its joints, becomes that of the joints",
 }
+_BY_JOINT = ("keypoint_weights", "keypoint_scores")  # numbers of ours, one a joint
 _REFIT = {"empty-box", "box-outside", "box-misfit"}
 _LOST = {"missing-image", "unreadable-image", "same-photo"}
 
@@ -111,6 +112,9 @@ def _mend(record: dict[str, Any], people: Annotations, row: int, kinds: set[str]
     if "mirrored" in kinds:
         order = people.skeleton.flipped
         xy, flag = xy[order], flag[order]
+        for key in _BY_JOINT:
+            if len(record.get(key) or ()) == len(order):
+                record[key] = [record[key][n] for n in order.tolist()]
     keep = _good(xy, flag, people.canvas[row])
     record["keypoints"] = [
         value
@@ -146,13 +150,15 @@ def _good(xy: Doubles, flag: Doubles, size: Doubles) -> Bools:
     """Joints that stay labelled, (K,)."""
     keep = np.isin(flag, (1, 2)) & np.isfinite(xy).all(axis=1) & ~at_origin(xy)
     if np.isfinite(size).all():
-        keep &= door.inside(np.nan_to_num(xy).astype(np.float32), (int(size[0]), int(size[1])))
+        places = np.where(keep[:, None], xy, 0).astype(np.float32)
+        keep &= door.inside(places, (int(size[0]), int(size[1])))
     return np.asarray(keep)
 
 
 def _refitted(xy: Doubles, keep: Bools, size: Doubles) -> list[float]:
     """`bbox` around the joints, as `posegram.data.door.person_box` grows it, cut at the picture."""
-    box = door.person_box(np.nan_to_num(xy).astype(np.float32), keep).astype(np.float64)
+    places = np.where(keep[:, None], xy, 0).astype(np.float32)
+    box = door.person_box(places, keep).astype(np.float64)
     if np.isfinite(size).all():
         box = np.clip(box, 0, np.tile(size[::-1], 2))
     return [_short(v) for v in (box[0], box[1], box[2] - box[0], box[3] - box[1])]

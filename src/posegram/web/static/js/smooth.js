@@ -1,6 +1,6 @@
 // Steadier joints: what posegram/smooth.py does live, by the One-Euro filter (Casiez et al. 2012).
 
-const [CUTOFF, SPEEDY, DERIVATIVE] = [1.5, 4, 1]; // hertz; hertz per body size a second; hertz
+const [CUTOFF, SPEEDY, DERIVATIVE] = [1.5, 6, 1]; // hertz; hertz per body size a second; hertz
 
 /** A function (points [[x, y] ...], scores, size in pixels, seconds) -> steadier points. */
 export function smoother() {
