@@ -154,6 +154,8 @@ def spoilt(part, change):
         ("results", {"category_id": 2}, "result 1 is of category 2, not 1"),
         ("results", {"keypoints": [1, 2, 2]}, "result 1 must have 3 x 17 finite"),
         ("results", {"keypoints": [float("nan")] * 51}, "result 1 must have 3 x 17 finite"),
+        ("results", {"score": "high"}, "result 1 must have 3 x 17 finite"),
+        ("results", {"keypoints": ["x"] * 51}, "result 1 must have 3 x 17 finite"),
     ],
 )
 def test_a_broken_record_is_refused_by_its_name(part, change, words):

@@ -238,10 +238,20 @@ def _checked_results(
             raise ValueError(f"result {row} is of image {one['image_id']}, which has no labels")
         if one["category_id"] != category:
             raise ValueError(f"result {row} is of category {one['category_id']}, not {category}")
-        points = np.asarray(one["keypoints"], dtype=np.float64)
-        if points.shape != (3 * joints,) or not np.isfinite([*points, one["score"]]).all():
-            raise ValueError(f"result {row} must have 3 x {joints} finite keypoint numbers")
+        if not _finite([one["keypoints"], [one["score"]]], (3 * joints, 1)):
+            told = f"3 x {joints} finite keypoint numbers and a finite score"
+            raise ValueError(f"result {row} must have {told}")
     # loadRes writes into the entries
     return [
         {k: one[k] for k in ("image_id", "category_id", "keypoints", "score")} for one in results
     ]
+
+
+def _finite(lists: Sequence[Any], lengths: Sequence[int]) -> bool:
+    """Whether each of the lists is of finite numbers, as many as its length says."""
+    try:
+        arrays = [np.asarray(one, dtype=np.float64) for one in lists]
+    except (TypeError, ValueError, OverflowError):
+        return False
+    shapes = [(length,) for length in lengths]
+    return [a.shape for a in arrays] == shapes and all(np.isfinite(a).all() for a in arrays)
