@@ -59,7 +59,7 @@ def batch(
     inputs: list[Path] = typer.Argument(..., metavar="PATHS", help=_INPUTS),
     out: Path = typer.Option(..., "--out", "-o", help="Folder for the parts."),
     model: str = typer.Option("", help="A bundled model or an .onnx or .ckpt file."),
-    detector: str = typer.Option("", help="Finds people: a file, or none for one a photo."),
+    detector: str = typer.Option("", help="Finds people: detector:640, a file, or none."),
     executor: By = typer.Option(By.local, help="Processes here, or Ray's actors anywhere."),
     workers: int = typer.Option(0, min=0, help=_WORKERS),
     merge: Merge | None = typer.Option(None, help=_MERGE),

@@ -37,7 +37,7 @@ _MEND = (
     "such as 0.85."
 )
 _SKIP = "COCO file whose photos are left out: labelled before. May be given again."
-_DETECTOR = "Finds people where there are no boxes: a file instead of the bundled one, or none."
+_DETECTOR = "Finds people where no boxes are: detector:640 (its input's side), a file, or none."
 _ADAPTER = "For somebody else's .onnx file: movenet, or a .toml file that describes it."
 _BOXES = "COCO annotation file with people's boxes, matched by file name."
 _LEAST = "Smallest probability of a joint that is labelled."

@@ -28,7 +28,7 @@ def serve(
         [], "--model", help="Models to offer beside the bundled ones; the first is the default."
     ),
     detector: str = typer.Option(
-        "", help="Finds the people: a file instead of the bundled one, or none."
+        "", help="Finds the people: detector:640 (its input's side), a file, or none."
     ),
     public: bool = typer.Option(False, "--public", help="Let other computers in."),
     name: list[str] = typer.Option(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["webcam"]
 
-_DETECTOR = "Finds people: a file instead of the bundled one, or none: one person in all."
+_DETECTOR = "Finds people: detector:640 (its input's side, pixels), a file, or none: one in all."
 _MOST = "Only so many people, the largest and surest; 0 means all."
 
 
