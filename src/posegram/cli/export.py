@@ -50,6 +50,12 @@ def export(
         min=1.0,
         help="Crop side / side of the person's box; else as in training, of a .keras file 1.25.",
     ),
+    side: int | None = typer.Option(
+        None,
+        min=96,
+        max=2048,
+        help="Of a detector: side of its input, pixels; else as in training.",
+    ),
 ) -> None:
     """Export a network and compare both on real crops; joints that move stop it.
 
@@ -69,7 +75,8 @@ def export(
         return
     card = None if is_rcnn(checkpoint) else _card(checkpoint)
     if card is not None and card.kind == "detector":
-        _detector(checkpoint, out, photos, half=half, eight=eight)
+        card = replace(card, size=(side, side)) if side else card
+        _detector(checkpoint, out, photos, card, half=half, eight=eight)
         return
     samples = data.read(people or str(_beside(checkpoint)))
     if card is None:
@@ -129,23 +136,22 @@ def _checkpoint(
 
 
 def _detector(
-    checkpoint: Path, out: Path, photos: Sequence[Path], *, half: bool, eight: bool
+    checkpoint: Path, out: Path, photos: Sequence[Path], card: Card, *, half: bool, eight: bool
 ) -> None:
-    """Export a detector."""
+    """Export a detector under a card, its own or another one."""
     if not photos:
         raise ValueError(f"{checkpoint} is a detector: give photos to compare on, --photos FOLDER")
     files = [p for one in photos for p in (images_in(one) if one.is_dir() else [one])]
     if eight:
         from posegram.train.quantize import quantize_detector
 
-        share = quantize_detector(checkpoint, out, files)
+        share = quantize_detector(checkpoint, out, files, card=card)
         typer.echo(f"{_written(out)}, {share:.1%} of the sure boxes elsewhere than in {checkpoint}")
         return
-    from posegram.models import load_weights
     from posegram.train.export import detector_from_checkpoint, scenes_of
 
-    scenes = scenes_of(files, load_weights(checkpoint)[0])
-    detector_from_checkpoint(checkpoint, out, scenes[:16], half=half)
+    scenes = scenes_of(files, card)
+    detector_from_checkpoint(checkpoint, out, scenes[:16], half=half, card=card)
     typer.echo(f"{_written(out)}, boxes as in {checkpoint}")
 
 

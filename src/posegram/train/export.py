@@ -126,7 +126,9 @@ def from_checkpoint(
     return export(network, card, out, crops=crops_of(chosen, card)[0], half=half)
 
 
-def detector_from_checkpoint(path: Path, out: Path, scenes: Image, *, half: bool = False) -> Path:
+def detector_from_checkpoint(
+    path: Path, out: Path, scenes: Image, *, half: bool = False, card: Card | None = None
+) -> Path:
     """Export a detector's .ckpt file, compared on photos as it sees them; returns `out`.
 
     Args:
@@ -134,12 +136,13 @@ def detector_from_checkpoint(path: Path, out: Path, scenes: Image, *, half: bool
         out: the .onnx file to write.
         scenes: (B, h, w, 3) uint8, see `scenes_of`.
         half: store weights as float16.
+        card: stands in for the checkpoint's own.
 
     Raises:
         ValueError: the corner of a box moved; and as `load_weights`.
     """
-    card, network = load_weights(path)
-    return export(network, card, out, crops=scenes, half=half)
+    own, network = load_weights(path)
+    return export(network, card or own, out, crops=scenes, half=half)
 
 
 def scenes_of(photos: Sequence[Path], card: Card, *, larger: float = 1.0) -> Image:
