@@ -275,6 +275,14 @@ def test_a_detector_is_exported_on_photos(finder, tmp_path, more, eight):
     assert load_detector(tmp_path / "a.onnx").card.name == "finder"
 
 
+@pytest.mark.parametrize("more", [[], ["--int8"]])
+def test_a_detector_is_exported_for_another_input(finder, tmp_path, more):
+    checkpoint, photos = finder
+    ways = ["--photos", photos, "--side", 96, *more]
+    assert _run(checkpoint, "--out", tmp_path / "a.onnx", *ways) == 0
+    assert load_detector(tmp_path / "a.onnx").card.size == (96, 96)
+
+
 def test_a_detector_without_photos_is_refused(finder, tmp_path, capsys):
     assert _run(finder[0], "--out", tmp_path / "a.onnx") == 2
     assert "is a detector: give photos to compare on" in capsys.readouterr().err

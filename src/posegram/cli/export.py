@@ -66,12 +66,7 @@ def export(
     if checkpoint.suffix.lower() == ".keras" or out.suffix.lower() == ".keras":
         if half or eight:
             raise ValueError("--half and --int8 are for .ckpt files that become .onnx files")
-        card = (
-            _keras().to_keras(checkpoint, out)
-            if out.suffix.lower() == ".keras"
-            else _from_keras(checkpoint, out, people, skeleton, (outputs, margin))
-        )
-        typer.echo(f"{_written(out)}, outputs as of {checkpoint}, joints {_joints(card)}")
+        _between_keras(checkpoint, out, people, skeleton, (outputs, margin))
         return
     card = None if is_rcnn(checkpoint) else _card(checkpoint)
     if card is not None and card.kind == "detector":
@@ -163,6 +158,17 @@ def _rcnn(checkpoint: Path, out: Path, samples: Sequence[Sample], *, plain: bool
 
     from_file(checkpoint, out, [sample.image for sample in samples])
     typer.echo(f"{_written(out)}, people as of {checkpoint}")
+
+
+def _between_keras(
+    source: Path, out: Path, people: str, skeleton: str, how: tuple[str, float | None]
+) -> None:
+    """Export to a .keras file, or from one, see `_from_keras`."""
+    if out.suffix.lower() == ".keras":
+        card = _keras().to_keras(source, out)
+    else:
+        card = _from_keras(source, out, people, skeleton, how)
+    typer.echo(f"{_written(out)}, outputs as of {source}, joints {_joints(card)}")
 
 
 def _from_keras(
