@@ -70,7 +70,7 @@ def test_the_whole_image_is_boxed_to_the_outer_edges_of_its_pixels():
 
 
 class Finder:
-    """A detector that finds one box in every image, with probability one half."""
+    """A detector that finds one box in every image, with probability 0.8."""
 
     box = np.array([[10, 20, 50, 100]], dtype=np.float32)
 
@@ -78,7 +78,7 @@ class Finder:
         return self.box
 
     def scored(self, image):
-        return self.box, np.array([0.5], dtype=np.float32)
+        return self.box, np.array([0.8], dtype=np.float32)
 
 
 def test_a_detectors_boxes_are_used_when_none_are_given():
@@ -89,7 +89,7 @@ def test_a_detectors_boxes_are_used_when_none_are_given():
 def test_of_boxes_that_hold_the_same_person_one_stays():
     class Twice(Finder):
         def scored(self, image):
-            return np.repeat(self.box, 2, axis=0), np.array([0.5, 0.4], dtype=np.float32)
+            return np.repeat(self.box, 2, axis=0), np.array([0.8, 0.7], dtype=np.float32)
 
     assert len(TopDown(CARD, middle, detect=Twice())(blank())) == 1
 
@@ -109,12 +109,12 @@ def test_given_boxes_are_used_before_the_detectors():
 
 def test_half_of_a_boxs_doubt_goes_to_the_joints():
     found, given = (TopDown(CARD, middle, detect=Finder())(blank(), b) for b in (None, Finder.box))
-    np.testing.assert_allclose(found.score, given.score * np.sqrt(0.5))
+    np.testing.assert_allclose(found.score, given.score * np.sqrt(np.float32(0.8)))
 
 
 def test_somebody_goes_whose_box_and_best_joint_are_both_unlikely():
     joint = TopDown(CARD, middle)(blank(), Finder.box).score.max()
-    for least, count in ((0.49 * joint, len(Finder.box)), (0.51 * joint, 0)):
+    for least, count in ((0.79 * joint, len(Finder.box)), (0.81 * joint, 0)):
         assert len(TopDown(CARD, middle, detect=Finder(), least=least)(blank())) == count
 
 
