@@ -68,7 +68,7 @@ def own_seekers(group: Sequence[Rival]) -> list[Rival]:
 
 
 def _topdown(name: str, rival: Rival, detect: Any) -> Seeker:
-    # who counts as nobody was chosen for our detector's scores: others keep everybody
+    # AP ranks everybody, and who counts as nobody was chosen for our own detector's scores
     estimate = replace(rival.estimate, detect=detect, least=0.0)
     return Seeker(name, estimate, lambda photo: detect.scored(photo)[0], estimate)
 
