@@ -59,6 +59,26 @@ def test_two_processes_share_an_epoch_without_overlap():
     assert sorted(first + second) == sorted(whole[:20])
 
 
+LEFT = """
+import atexit, os, sys
+from pathlib import Path
+from torch import distributed
+from posegram.train import Config, ranks
+left = Path(f"{sys.argv[2]}.{os.environ['RANK']}")
+atexit.register(lambda: left.write_text(f"{distributed.is_initialized()}"))
+ranks.begin(Config.read(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.slow
+def test_processes_leave_their_group_before_python_ends(tmp_path):
+    (tmp_path / "a.toml").write_text(runs.settings(tmp_path, batch=4).to_toml())
+    (tmp_path / "a.py").write_text(LEFT)
+    done = torchrun(tmp_path / "a.py", tmp_path / "a.toml", tmp_path / "left")
+    assert done.returncode == 0, done.stderr
+    assert [(tmp_path / f"left.{n}").read_text() for n in range(2)] == ["False", "False"]
+
+
 COMPARED = """
 import sys
 from pathlib import Path

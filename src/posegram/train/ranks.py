@@ -7,6 +7,7 @@ validates on everything, and process 0 alone writes.
 
 from __future__ import annotations
 
+import atexit
 import os
 from typing import TypeVar
 
@@ -53,6 +54,8 @@ def begin(config: Config) -> None:
         distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         )
+        # gloo's threads may otherwise outlive Python and abort a process whose work is done
+        atexit.register(_leave)
 
 
 def batch(config: Config) -> int:
@@ -67,3 +70,8 @@ def agreed(value: _Thing) -> _Thing:
     box = [value]
     distributed.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def _leave() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
