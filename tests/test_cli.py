@@ -78,6 +78,41 @@ def test_a_full_or_broken_disk_is_failed_work(failing, capsys, number, said_othe
     assert capsys.readouterr().err == f"posegram: {fault}\n"
 
 
+@pytest.fixture
+def waited(monkeypatch):
+    """The seconds that the command slept, without sleeping."""
+    slept = []
+    monkeypatch.setattr(cli.time, "sleep", slept.append)
+    return slept
+
+
+def test_a_further_process_lets_the_first_one_say_what_is_wrong(failing, monkeypatch, capsys):
+    def ended(seconds):  # as torchrun does once the first process has left
+        raise SystemExit(-15)
+
+    monkeypatch.setattr(cli.time, "sleep", ended)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    failing(ValueError("upside down"))
+    assert (run(), capsys.readouterr().err) == (-15, "")
+
+
+def test_a_fault_of_a_further_process_alone_is_said_after_a_while(
+    failing, waited, monkeypatch, capsys
+):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    failing(ValueError("upside down"))
+    assert (run(), capsys.readouterr().err) == (2, "posegram: upside down\n")
+
+
+@pytest.mark.parametrize("rank", ["", "0"])
+def test_the_first_process_waits_for_nobody(failing, waited, monkeypatch, rank):
+    if rank:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    failing(ValueError("upside down"))
+    run()
+    assert waited == []
+
+
 def test_a_developer_sees_the_traceback(failing, monkeypatch):
     failing(ValueError("upside down"))
     monkeypatch.setenv("POSEGRAM_DEBUG", "1")

@@ -223,6 +223,13 @@ def test_what_is_no_card_is_refused(text):
         Card.from_json(text)
 
 
+def test_a_card_of_an_unknown_kind_is_refused_with_the_known_ones():
+    raw = json.loads(CARD.to_json()) | {"kind": "simcc"}
+    known = "kind 'simcc'; there are heatmap, regression, rcnn, detector"
+    with pytest.raises(ValueError, match=f"not a posegram model card: {known}$"):
+        Card.from_json(json.dumps(raw))
+
+
 # conversions
 
 

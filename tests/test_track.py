@@ -51,6 +51,16 @@ def test_nobody_goes_where_there_is_room(most):
     assert len(foremost(crowd.people([(100, 100), (300, 100)]), most)) == 2
 
 
+def test_joints_without_published_falloffs_take_cocos_by_their_names():
+    still = crowd.people([(100, 200)])
+    nearby = replace(still, xy=still.xy + np.float32(6))
+    tracks, _ = link(Tracks.none(COCO17), still, 0.0)
+    bare = replace(COCO17, name="bare", sigmas=())
+    assert similarity(tracks, replace(nearby, skeleton=bare), 0.1) == pytest.approx(
+        similarity(tracks, nearby, 0.1)
+    )
+
+
 # who is who
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +17,12 @@ __all__ = [
     "LSP14",
     "MPII16",
     "SKELETONS",
-    "Bytes",
+    *("Bytes", "Floats", "Image", "Ints", "Raw"),
     "Card",
     "Estimate",
-    "Floats",
-    "Image",
-    "Ints",
+    "Kind",
     "Network",
     "People",
-    "Raw",
     "Sample",
     "Skeleton",
     *("convert", "oks", "skeleton_named", "sources"),
@@ -35,6 +32,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB, upright
+Kind = Literal["heatmap", "regression", "rcnn", "detector"]  # of what a network emits
 
 
 @dataclass(frozen=True)
@@ -169,7 +167,7 @@ class Card:
 
     KEY: ClassVar[str] = "posegram"  # of the JSON among an .onnx file's metadata
     name: str
-    kind: Literal["heatmap", "regression", "rcnn", "detector"]
+    kind: Kind
     skeleton: Skeleton
     size: tuple[int, int]  # height, width of the input in pixels
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # on 0..255 RGB
@@ -194,6 +192,8 @@ class Card:
         """
         try:
             raw = json.loads(text)
+            if raw["kind"] not in (kinds := get_args(Kind)):
+                raise TypeError(f"kind {raw['kind']!r}; there are {', '.join(kinds)}")
             raw["skeleton"] = Skeleton(**{k: _tuples(v) for k, v in raw["skeleton"].items()})
             for key in ("size", "mean", "std", "calibration", "data"):
                 raw[key] = _tuples(raw[key])

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posegram.areas import OUTLINE, areas, iou
+from posegram.heatmaps import spreads
 from posegram.pose import Floats, Ints, People, Skeleton, oks
 from posegram.scores import overall
 from posegram.sides import SEEN, seen, sizes
@@ -26,7 +27,6 @@ __all__ = [
     "switches",
 ]
 
-_SIGMA = 0.08  # of every joint where a skeleton has no published falloffs
 _TRUNK = 0.15  # of the longer side: the least that a body's box measures across
 _TOUCH = 0.06  # sizes between two joints that may be one and the same
 _STEADY = 0.15  # seconds over which a speed is averaged, and a box
@@ -107,7 +107,7 @@ def similarity(tracks: Tracks, people: People, time: float) -> Floats:
 
 
 def _sigmas(skeleton: Skeleton) -> tuple[float, ...]:
-    return skeleton.sigmas or (_SIGMA,) * len(skeleton)
+    return tuple(spreads(skeleton).tolist())
 
 
 def _mean_score(people: People) -> Floats:

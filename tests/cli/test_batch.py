@@ -102,6 +102,30 @@ def test_a_plan_tells_times_and_writes_nothing(tmp_path, model):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_plan_leaves_out_what_is_done(tmp_path, model):
+    folder = photos(tmp_path / "in")
+    words = [folder, "-o", tmp_path / "out", "--shard", 2, *model]
+    run(*words)
+    (folder / "0005.png").write_bytes((folder / "0004.png").read_bytes())
+    told = run(*words, "--plan").stdout
+    assert told.startswith("2 photos, ")
+    assert told.endswith("3 parts, 2 done before\n")
+
+
+def test_a_plan_of_nothing_left_says_so(tmp_path, model):
+    words = [photos(tmp_path / "in"), "-o", tmp_path / "out", *model]
+    run(*words)
+    assert run(*words, "--plan").stdout == "1 part, 1 done before\n"
+
+
+def test_a_plan_counts_what_is_done_again(tmp_path, model):
+    folder = photos(tmp_path / "in")
+    (folder / "bad.jpg").write_bytes(b"no photo")
+    words = [folder, "-o", tmp_path / "out", *model]
+    run(*words)
+    assert run(*words, "--plan", "--again").stdout.startswith("6 photos, ")
+
+
 def test_a_mistake_is_one_sentence(tmp_path, capsys):
     with pytest.raises(SystemExit) as left:
         main(["batch", str(photos(tmp_path / "in")), "-o", str(tmp_path / "o"), "--model", "larg"])

@@ -541,3 +541,10 @@ def test_predictions_that_make_no_sense_are_one_sentence(run, tmp_path, truth, v
     code, _, err = run(truth, "--predictions", tmp_path / "p.json")
     assert (code, err.count("\n")) == (2, 1)
     assert said in err
+
+
+def test_a_report_never_replaces_what_is_read(run, truth):
+    before = truth.read_bytes()
+    code, _, said = run(f"coco:{truth}#1-3", "--out", truth)
+    assert (code, truth.read_bytes()) == (2, before)
+    assert said.startswith(f"posegram: cannot write {truth}: it is read, and")

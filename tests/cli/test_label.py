@@ -330,6 +330,20 @@ def test_mending_without_labels_is_refused(tmp_path, photos, model, capsys):
     assert "has no labels" in capsys.readouterr().err
 
 
+def test_a_folder_to_write_is_refused_before_any_work(tmp_path, photos, model, capsys):
+    assert run(photos, "--model", model, "--out", tmp_path) == 2
+    assert f"cannot write {tmp_path}: it is a folder" in capsys.readouterr().err
+    assert not tmp_path.with_name(f"{tmp_path.name}.parts").exists()
+
+
+def test_labels_are_never_replaced_by_what_is_made_of_them(tmp_path, model, capsys):
+    source = coco.write(tmp_path / "source.json", figures.samples(tmp_path / "f", 2))
+    before = source.read_bytes()
+    assert run(source, "--mend", 0.85, "--model", model, "--out", source) == 2
+    assert "what is read is never changed" in capsys.readouterr().err
+    assert source.read_bytes() == before
+
+
 def test_a_missing_source_is_refused(tmp_path, model, capsys):
     assert run(tmp_path / "gone", "--model", model, "--out", tmp_path / "l.json") == 2
     assert "gone: no such file or folder" in capsys.readouterr().err

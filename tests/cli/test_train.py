@@ -143,6 +143,15 @@ def test_data_without_its_pictures_is_one_sentence(settings, tmp_path, capsys):
     assert str(tmp_path / "images") in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_photo_is_one_sentence_whoever_reads_it(settings, tmp_path, capsys, workers):
+    for photo in (tmp_path / "images").iterdir():
+        photo.write_bytes(photo.read_bytes()[:200])
+    assert run(settings, f"workers={workers}") == 2
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if "damaged" in line]
+    assert told.startswith(f"posegram: {tmp_path / 'images'}")
+
+
 def test_a_collapse_within_a_curve_is_failed_work(settings, capsys, monkeypatch):
     def stopped(config, *, progress):
         raise Collapsed("runs/a/labels-3: stopped after epoch 3")

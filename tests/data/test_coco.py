@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -165,6 +166,13 @@ def test_images_of_one_name_in_two_folders_stay_apart(tmp_path):
     files = [tmp_path / "a" / "x.jpg", tmp_path / "b" / "x.jpg"]
     path = coco.write(tmp_path / "o.json", [_sample(f) for f in files])
     assert [s.image for s in coco.read(path, tmp_path)] == files
+
+
+def test_images_named_from_here_and_from_the_root_are_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    samples = [_sample(Path("a/x.jpg")), _sample(tmp_path / "b" / "y.jpg")]
+    whole = json.loads(coco.write(tmp_path / "o.json", samples).read_text())
+    assert [one["file_name"] for one in whole["images"]] == ["a/x.jpg", "b/y.jpg"]
 
 
 def test_the_size_of_a_picture_at_hand_is_written(tmp_path):

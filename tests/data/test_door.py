@@ -125,6 +125,37 @@ def test_pictures_that_are_nowhere_are_said_to_be_in_the_usual_place(tmp_path):
     assert door.images_beside(tmp_path / "a.json", ["gone.jpg"]) == tmp_path
 
 
+@pytest.mark.parametrize(
+    ("files", "folder"),
+    [
+        (["a/b/1.png", "a/2.png"], "a"),
+        (["a/1.png", "b/2.png"], "."),
+        (["/x/a/1.png", "/x/2.png"], "/x"),
+        (["/x/y/a/1.png", "b/2.png"], "/x/y"),
+    ],
+)
+def test_files_have_a_common_folder_however_they_are_named(monkeypatch, files, folder):
+    monkeypatch.setattr(Path, "absolute", lambda path: Path("/x/y") / path)  # of that folder
+    assert door.common_folder([Path(file) for file in files]) == Path(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "folder", "name"),
+    [
+        ("a/1.png", "a", "1.png"),
+        ("1.png", ".", "1.png"),
+        ("a/1.png", "/x", "y/a/1.png"),
+        ("/x/y/1.png", "/x", "y/1.png"),
+        ("a/1.png", "/z", "/x/y/a/1.png"),
+        ("/z/1.png", "/x", "/z/1.png"),
+        ("/z/1.png", "a", "/z/1.png"),
+    ],
+)
+def test_a_file_is_called_as_seen_from_a_folder(monkeypatch, file, folder, name):
+    monkeypatch.setattr(Path, "absolute", lambda path: Path("/x/y") / path)
+    assert door.within(Path(file), Path(folder)) == name
+
+
 def test_a_picture_gives_its_height_and_width(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((5, 9, 3), dtype=np.uint8))
     assert door.picture_size(tmp_path / "a.png") == (5, 9)
@@ -166,3 +197,19 @@ def test_what_is_no_toml_is_named(tmp_path, content):
     (tmp_path / "a.toml").write_bytes(content)
     with pytest.raises(ValueError, match=r"a\.toml is not TOML"):
         door.load_toml(tmp_path / "a.toml", "adapter file")
+
+
+def test_a_new_file_may_be_written(tmp_path):
+    (tmp_path / "a.json").touch()
+    door.require_apart(tmp_path / "b.json", [tmp_path / "a.json", None, tmp_path / "gone"])
+
+
+def test_a_file_that_is_read_is_not_written(tmp_path):
+    (tmp_path / "a.json").touch()
+    with pytest.raises(ValueError, match="what is read is never changed"):
+        door.require_apart(tmp_path / "a.json", [tmp_path / "." / "a.json"])
+
+
+def test_a_folder_is_no_file_to_write(tmp_path):
+    with pytest.raises(ValueError, match="it is a folder"):
+        door.require_apart(tmp_path, [])

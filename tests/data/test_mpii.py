@@ -1,5 +1,6 @@
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -241,6 +242,14 @@ def test_a_square_box_reads_back_the_same(tmp_path, mat):
     before = mpii.read(mat, tmp_path)[:2]
     after = mpii.read(mpii.write(tmp_path / "out.json", before), tmp_path)
     np.testing.assert_allclose([s.box for s in after], [s.box for s in before], atol=1e-3)
+
+
+def test_pictures_named_from_here_and_from_the_root_are_written(tmp_path, mat, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one, two = mpii.read(mat, tmp_path)[:2]
+    samples = [replace(one, image=Path("a.jpg")), replace(two, image=tmp_path / "b.jpg")]
+    listed = json.loads(mpii.write(tmp_path / "out.json", samples).read_text())
+    assert [record["image"] for record in listed] == ["a.jpg", "b.jpg"]
 
 
 def test_written_pixels_are_counted_from_1(tmp_path, mat):

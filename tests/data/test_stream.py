@@ -1,9 +1,10 @@
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from posegram.data.stream import FileStream, Shot, exact, person_scores, save_text
+from posegram.data.stream import FileStream, Shot, exact, person_scores, save_text, sweep
 from posegram.pose import COCO17, LSP14, People
 
 
@@ -139,3 +140,27 @@ def test_a_persons_score_is_that_of_the_joints_that_exist():
     score[0, :2] = 0.25, 0.75
     people = People(xy, score, np.zeros((2, 4), np.float32), LSP14)
     assert person_scores(people).tolist() == [0.625, 0.0]
+
+
+# what killed runs left
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "stays"),
+    [
+        (f".{'0a' * 16}.part", 0, False),
+        (f".{'0a' * 16}.part", None, True),  # just now
+        (".film.part", 0, True),
+        (f"{'0a' * 16}.part", 0, True),
+    ],
+)
+def test_only_old_half_written_files_of_ours_are_removed(tmp_path, name, written, stays):
+    (tmp_path / name).touch()
+    if written is not None:
+        os.utime(tmp_path / name, (written, written))
+    sweep(tmp_path)
+    assert (tmp_path / name).exists() == stays
+
+
+def test_a_folder_that_is_not_there_has_nothing_to_remove(tmp_path):
+    sweep(tmp_path / "gone")

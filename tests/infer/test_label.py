@@ -79,6 +79,13 @@ def test_boxes_for_other_photos_are_refused(tmp_path):
         labels.tasks(str(tmp_path / "p"), file)
 
 
+@pytest.mark.parametrize("reader", ["", "folder:"])
+def test_a_folder_of_images_beside_photos_is_refused(tmp_path, reader):
+    photo(tmp_path / "p" / "a.png")
+    with pytest.raises(ValueError, match="p is a folder of photos; --images goes with labels"):
+        labels.tasks(f"{reader}{tmp_path / 'p'}", images=tmp_path)
+
+
 def test_boxes_beside_labels_are_refused(tmp_path):
     spec = f"coco:{coco.write(tmp_path / 'l.json', figures.samples(tmp_path, 1), tmp_path)}"
     with pytest.raises(ValueError, match="has boxes of its own"):

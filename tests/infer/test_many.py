@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,18 @@ def test_people_are_as_one_look_finds_them(tmp_path):
     (line,) = parts.lines(report.parts[0])
     found = posegram.load(model, detector="none")(image)
     np.testing.assert_allclose(np.reshape(line["xy"][0], (-1, 2)), found.xy[0], atol=1e-3)
+
+
+def test_what_a_killed_run_left_half_written_goes(tmp_path, look):
+    photo = tmp_path / "in" / "a.png"
+    photo.parent.mkdir()
+    pictures.write(photo, np.zeros((40, 60, 3), dtype=np.uint8))
+    half = tmp_path / "out" / f".{'0' * 32}.part"
+    half.parent.mkdir()
+    half.touch()
+    os.utime(half, (0, 0))
+    cut(photo, tmp_path / "out", look)
+    assert not half.exists()
 
 
 def test_nothing_to_look_at_is_refused(tmp_path, look):

@@ -99,6 +99,14 @@ def test_merged_annotations_keep_the_folders_below_the_common_one(tmp_path):
     assert names == ["a/1.jpg", "b/1.jpg"]
 
 
+def test_photos_named_from_here_and_from_the_root_are_merged(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, [photo("a/1.jpg"), photo(tmp_path / "b" / "2.jpg")])
+    path = parts.merge(tmp_path, "coco-annotations", tmp_path / "all.json", LSP14)
+    names = [one["file_name"] for one in json.loads(path.read_text())["images"]]
+    assert names == ["a/1.jpg", "b/2.jpg"]
+
+
 def test_frames_of_two_clips_have_ids_of_their_own(tmp_path):
     frames = [
         parts.line(Path(f"{clip}.mp4"), somebody(track=0), (30, 40), n, n / 25)

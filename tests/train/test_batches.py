@@ -392,6 +392,12 @@ def test_fewer_people_drawn_than_a_batch_are_still_trained_on(people):
     assert [len(b["row"]) for b in batches] == [2]
 
 
+def test_fewer_people_than_processes_are_refused(people, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(ValueError, match=r"shows 3 of what .* too little for 4 processes"):
+        loader(crops(people[:3], training=True), PLAIN)
+
+
 def test_people_of_different_skeletons_share_a_batch(people, tmp_path):
     others = figures.samples(tmp_path, 2, skeleton=COCO17)
     batch = next(iter(loader(crops([*people[:2], *others]), PLAIN)))

@@ -243,6 +243,14 @@ def test_a_finished_run_is_only_evaluated_and_exported_again(tmp_path, labels, u
     assert lines(config, but=()) == before
 
 
+def test_a_run_whose_last_checkpoint_was_cut_short_goes_on(tmp_path, labels, undrawn):
+    config = runs.settings(tmp_path, labels, epochs=1)
+    fit(config, progress=False)
+    last = config.run / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:1000])
+    assert fit(config, progress=False).exists()
+
+
 # a rate so high that nothing is gained after the first epochs
 WILD = {"rate": 3.0, "epochs": 40, "patience": 2, "schedule": "step", "step_epochs": 100}
 

@@ -8,7 +8,7 @@ import runs
 from posegram.pose import LSP14
 from posegram.train import Config
 from posegram.train.batches import Crops, loader
-from posegram.train.keepers import Epochs, keepers
+from posegram.train.keepers import Epochs, keepers, kept
 
 
 @pytest.fixture
@@ -53,3 +53,37 @@ def test_patience_stops_early(tmp_path):
 def test_weights_are_averaged_on_request(tmp_path):
     assert "EMAWeightAveraging" in names(runs.settings(tmp_path, ema=0.9))
     assert "EMAWeightAveraging" not in names(runs.settings(tmp_path))
+
+
+# going on
+
+
+@pytest.fixture
+def run(tmp_path):
+    for name in ("best", "last"):
+        torch.save({"epoch": 1}, tmp_path / f"{name}.ckpt")
+    return tmp_path
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def test_a_new_run_goes_on_from_nothing(tmp_path):
+    assert kept(tmp_path) is None
+
+
+def test_a_run_goes_on_from_its_last_checkpoint(run):
+    assert kept(run) == run / "last.ckpt"
+
+
+def test_a_run_whose_last_checkpoint_was_cut_short_goes_on_from_its_best(run):
+    cut(run / "last.ckpt")
+    assert kept(run) == run / "best.ckpt"
+
+
+def test_a_run_whose_checkpoints_are_damaged_says_what_to_do(run):
+    cut(run / "last.ckpt")
+    cut(run / "best.ckpt")
+    with pytest.raises(ValueError, match=r"last.ckpt is damaged, .* remove .* to begin anew"):
+        kept(run)

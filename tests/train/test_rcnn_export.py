@@ -16,7 +16,8 @@ from posegram.infer.rcnn_load import load_rcnn
 from posegram.models import load_weights, published
 from posegram.pose import COCO17
 from posegram.train import Config, fit, rcnn_export
-from posegram.train.rcnn_export import export, from_file, write_card
+from posegram.train.rcnn_export import export, from_file, keep, write_card
+from posegram.train.rcnn_photos import Photo
 
 CARD = rcnns.card()
 PICTURES = [rcnns.photo((64, 80), 0), rcnns.photo((80, 64), 1)]
@@ -39,6 +40,18 @@ def test_a_run_leaves_what_every_run_leaves(run):
     names = {path.name for path in run.iterdir()}
     wanted = {"best.ckpt", "last.ckpt", "few.onnx", "card.md", "curves.png", "metrics.csv"}
     assert wanted | {"config.toml", "environment.json", "valid.json", "results"} <= names
+
+
+def test_the_people_of_the_validation_are_read_back_whatever_their_photos_are_called(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (sample,) = figures.samples(Path("images"), 1, skeleton=COCO17)
+    nobody = np.zeros((0, 4), dtype=np.float32)
+    (tmp_path / "runs" / "few").mkdir(parents=True)
+    keep(Path("runs/few"), [Photo(sample.image, (sample,), nobody)])
+    (back,) = coco.read(Path("runs/few/valid.json"))
+    assert back.image.is_file()
 
 
 def test_the_card_names_the_kind_and_the_numbers(run):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -45,6 +46,7 @@ _EXTRAS = {  # package -> the extra that brings it; all others come with [train]
     **{"torchvision": "rcnn", "keras": "keras", "openvino": "openvino"},
 }
 
+_PATIENCE = 10.0  # seconds
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # no mistake in the command
 
 app = typer.Typer(
@@ -84,6 +86,10 @@ def main(args: list[str] | None = None) -> None:
     except (ValueError, OSError, ImportError) as fault:
         if os.environ.get("POSEGRAM_DEBUG"):
             raise
+        if int(os.environ.get("LOCAL_RANK", "0")):
+            # most often all of torchrun's processes meet the same fault: the first one says it, and
+            # torchrun ends the others; who is alive after a while met a fault of its own
+            time.sleep(_PATIENCE)
         typer.echo(f"posegram: {_sentence(fault)}", err=True)
         numbers = {getattr(one, "errno", None) for one in (fault, fault.__cause__)}
         sys.exit(1 if numbers & _DISK else 2)
@@ -93,4 +99,7 @@ def _sentence(fault: Exception) -> str:
     if isinstance(fault, ModuleNotFoundError):  # of an extra; our own hints are plain ImportErrors
         extra = _EXTRAS.get((fault.name or "").split(".")[0], "train")
         return f"this needs {fault.name}, which is not installed: pip install 'posegram[{extra}]'"
-    return str(fault)
+    said = str(fault)
+    if "\nOriginal Traceback (" in said:  # of a process that prepares batches, put into words
+        said = said.rstrip().splitlines()[-1].partition(": ")[2]
+    return said

@@ -20,7 +20,7 @@ from posegram.infer import many, parts
 from posegram.infer.many import Look, Plan
 from posegram.infer.onnx import physical_cores
 from posegram.infer.records import FORMS
-from posegram.infer.shards import Worker
+from posegram.infer.shards import Shards, Worker
 
 __all__ = ["By", "Merge", "batch"]
 
@@ -51,7 +51,7 @@ _WORKERS = "How many, each with a model of its own and one core; 0: as many as c
 _AGAIN = "Do parts again in which a file failed, as after a disk that was not mounted."
 _SHARD = "Photos of a part; raise it where there would be more than some 10,000 parts."
 _MERGE = "At the end, write all people into one file of that form beside the parts."
-_PLAN = "Only tell how long it will take: some of the photos are looked at and timed."
+_PLAN = "Only tell how long the rest will take: some of its photos are looked at and timed."
 _SKELETON = "coco17, body19, lsp14 or mpii16; else the model's."
 
 
@@ -97,7 +97,7 @@ def batch(
         smooth=not no_smooth,
     )
     if plan:
-        _tell(inputs, look, workers, shard)
+        _tell(inputs, out, look, workers, shard, again)
         return
     work = many.cut(inputs, out, look, shard=shard)
     if again:
@@ -126,12 +126,13 @@ def _work(work: Plan, executor: str, workers: int) -> int:
         return stopped()
 
 
-def _tell(inputs: list[Path], look: Look, workers: int, shard: int) -> None:
-    """Time some photos, and say what all would take."""
+def _tell(inputs: list[Path], out: Path, look: Look, workers: int, shard: int, again: bool) -> None:
+    """Time some photos, and say what all that are left would take."""
     workers = workers or physical_cores()
     with tempfile.TemporaryDirectory() as folder:
         work = many.cut(inputs, folder, look, shard=shard)
-        rows = [row for some in work.shards.values() for row in some]
+        left = _left(work, out, again=again)
+        rows = [row for some in left.values() for row in some]
         photos = [row for row in rows if not row.is_clip]
         worker = Worker(look, work.skeleton)
         chosen = photos[:: max(1, len(photos) // _TRIAL)][:_TRIAL]
@@ -152,7 +153,18 @@ def _tell(inputs: list[Path], look: Look, workers: int, shard: int) -> None:
         )
     if len(rows) > len(photos):
         typer.echo(f"{counted(len(rows) - len(photos), 'clip')}, not timed")
-    typer.echo(f"{counted(len(work.shards), 'part')}")
+    before = len(work.shards) - len(left)
+    typer.echo(f"{counted(len(work.shards), 'part')}{f', {before:,} done before' * bool(before)}")
+
+
+def _left(work: Plan, out: Path, *, again: bool) -> Shards:
+    """The shards without a part in that folder, or with one that is to be done again."""
+
+    def is_done(part: Path) -> bool:
+        made = out / part.name
+        return made.exists() and not (again and parts.count_of(made).failed)
+
+    return {part: rows for part, rows in work.shards.items() if not is_done(part)}
 
 
 def _long(hours: float) -> str:

@@ -90,6 +90,8 @@ def evaluate(
     for path in (predictions, compare):
         if path is not None:
             door.require(path, "file of predictions")
+    if out is not None:
+        door.require_apart(out, [data.reader_of(truth)[1], predictions, compare, heads])
     spoilt = robust.kinds(corrupt) if corrupt else ()
     known = _truth(truth, images, heads, skeleton)
     if spoilt:

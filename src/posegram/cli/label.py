@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import typer
 
-from posegram import __version__
+from posegram import __version__, data
 from posegram import image as pictures
 from posegram.cli.bars import bar
 from posegram.cli.crew import crew_for, in_order
@@ -82,6 +82,7 @@ def label(
 
     Exit code 1: photos that could not be read are listed. 2: misuse.
     """
+    door.require_apart(out, [data.reader_of(source)[1], boxes, *skip])
     work = active.without(labels.tasks(source, boxes, images), skip)
     _check(work, source, mend, out if most_uncertain else None)
     _check_second(second, second_adapter, most_uncertain)

@@ -7,7 +7,6 @@ height; v is 0 not labelled, 1 hidden, 2 seen.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -236,7 +235,7 @@ def write(path: Path, samples: Sequence[Sample], images: Path | None = None) -> 
     if len({s.skeleton for s in samples}) > 1:
         raise ValueError(f"{path}: the people have several skeletons; write one file for each")
     files = list(dict.fromkeys(s.image for s in samples))
-    folder = images or Path(os.path.commonpath([f.parent for f in files]))
+    folder = images or door.common_folder(files)
     ids = _ids(files)
     whole = heading(samples[0].skeleton, "People labelled for posegram") | {
         "images": [_image(f, ids[f], folder) for f in files],
@@ -266,8 +265,7 @@ def _ids(files: list[Path]) -> dict[Path, int]:
 
 
 def _image(file: Path, number: int, folder: Path) -> dict[str, Any]:
-    name = file.relative_to(folder) if file.is_relative_to(folder) else file
-    entry: dict[str, Any] = {"id": number, "file_name": name.as_posix()}
+    entry: dict[str, Any] = {"id": number, "file_name": door.within(file, folder)}
     size = door.picture_size(file)
     return entry if size is None else entry | {"height": size[0], "width": size[1]}
 

@@ -7,7 +7,7 @@ import os
 import struct
 import tomllib
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from posegram.data.stream import save_text
 from posegram.pose import Floats
 
 __all__ = [
+    "common_folder",
     "corners",
     "images_beside",
     "inside",
@@ -31,7 +32,9 @@ __all__ = [
     "person_box",
     "picture_size",
     "require",
+    "require_apart",
     "save_json",
+    "within",
 ]
 
 _ASKED = 20  # names of images that must show in which folder they are
@@ -52,6 +55,19 @@ def require(path: Path, what: str) -> Path:
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such {what}")
     return path
+
+
+def require_apart(out: Path, sources: Iterable[Path | None]) -> None:
+    """See that a file to write is no folder, and none of the files that are read.
+
+    Raises:
+        ValueError: it is.
+    """
+    if out.is_dir():
+        raise ValueError(f"cannot write {out}: it is a folder, wanted the name of a file")
+    for path in sources:
+        if path is not None and out.exists() and path.exists() and out.samefile(path):
+            raise ValueError(f"cannot write {out}: it is read, and what is read is never changed")
 
 
 def load_mat(path: Path) -> dict[str, Any]:
@@ -187,6 +203,20 @@ def images_beside(path: Path, names: Sequence[str] = ()) -> Path:
     places = [usual, *(root / name for root in (folder, above) for name in named)]
     some = names[:_ASKED]
     return next((p for p in places if any((p / n).is_file() for n in some)), usual)
+
+
+def common_folder(files: Sequence[Path]) -> Path:
+    """The folder in or below which all files lie; absolute where only some of them are."""
+    folders = [file.parent for file in files]
+    if len({folder.is_absolute() for folder in folders}) > 1:
+        folders = [folder.absolute() for folder in folders]
+    return Path(os.path.commonpath(folders))
+
+
+def within(file: Path, folder: Path) -> str:
+    """What a file is called from a folder: absolute where an absolute folder does not hold it."""
+    place = file.absolute() if folder.is_absolute() else file
+    return (place.relative_to(folder) if place.is_relative_to(folder) else place).as_posix()
 
 
 def picture_size(path: Path) -> tuple[int, int] | None:

@@ -7,7 +7,6 @@ the fields of the release are described on human-pose.mpi-inf.mpg.de.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -240,7 +239,7 @@ def write(path: Path, samples: Sequence[Sample]) -> Path:
     """
     if not samples:
         raise ValueError(f"{path}: there is nobody to write")
-    root = Path(os.path.commonpath([s.image.parent for s in samples]))
+    root = door.common_folder([s.image for s in samples])
     people = [joints.in_skeleton(sample, MPII16) for sample in samples]
     return door.save_json(path, [_record(sample, root) for sample in people])
 
@@ -251,7 +250,7 @@ def _record(sample: Sample, root: Path) -> dict[str, Any]:
     labelled = sample.visible > 0
     xy = np.where(labelled[:, None], sample.xy.astype(np.float64) + 1, -1)
     return {
-        "image": sample.image.relative_to(root).as_posix(),
+        "image": door.within(sample.image, root),
         "center": [round((x0 + x1) / 2 + 1, 4), round((y0 + y1) / 2 + 1 - 15 * scale, 4)],
         "scale": round(scale, 6),
         "joints": np.round(xy, 4).tolist(),

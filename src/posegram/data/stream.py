@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import time
 import uuid
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -25,7 +27,11 @@ __all__ = [
     "person_scores",
     "save_bytes",
     "save_text",
+    "sweep",
 ]
+
+_HALF = re.compile(r"\.[0-9a-f]{32}\.part")  # what files under way are called
+_STALE = 3600.0  # seconds without a word written after which nobody is at work on a file
 
 
 @dataclass(frozen=True)
@@ -213,6 +219,15 @@ def save_bytes(path: Path, data: bytes, *, surely: bool = False) -> Path:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
     return path
+
+
+def sweep(folder: Path) -> None:
+    """Remove the files that killed runs left half-written in a folder, an hour ago or earlier."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if _HALF.fullmatch(path.name):
+            with contextlib.suppress(OSError):  # another run may sweep as well
+                if time.time() - path.stat().st_mtime > _STALE:
+                    path.unlink()
 
 
 def exact(value: float) -> float:

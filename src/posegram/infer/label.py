@@ -49,7 +49,8 @@ def tasks(source: str, boxes: Path | None = None, images: Path | None = None) ->
 
     Raises:
         FileNotFoundError: there is no such file or folder.
-        ValueError: there is no photo, the boxes fit none, or the labels are refused.
+        ValueError: there is no photo, the boxes fit none, the labels are refused, or boxes or
+            images are given where they mean nothing.
     """
     place = Path(source.removeprefix("folder:"))
     if not (source.startswith("folder:") or _plain(place)):
@@ -57,6 +58,8 @@ def tasks(source: str, boxes: Path | None = None, images: Path | None = None) ->
         if boxes is not None:
             raise ValueError(f"{source} has boxes of its own; --boxes goes with a folder of photos")
         return labelled
+    if images is not None:
+        raise ValueError(f"{source} is a folder of photos; --images goes with labels")
     photos = folder.images_in(place)
     if not photos:
         raise ValueError(f"{place}: holds no photo")

@@ -17,6 +17,7 @@ from typing import Any
 from posegram import __version__
 from posegram import image as pictures
 from posegram.data import folder, joints
+from posegram.data.stream import sweep
 from posegram.infer import parts
 from posegram.infer.executors import EXECUTORS
 from posegram.infer.load import detector_file, file_of, sized
@@ -120,6 +121,8 @@ def cut(
 ) -> Plan:
     """List the files, cut them into shards and write the index; arguments as `predict_many`.
 
+    What a killed run left half-written in the folder is removed.
+
     Args:
         source: see there.
         out: see there.
@@ -136,6 +139,7 @@ def cut(
     named = skeleton_named(look.skeleton) if look.skeleton else None
     skeleton = named or joints.usual(estimate.card.skeleton)
     facts = _facts(look)
+    sweep(out)
     made = {out / f"part-{_hash([facts, some])}.jsonl.gz": some for some in _shards(rows, shard)}
     parts.index(
         out,

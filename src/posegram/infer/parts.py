@@ -192,11 +192,11 @@ def _coco_names(parts: Sequence[Path]) -> Callable[[Line], Shot]:
     """As `_own_names`, with an id and a name of its own for every photo and frame."""
     names = [_picture(one) for part in parts for one in lines(part) if "error" not in one]
     ids = dict(zip(names, image_ids(names), strict=True))
-    root = os.path.commonpath([name.parent for name in names]) if names else ""
+    root = door.common_folder(names) if names else Path()
 
     def named(one: Line) -> Shot:
         picture, (height, width) = _picture(one), one["size"]
-        place = Path(os.path.relpath(picture, root or ".")).as_posix()
+        place = Path(os.path.relpath(picture, root)).as_posix()
         return Shot(picture, size=(height, width), number=ids[picture], place=place)
 
     return named

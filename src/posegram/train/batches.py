@@ -222,11 +222,18 @@ class Shuffle(Sampler[int]):
 
 
 def loader(crops: Crops, config: Config) -> DataLoader[dict[str, Any]]:
-    """Batches of crops as tensors; shuffled, and the last small one dropped, when training."""
+    """Batches of crops as tensors; shuffled, and the last small one dropped, when training.
+
+    Raises:
+        ValueError: an epoch has fewer rows to train on than there are processes.
+    """
     drawn, part = config.epoch_people, (ranks.rank(), ranks.count())
     shuffle = None
     if crops.training:
         shuffle = Shuffle(len(crops), config.seed, drawn=drawn, part=part)
+        if not len(shuffle):
+            some = f"an epoch shows {shuffle.drawn} of what there is to train on"
+            raise ValueError(f"{some}, too little for {part[1]} processes: start fewer")
     batch = ranks.batch(config)
     collate: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]] = (
         torch.utils.data.default_collate

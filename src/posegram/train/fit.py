@@ -46,7 +46,7 @@ from posegram.train.batches import Crops, loader
 from posegram.train.calibrate import calibrate
 from posegram.train.config import Config
 from posegram.train.export import export
-from posegram.train.keepers import Epochs, keepers
+from posegram.train.keepers import Epochs, keepers, kept
 from posegram.train.module import PoseModule, measurable, right_joints, summary
 from posegram.train.module import card_for as pose_card
 from posegram.train.pairs import Pairs
@@ -140,7 +140,7 @@ def fit(config: Config, *, progress: bool = True) -> Path:
             module,
             batches[0],
             batches[1],
-            ckpt_path=last if (last := run / "last.ckpt").exists() else None,
+            ckpt_path=kept(run),
             weights_only=False,
         )
     if ranks.rank():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import callbacks
@@ -10,7 +12,7 @@ from posegram.train import start
 from posegram.train.batches import Shuffle
 from posegram.train.config import Config
 
-__all__ = ["Epochs", "keepers"]
+__all__ = ["Epochs", "keepers", "kept"]
 
 
 class Epochs(callbacks.Callback):
@@ -62,3 +64,20 @@ def keepers(config: Config, watched: str) -> list[Any]:
         )
         found.append(average)
     return found
+
+
+def kept(run: Path) -> Path | None:
+    """The checkpoint that a run goes on from: the last, or the best where the last is damaged.
+
+    Lightning copies it into its place, and a kill or a full disk may cut that short.
+
+    Raises:
+        ValueError: both are damaged.
+    """
+    last, best = run / "last.ckpt", run / "best.ckpt"
+    if not last.exists():
+        return None
+    for path in (last, best):
+        if zipfile.is_zipfile(path):
+            return path
+    raise ValueError(f"{last} is damaged, as after a full disk; remove {run} to begin anew")

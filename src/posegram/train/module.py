@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import lightning
 import numpy as np
@@ -15,7 +15,7 @@ from torch import nn
 from posegram import coords, heatmaps, models
 from posegram.metrics import pck
 from posegram.models.cnn import STRIDE
-from posegram.pose import Card, Floats, Skeleton
+from posegram.pose import Card, Floats, Kind, Skeleton
 from posegram.train import skeletons
 from posegram.train.config import Config
 
@@ -43,7 +43,7 @@ def card_for(config: Config) -> Card:
     """
     return Card(
         name=config.name,
-        kind=cast(Literal["heatmap", "regression"], models.KINDS[config.network]),
+        kind=cast(Kind, models.KINDS[config.network]),
         skeleton=skeletons.named(config),
         size=config.size,
         mean=config.mean,

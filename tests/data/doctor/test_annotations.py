@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -35,6 +36,13 @@ def test_a_record_that_cannot_be_read_is_named_and_left_out(tmp_path, file):
     (people,) = _load(tmp_path, file)
     assert people.broken == {1: "`keypoints` holds 41 numbers, wanted 42"}
     assert people.record.tolist() == [0, 2]
+
+
+def test_pictures_named_from_here_and_from_the_root_are_gathered(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one, two = figures.samples(tmp_path / "images", 2)
+    (people,) = gather([one, replace(two, image=two.image.relative_to(tmp_path))])
+    assert people.images == (one.image, two.image)
 
 
 def test_a_record_of_an_unlisted_image_is_broken(tmp_path, file):

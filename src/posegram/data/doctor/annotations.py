@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -155,14 +154,13 @@ def _moved(sample: Sample, folder: Path) -> Sample:
 def gather(samples: Sequence[Sample], source: str = "", *, split: str = "") -> list[Annotations]:
     """People from memory, one for each skeleton; errors as `load`."""
     images = list(dict.fromkeys(sample.image for sample in samples))
-    folder = Path(os.path.commonpath([image.parent for image in images])) if images else Path()
+    folder = door.common_folder(images) if images else Path()
     number = {image: n for n, image in enumerate(images, 1)}
     skeletons = list(dict.fromkeys(sample.skeleton for sample in samples))
     kinds = {skeleton: n for n, skeleton in enumerate(skeletons, 1)}
     whole = {
         "images": [
-            {"id": n, "file_name": image.relative_to(folder).as_posix()}
-            for image, n in number.items()
+            {"id": n, "file_name": door.within(image, folder)} for image, n in number.items()
         ],
         "annotations": [
             _record(sample, n, number[sample.image], kinds[sample.skeleton])
