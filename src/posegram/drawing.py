@@ -13,7 +13,10 @@ import numpy.typing as npt
 
 from posegram.pose import Floats, Image, Ints, People, Skeleton
 
-__all__ = ["BACKGROUNDS", "COLOURS", "Style", "draw", "person_colour", "require_picture"]
+__all__ = [
+    *("BACKGROUNDS", "COLOURS", "PEOPLE", "SIDES"),
+    *("Style", "draw", "person_colour", "require_picture"),
+]
 
 COLOURS = ("side", "person", "score")
 BACKGROUNDS = ("photo", "black", "white", "beside")
@@ -21,12 +24,12 @@ BACKGROUNDS = ("photo", "black", "white", "beside")
 _Colour = tuple[int, int, int]  # red, green, blue
 
 # blue and orange stay apart for colour-blind eyes
-_SIDES: dict[str, _Colour] = {
+SIDES: dict[str, _Colour] = {
     "left": (40, 170, 255),
     "right": (255, 140, 20),
     "middle": (215, 245, 215),
 }
-_PEOPLE: tuple[_Colour, ...] = (  # apart from their neighbours in hue and in lightness
+PEOPLE: tuple[_Colour, ...] = (  # apart from their neighbours in hue and in lightness
     *((86, 180, 233), (255, 176, 0), (0, 200, 140), (240, 110, 170), (245, 235, 70)),
     *((160, 130, 255), (250, 110, 60), (130, 230, 230), (175, 215, 80), (215, 165, 255)),
 )
@@ -113,7 +116,7 @@ def require_picture(image: Image) -> None:
 
 def person_colour(number: int) -> tuple[int, int, int]:
     """The colour, red, green, blue, of a track or of the person at this place."""
-    return _PEOPLE[number % len(_PEOPLE)]
+    return PEOPLE[number % len(PEOPLE)]
 
 
 def _chosen(style: Style) -> Style:
@@ -193,7 +196,7 @@ def _plan(skeleton: Skeleton) -> tuple[list[tuple[int, int]], list[str], list[st
     paired = {left: "left" for left, _ in skeleton.mirror}
     paired |= {right: "right" for _, right in skeleton.mirror}
     words = {joint: joint.split("_")[0] for joint in skeleton.joints}
-    joints = [w if w in _SIDES else paired.get(j, "middle") for j, w in words.items()]
+    joints = [w if w in SIDES else paired.get(j, "middle") for j, w in words.items()]
     bones = [(int(a), int(b)) for a, b in skeleton.edges]
     return bones, joints, [_side_of({joints[a], joints[b]}) for a, b in bones]
 
@@ -209,7 +212,7 @@ def _inks(colour: str, sides: list[str], number: int, sure: Floats) -> list[_Col
     if colour == "score":
         return [_score_colour(float(share)) for share in sure]
     if colour == "side":
-        return [_SIDES[side] for side in sides]
+        return [SIDES[side] for side in sides]
     own = person_colour(number)
     # the person's right is darker, so that the sides can be told apart here, too
     darker = (own[0] * 3 // 5, own[1] * 3 // 5, own[2] * 3 // 5)

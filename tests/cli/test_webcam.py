@@ -78,6 +78,15 @@ def frames_of(path):
             yield Frame(picture.to_ndarray(format="rgb24"), picture.time)
 
 
+def test_a_stream_that_changes_its_size_is_recorded_to_its_end(tmp_path, run, monkeypatch):
+    sizes = [(96, 128)] * 3 + [(240, 180)] * 3 + [(48, 64)] * 2
+    moving = [Frame(clips.picture(n, size), n / 25) for n, size in enumerate(sizes)]
+    monkeypatch.setattr("posegram.video.frames", lambda *_, **__: iter(moving))
+    code, said, _ = run(clips.make(tmp_path / "a.mp4"), "--record", tmp_path / "out.mp4")
+    shapes = [frame.image.shape for frame in frames_of(tmp_path / "out.mp4")]
+    assert (code, said[:9], shapes) == (0, "8 frames,", [(96, 128, 3)] * 8)
+
+
 def test_a_camera_is_shown_at_a_page_of_this_computer(run, camera, monkeypatch):
     seen = []
 

@@ -68,6 +68,51 @@ def test_the_network_sees_the_photo_in_its_own_aspect(photo, size):
     assert shapes == [(1, *size, 3)]
 
 
+@pytest.mark.parametrize(
+    ("box", "sure", "closer", "sides"),
+    [
+        ([0, 0, 10, 20], 1.0, True, [96, 160]),  # a fiftieth of the photo
+        ([0, 0, 30, 60], 1.0, True, [96]),
+        ([0, 0, 10, 20], -0.6, True, [96]),  # 35 %: perhaps nobody
+        ([0, 0, 10, 20], 1.0, False, [96]),
+    ],
+)
+def test_small_people_are_looked_at_closer(box, sure, closer, sides):
+    seen = []
+
+    def network(picture):
+        seen.append(picture.shape[1])
+        return says(box, [sure])(picture)
+
+    Detector(CARD, network, closer=closer)(blank())
+    assert seen == sides
+
+
+def test_the_closer_look_is_the_one_that_counts():
+    def network(picture):
+        side = picture.shape[1] / 6
+        return says([0, 0, side, side], [1.0 if side < 20 else 3.0])(picture)
+
+    found, score = Detector(CARD, network).scored(blank())
+    np.testing.assert_allclose(found, [[-0.2, -0.2, 15.8, 15.8]], atol=0.01)
+    assert score[0] == pytest.approx(1 / (1 + np.exp(-3.0)))
+
+
+def test_who_is_large_keeps_the_first_looks_box():
+    def network(picture):
+        small, large = picture.shape[1] / 8, picture.shape[1] / 2
+        wide = large + (20 if picture.shape[1] > 96 else 0)
+        people = [
+            [0, 0, small, small],
+            [0, 60, small, 60 + small],
+            [large, large, wide + large - 9, 95],
+        ]
+        return says(people, [3.0, 2.0, 1.0])(picture)
+
+    found = Detector(CARD, network)(blank())
+    np.testing.assert_allclose(found[2], [48, 48, 87, 95], atol=1e-3)
+
+
 def test_another_kind_of_network_is_no_detector():
     with pytest.raises(ValueError, match="pose is a heatmap network, not a detector"):
         Detector(Card("pose", "heatmap", LSP14, (96, 96)), says([], []))

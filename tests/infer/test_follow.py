@@ -62,6 +62,13 @@ def test_the_foremost_person_stays_the_same_one():
     assert [people.track.tolist() for people in said] == [[1]] * 20
 
 
+@pytest.mark.parametrize(("score", "count"), [(0.2, 0), (0.4, 1)])
+def test_somebody_new_without_a_likely_joint_is_nobody(score, count):
+    scene = Scene([crowd.people([(150, 150)], score=score)])
+    scene.least = 0.3
+    assert len(scene.play()[0]) == count
+
+
 def background(boxes):
     """What a network says of boxes in which nobody is: something, with small scores."""
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2

@@ -157,6 +157,10 @@ def test_a_number_behind_a_detector_is_the_side_of_its_input(weights):
     assert load_detector("detector:512").card.size == (512, 512)
 
 
+def test_an_input_that_was_chosen_is_the_only_one(weights):
+    assert not load_detector("detector:320").closer
+
+
 def test_a_number_behind_a_detectors_file_is_the_side_of_its_input(tmp_path):
     other = tiny.detector(tmp_path / "other.onnx", (0, 0, 30, 60))
     assert load_detector(f"{other}:256").card.size == (256, 256)

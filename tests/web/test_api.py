@@ -6,11 +6,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
+import crowd
 import serving
 import tiny
 from posegram.pose import LSP14
 from posegram.web import create_app
 from posegram.web.answers import FORMS
+from posegram.web.service import Service
 
 
 def png(width: int = 80, height: int = 60) -> bytes:
@@ -91,9 +93,17 @@ def test_the_joints_can_be_of_another_set(client):
     assert look(client, "?skeleton=coco17").json["skeleton"] == "coco17"
 
 
+@pytest.mark.parametrize(("most", "told"), [(0, 3), (2, 2), (5, 3)])
+def test_no_more_people_are_told_of_than_asked_for(client, monkeypatch, most, told):
+    three = crowd.people([(20, 30), (40, 30), (60, 30)], height=40.0)
+    monkeypatch.setattr(Service, "look", lambda *_: three)
+    assert len(look(client, f"?max_people={most}").json["people"]) == told
+
+
 @pytest.mark.parametrize(
     "query",
     [
+        *("?max_people=-1", "?max_people=x", "?max_people=1001"),
         *("?model=nix", "?model=../../etc/passwd", "?model=" + "x" * 200, "?skeleton=nix"),
         *("?threshold=-0.1", "?threshold=nan", "?threshold=x", "?format=exe"),
     ],

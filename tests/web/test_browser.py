@@ -18,10 +18,13 @@ from posegram import coords, heatmaps
 from posegram import image as pictures
 from posegram.coords import whole
 from posegram.data.scenes import input_size
+from posegram.infer.detect import Detector
 from posegram.infer.follow import Follower
 from posegram.infer.load import load, load_network
+from posegram.infer.topdown import TopDown
 from posegram.pose import People, Skeleton
 from posegram.smooth import steady
+from posegram.track import foremost
 from posegram.video import Writer
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -501,6 +504,13 @@ def test_a_server_that_is_back_is_not_called_silent_any_more(page):
     assert page.locator("#alerts .notice").count() == 0
 
 
+def test_what_is_left_is_not_reckoned_from_the_time_that_the_network_loads(page):
+    begun = {"state": "running", "done": 0, "total": 900}
+    _states(page, *[begun] * 5, begun | {"done": 1})
+    page.locator("#count", has_text="1 of 900").wait_for()
+    assert page.inner_text("#left") == ""
+
+
 def test_a_film_that_the_browser_cannot_play_is_told(page):
     film = {"name": "clip.mp4", "url": "/assets/none/clip.mp4"}
     _states(page, {"state": "done", "files": [film]})
@@ -927,6 +937,103 @@ def test_the_browser_runs_the_network_as_python_does(page):
     assert (np.median(off) < 0.3, np.percentile(off, 85) < 1) == (True, True)
 
 
+CLEAR = """async (name) => {
+  const canvas = new OffscreenCanvas(120, 90);
+  canvas.getContext("2d").fillRect(40, 30, 40, 30);
+  const blob = await canvas.convertToBlob({ type: "image/png" });
+  const data = new DataTransfer();
+  data.items.add(new File([blob], name, { type: "image/png" }));
+  const about = { bubbles: true, cancelable: true };
+  document.body.dispatchEvent(new ClipboardEvent("paste", { ...about, clipboardData: data }));
+}"""
+CORNER = """async (one) => {
+  await one.decode?.();
+  const corner = new OffscreenCanvas(1, 1).getContext("2d");
+  corner.drawImage(one, 0, 0, 4, 4, 0, 0, 1, 1);
+  return Array.from(corner.getImageData(0, 0, 1, 1).data);
+}"""
+
+
+@pytest.mark.parametrize("place", ["#pose", "#gallery img"])
+def test_a_transparent_picture_lies_on_white(page, place):
+    page.goto("/")
+    page.evaluate(CLEAR, "clear.png")
+    page.locator("#result:not([hidden])").wait_for()
+    assert page.locator(place).evaluate(CORNER) == [255] * 4
+
+
+def test_the_form_says_how_many_people_are_wanted(page):
+    page.goto("/")
+    page.select_option("#most", "2")
+    with page.expect_request("**/v1/pose/image?*") as asked:
+        _give(page, "paste")
+    assert "max_people=2" in asked.value.url
+
+
+def _crowd(count):
+    """So many people apart from each other, each with a sure wrist on either side."""
+    skeleton = Skeleton("wrists", ("left_wrist", "right_wrist"))
+    xy = np.array([[[20, 20 + 30 * n], [60, 20 + 30 * n]] for n in range(count)], np.float32)
+    box = np.concatenate([xy[:, 0] - 5, xy[:, 1] + 5], axis=1)
+    return People(xy, np.ones((count, 2), np.float32), box, skeleton)
+
+
+@pytest.mark.parametrize(("browser", "python"), [("people", "person"), ("sides", "side")])
+def test_the_browser_draws_in_the_colours_that_python_draws_in(page, browser, python):
+    people = _crowd(12)
+    drawn = pictures.draw(np.zeros((400, 80, 3), np.uint8), people, colour=python)
+    wanted = [[drawn[y, x].tolist() for x, y in person.astype(int)] for person in people.xy]
+    call = """(() => {
+      const context = new OffscreenCanvas(80, 400).getContext("2d");
+      const look = { skeleton: true, threshold: 0.3, colours: a.colours };
+      const people = a.xy.map((xy) => ({ xy, scores: [1, 1], track: null }));
+      const skeleton = { joints: ["left_wrist", "right_wrist"], bones: [] };
+      m.drawPeople(context, { people, skeleton }, { scale: 1, width: 80 }, look);
+      const at = ([x, y]) => Array.from(context.getImageData(x, y, 1, 1).data).slice(0, 3);
+      return a.xy.map((xy) => xy.map(at));
+    })()"""
+    assert _module(page, "draw.js", call, {"xy": people.xy.tolist(), "colours": browser}) == wanted
+
+
+def _followed(page, *seen):
+    """How many people the page's follower tells of: each a box's probability, the joints' score."""
+    call = """(async () => {
+      const box = (n) => [100 * n, 0, 100 * n + 50, 90];
+      const detect = async () => a.map(([sure], n) => ({ sure, box: box(n) }));
+      const pose = async (_, boxes) => boxes.map((box) => {
+        const score = a[box[0] / 100][1];
+        return { box, score, scores: [score, score], xy: [[box[0], 10], [box[2], 80]] };
+      });
+      return (await m.follower({ pose, detect })({ width: 640, height: 480 }, 0)).length;
+    })()"""
+    return _module(page, "follow.js", call, seen)
+
+
+def test_who_has_no_likely_joint_is_nobody_on_this_device_either(page):
+    assert TopDown.least == 0.3
+    assert _followed(page, (0.6, 0.45), (0.6, 0.55)) == 1
+
+
+def test_an_unlikely_box_is_nobody_new_on_this_device_either(page):
+    assert _followed(page, (0.45, 0.9), (0.55, 0.9)) == 1
+
+
+def test_the_browser_keeps_the_foremost_people_that_python_keeps(page):
+    random = np.random.default_rng(0)
+    corner, sides = random.uniform(0, 200, (8, 2)), random.uniform(10, 200, (8, 2))
+    box = np.concatenate([corner, corner + sides], axis=1).astype(np.float32)
+    score = random.uniform(0.1, 1, (8, 2)).astype(np.float32)
+    xy, skeleton = np.zeros((8, 2, 2), np.float32), Skeleton("two", ("a", "b"))
+    people, before = People(xy, score, box, skeleton, np.arange(8)), [2, 5]
+    wanted = foremost(people, 4, before=before).track.tolist()
+    told = [
+        {"track": n, "box": b, "scores": s}
+        for n, (b, s) in enumerate(zip(box.tolist(), score.tolist(), strict=True))
+    ]
+    call = "m.foremost(a.people, 4, a.before).map((person) => person.track)"
+    assert _module(page, "follow.js", call, {"people": told, "before": before}) == wanted
+
+
 def test_the_browser_reads_the_detectors_answers_as_python_does(page):
     detector, scene = load().detect, _scene()
     size = input_size(scene.shape[:2], detector.card.size)
@@ -937,7 +1044,36 @@ def test_the_browser_reads_the_detectors_answers_as_python_does(page):
       m.toScene(a.picture, a.size), a.picture, a.calibration)"""
     given = {"raw": told, "size": size, "picture": {"width": 640, "height": 480}}
     found = _module(page, "boxes.js", call, given | {"calibration": detector.card.calibration})
-    assert np.abs(np.array(found) - detector(scene)).max() < 0.01
+    boxes, sure = detector.scored(scene)
+    assert np.abs(np.array([one["box"] for one in found]) - boxes).max() < 0.01
+    assert np.abs(np.array([one["sure"] for one in found]) - sure).max() < 0.01
+
+
+@pytest.mark.parametrize("side", [20, 80])
+def test_the_browser_looks_closer_at_small_people_as_python_does(page, side):
+    def sees(height, width):
+        """A large person, two others and one whom larger inputs alone show, as input pixels."""
+        large, some = [10, 10, 200, 250], [[220, 10, 220 + side, 90], [300, 100, 300 + side, 180]]
+        shown = [large, *some, [340, 200, 370, 250]][: 3 if width == 384 else 4]
+        box = np.float32([shown]) * width / 384 + 3 * (width > 384)
+        return box, np.float32([[2.0, 1.0, 1.5, 3.0][: len(shown)]])
+
+    scene = _scene()
+    card = load().detect.card
+    detector = Detector(card, lambda picture: sees(*picture.shape[1:3]))
+    boxes, sure = detector.scored(scene)
+    sizes = [input_size(scene.shape[:2], like) for like in ((320, 320), (512, 512))]
+    told = {size[1]: [array.ravel().tolist() for array in sees(*size)] for size in sizes}
+    call = """m.search((like) => {
+      const size = m.inputSize([480, 640], like);
+      const raw = a.told[size[1]].map((one) => ({ data: Float32Array.from(one) }));
+      return m.decodeBoxes(raw, m.toScene(a.picture, size), a.picture, a.calibration);
+    }, a.picture, [320, 320])"""
+    given = {"told": told, "picture": {"width": 640, "height": 480}}
+    found = _module(page, "boxes.js", call, given | {"calibration": card.calibration})
+    assert len(boxes) == (4 if side == 20 else 3)
+    np.testing.assert_allclose([one["box"] for one in found], boxes, atol=0.01)
+    np.testing.assert_allclose([one["sure"] for one in found], sure, atol=0.001)
 
 
 def test_the_browser_smooths_as_python_does(page):

@@ -7,8 +7,10 @@ import threading
 
 import pytest
 
+import crowd
 import serving
 from posegram.web import create_app, peek
+from posegram.web.shelf import Shelf
 from posegram.web.worker import Worker
 
 FACTS = {"width": 64, "height": 48, "seconds": 1.2, "count": 30}
@@ -54,6 +56,17 @@ def test_a_finished_job_lists_its_files(client, data, settings, trusting):
         "poses.json": "application/json",
         "coco.json": "application/json",
     }
+
+
+def test_no_more_people_of_a_clip_are_told_of_than_asked_for(
+    client, data, settings, service, trusting, monkeypatch
+):
+    two = crowd.people([(20, 24), (44, 24)], height=40.0)
+    monkeypatch.setattr(Shelf, "estimate", lambda *_: lambda image: two)
+    key = add(client, data, "?max_people=1").json["id"]
+    work(settings)
+    frames = client.get(f"/v1/jobs/{key}/files/poses.json").json["frames"]
+    assert {len(frame["people"]) for frame in frames} == {1}
 
 
 def test_the_uploaded_clip_goes_when_its_job_ends(client, data, settings, trusting):

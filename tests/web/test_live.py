@@ -13,6 +13,7 @@ import pytest
 import simple_websocket
 from werkzeug.serving import make_server
 
+import crowd
 from posegram.pose import BODY19, COCO17, MPII16, People
 from posegram.web import create_app, live
 from posegram.web.settings import Settings
@@ -61,6 +62,7 @@ class _Client(simple_websocket.Client):
     def handshake(self):
         super().handshake()
         self._handle_events()
+        self.connected = True  # a goodbye in that packet counts once the socket is read to its end
 
 
 def _until(true):
@@ -205,6 +207,20 @@ def test_who_comes_back_at_once_finds_the_old_place_free(serving, socket):
 
 def test_an_unknown_model_is_refused_in_one_sentence(serving):
     assert _told(serving.connect("?model=nobody"))["error"]["code"] == "no_model"
+
+
+def test_no_more_people_are_told_of_than_asked_for(serving):
+    serving.service.shelf.loaded["medium"] = lambda image: crowd.people([(20, 24), (44, 24)])
+    client = serving.connect("?model=medium&max_people=1")
+    told = _ask(client, _message())
+    client.close()
+    assert len(told["people"]) == 1
+
+
+@pytest.mark.parametrize("most", ["x", "-1", "1001", "9" * 5000])
+def test_a_number_of_people_that_is_none_is_refused_in_one_sentence(serving, most):
+    told = _told(serving.connect(f"?max_people={most}"))
+    assert told["error"]["message"] == "The parameter max_people is a whole number from 0 to 1000."
 
 
 def test_a_page_of_another_site_may_not_connect(serving):

@@ -149,6 +149,12 @@ def test_a_file_called_as_a_bundled_model_does_not_get_its_card(tmp_path):
     assert ("The default: a top-down" in page, "riders taken together" in page) == (False, False)
 
 
+def test_weights_that_were_not_fetched_show_how_to_fetch_them(client, monkeypatch):
+    monkeypatch.setattr("posegram.web.shelf._rcnn_runs", lambda: True)
+    monkeypatch.setattr("posegram.web.shelf._rcnn_weights", lambda: False)
+    assert "posegram predict PHOTO --model keypoint-rcnn" in _text(client, "/models")
+
+
 def test_a_missing_page_is_a_page(client):
     answer = client.get("/nowhere", headers={"Accept": "text/html"})
     assert (answer.status_code, "To the start" in answer.get_data(as_text=True)) == (404, True)
@@ -228,6 +234,11 @@ def test_a_model_of_no_people_comes_to_the_browser_without_a_detector(tmp_path, 
 def test_the_browser_gives_the_detector_the_input_that_the_server_does(tmp_path, monkeypatch):
     poses = _told(tmp_path, monkeypatch, detector="detector:512")
     assert poses["small"]["detector"]["card"]["size"] == [512, 512]
+    assert not poses["small"]["detector"]["closer"]
+
+
+def test_without_a_chosen_input_the_browser_looks_closer_at_small_people(tmp_path, monkeypatch):
+    assert _told(tmp_path, monkeypatch)["small"]["detector"]["closer"]
 
 
 def test_a_file_whose_suffix_is_in_capitals_is_offered_to_browsers_too(tmp_path):

@@ -80,9 +80,46 @@ def test_keypoint_rcnn_without_torch_is_refused_in_one_sentence(model, monkeypat
         Shelf.of((model,)).estimate(RCNN)
 
 
+@pytest.fixture
+def nothing_fetched(tmp_path, monkeypatch):
+    """A computer with torch, where Keypoint R-CNN's weights were not fetched yet."""
+    monkeypatch.setattr(shelves, "_rcnn_runs", lambda: True)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.delenv("POSEGRAM_KEYPOINT_RCNN", raising=False)
+    return tmp_path / "torch" / "hub" / "checkpoints"
+
+
+def rcnn_entry(model):
+    return next(e for e in Shelf.of((model,)).entries({}) if e["name"] == RCNN)
+
+
+def test_keypoint_rcnn_without_weights_is_listed_with_how_to_get_them(model, nothing_fetched):
+    entry = rcnn_entry(model)
+    wanted = (False, "weights", "posegram predict PHOTO --model keypoint-rcnn")
+    assert (entry["available"], entry["missing"], entry["install"]) == wanted
+
+
+def test_keypoint_rcnn_is_available_as_soon_as_its_weights_are_fetched(model, nothing_fetched):
+    nothing_fetched.mkdir(parents=True)
+    (nothing_fetched / "keypointrcnn_resnet50_fpn_coco-fc266e95.pth").touch()
+    assert rcnn_entry(model)["available"]
+
+
+def test_keypoint_rcnn_is_available_with_a_file_of_weights(model, nothing_fetched, monkeypatch):
+    monkeypatch.setenv("POSEGRAM_KEYPOINT_RCNN", model)
+    assert rcnn_entry(model)["available"]
+
+
+def test_keypoint_rcnn_is_not_fetched_while_a_visitor_waits(model, nothing_fetched, monkeypatch):
+    monkeypatch.setattr(shelves, "load", lambda *_, **__: pytest.fail("fetches"))
+    with pytest.raises(ValueError, match="keypoint-rcnn are not on this server; posegram predict"):
+        Shelf.of((model,)).estimate(RCNN)
+
+
 def test_keypoint_rcnn_is_given_no_detector(model, monkeypatch):
     asked = []
     monkeypatch.setattr(shelves, "_rcnn_runs", lambda: True)
+    monkeypatch.setattr(shelves, "_rcnn_weights", lambda: True)
     monkeypatch.setattr(shelves, "load", lambda source, **k: asked.append(k["detector"]))
     shelf = Shelf.of((model,), detector="mine.onnx")
     for name in ("mine", RCNN):

@@ -4,12 +4,14 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 import serving
+from posegram.web.jobs import Queue
 from posegram.web.supervise import Server, listen
 
 
@@ -72,6 +74,27 @@ def test_a_dead_worker_is_started_again(tmp_path):
         )
         assert second
         assert running.ask("/healthz")[0] == 200
+
+
+def test_the_job_of_a_dead_worker_goes_on_before_its_lease_is_over(tmp_path):
+    settings = serving.settings_for(tmp_path, lease_seconds=1e6)
+    settings.make_folders()
+    queue, key = Queue.of(settings), "a" * 32
+    serving.clip(settings.uploads / f"{key}.mp4", 600)
+    args = {"file": f"{key}.mp4", "model": "still", "skeleton": "", "smooth": False}
+    queue.put(key, "film", args | {"pixels": 48 * 64}, total=600)
+    with listen("127.0.0.1", 0) as door:
+        server = Server(settings, door, print)
+        running = threading.Thread(target=server.run)
+        running.start()
+        try:
+            serving.until(lambda: queue.get(key).done)
+            os.kill(children(os.getpid())["worker"], signal.SIGKILL)
+            job = serving.until(lambda: (j := queue.get(key)).state == "done" and j)
+        finally:
+            server.stopping.set()
+            running.join()
+    assert job.tries == 2
 
 
 def test_a_stop_ends_both_processes(tmp_path):

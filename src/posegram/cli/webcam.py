@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from posegram import coords
 from posegram import image as pictures
 from posegram.cli.clips import stoppable
 from posegram.data.joints import usual
@@ -129,10 +130,19 @@ def _record(
         frame: Frame | None = first
         while frame is not None:
             people = _usual(follow(frame.image, frame.time))
-            writer.write(draw(frame.image, people), frame.time - first.time)
+            writer.write(_fitted(draw(frame.image, people), size), frame.time - first.time)
             frame = None if done() else next(moving, None)
     rate = writer.count / max(time.monotonic() - began, 1e-6)
     typer.echo(f"{writer.count} frames, {rate:.1f} frames/s -> {path}")
+
+
+def _fitted(image: Image, size: tuple[int, int]) -> Image:
+    """The whole image in a picture of that height and width, black around; a stream may change."""
+    if image.shape[:2] == size:
+        return image
+    crops, _ = coords.crop(image, coords.whole(image), size, margin=1.0)
+    fitted: Image = crops[0]
+    return fitted
 
 
 def _first(moving: Iterator[Frame]) -> Frame:

@@ -99,9 +99,12 @@ class Follower:
         self._count_misses(found, size, time)
         box = self._followed(size, time)
         # what may be a person is one where somebody is known to be, but nobody new
-        worth = found[(sure >= _NEW) | ~_uncovered(found, box)]
-        people: People = given(image, np.concatenate([worth, box[_uncovered(box, found)]]))
-        return people
+        new = _uncovered(found, box)
+        worth, missed = (sure >= _NEW) | ~new, box[_uncovered(box, found)]
+        people: People = given(image, np.concatenate([found[worth], missed]))
+        least = np.where(new, getattr(given, "least", 0.0) / np.maximum(sure, _NEW), 0.0)[worth]
+        likely = people.score.max(axis=1, initial=0) >= np.pad(least, (0, len(missed)))
+        return people[likely]  # somebody new who has no likely joint is nobody
 
     def _followed(self, size: tuple[int, int], time: float) -> Floats:
         """Boxes of those seen a moment ago where they should be by now, (N, 4) image pixels.

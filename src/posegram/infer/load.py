@@ -105,7 +105,8 @@ def load_detector(
         known = f"{DETECTOR}, none, or an .onnx or .ckpt file"
         raise ValueError(f"no detector {path!r}; there is {known}")
     card, network = load_network(detector_file(path), threads=threads, engine=engine)
-    return Detector(replace(card, size=(side, side)) if side else card, network)
+    own = replace(card, size=(side, side)) if side else card
+    return Detector(own, network, closer=not side)
 
 
 def sized(detector: str | Path) -> tuple[str, int]:
@@ -113,7 +114,8 @@ def sized(detector: str | Path) -> tuple[str, int]:
     behind a colon, as in "detector:512".
 
     A square of that side tells how many pixels the input has; its shape follows the photo's. Twice
-    the side takes four times as long and shows people half as large.
+    the side takes four times as long and finds people half as large. Such an input is the only one:
+    who chooses none gets a second, larger look where people are small, see `infer.detect`.
 
     Raises:
         ValueError: the number is none that an input may have.

@@ -14,7 +14,7 @@ from posegram.infer import records
 from posegram.pose import Image, People, convert, skeleton_named
 from posegram.web.errors import Refused
 
-__all__ = ["FORMS", "OVERLAY", "Form", "chosen", "unnamed", "usual", "write"]
+__all__ = ["FORMS", "MOST", "OVERLAY", "Form", "chosen", "unnamed", "usual", "write"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ FORMS = {
     )
 }
 OVERLAY = FORMS["jpg"]
+MOST = 1000  # people that can be asked for
 
 
 def chosen(named: str) -> Form:

@@ -12,7 +12,8 @@ from apiflask.validators import Length, OneOf, Range
 from flask import Response, current_app, jsonify, send_file, url_for
 from werkzeug.routing import BaseConverter
 
-from posegram.pose import SKELETONS
+from posegram.pose import SKELETONS, People
+from posegram.track import foremost
 from posegram.web import answers, live, uploads
 from posegram.web.errors import Refused, sentence
 from posegram.web.results import new_key
@@ -54,10 +55,11 @@ def _one_of(names: Iterable[str]) -> OneOf:
 
 
 class Which(Schema):
-    """Query: which model, and which joints."""
+    """Query: which model, which joints, and of how many people, the foremost ones (0: of all)."""
 
     model = String(load_default="", validate=Length(max=100))
     skeleton = String(load_default="", validate=_one_of(sorted(SKELETONS)))
+    max_people = Integer(load_default=0, validate=Range(0, answers.MOST))
 
 
 class Picture(Which):
@@ -124,7 +126,7 @@ def picture(query: dict[str, Any]) -> Response:
     with here.slot(), here.store.saving(key) as folder:
         image = uploads.decoded(data)
         started = time.perf_counter()
-        people = answers.usual(here.look(model, image), query["skeleton"])
+        people = _wanted(here.look(model, image), query)
         record = {
             "id": key,
             "model": model,
@@ -136,6 +138,11 @@ def picture(query: dict[str, Any]) -> Response:
     if form.suffix == "json":
         return jsonify(whole)
     return result(key, form.suffix)
+
+
+def _wanted(people: People, query: dict[str, Any]) -> People:
+    """Those of the people, with those joints, that a query asks for."""
+    return answers.usual(foremost(people, query["max_people"]), query["skeleton"])
 
 
 @bp.get(f"/results/<key:key>.<any({', '.join(answers.FORMS)}):suffix>")
@@ -180,7 +187,7 @@ def frame(query: dict[str, Any]) -> Response:
             image = live.decode(data)
         except ValueError as fault:
             raise Refused(422, sentence(fault)) from fault
-        people = answers.usual(here.look(model, image), query["skeleton"])
+        people = _wanted(here.look(model, image), query)
     echo = {"sequence": query["sequence"], "time": query["time"]}
     return jsonify(echo | live.answer(people))
 

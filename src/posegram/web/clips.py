@@ -69,7 +69,7 @@ def add(query: dict[str, Any]) -> tuple[Response, int]:
         part.rename(whole)
         total, pixels = _admitted(whole, here)
         args = {"file": whole.name, "model": model, "pixels": pixels}
-        args |= {name: query[name] for name in ("skeleton", "smooth")}
+        args |= {name: query[name] for name in ("skeleton", "smooth", "max_people")}
         if not here.queue.put(key, "film", args, total=total):
             raise Refused(503, "The queue of videos is full; come back in a minute.", retry=60)
     except BaseException:

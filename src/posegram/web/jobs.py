@@ -56,6 +56,7 @@ _RELEASE = """
 update job set state = 'queued', lease = 0, tries = tries - 1, done = 0
 where id = :id and tries = :tries and state = 'running'
 """
+_LAPSE = "update job set lease = 0 where state = 'running'"
 _GIVE_UP = """
 update job set state = 'failed', error = 'stopped ' || tries || ' times', ended = :now
 where state = 'running' and lease < :now and tries >= :most
@@ -146,6 +147,10 @@ class Queue:
     def release(self, lease: Lease) -> bool:
         """Give a job back untried, so that another worker may claim it at once."""
         return self._change(_RELEASE, {"id": lease.id, "tries": lease.tries}) == 1
+
+    def lapse(self) -> None:
+        """Let every lease run out at once: the worker that had them is dead."""
+        self._change(_LAPSE, {})
 
     def cancel(self, key: str) -> bool:
         """Stop a job that waits or runs; its worker learns of it at the next beat."""

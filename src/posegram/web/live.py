@@ -131,16 +131,38 @@ def _serve(socket: Server, service: Service) -> None:
 
 
 def _opened(socket: Server, service: Service) -> _Connection | None:
-    """A connection to the model that its address names; None where that cannot be had."""
+    """A connection to what its address asks for; None where that cannot be had."""
+    asked = flask.request.args
     try:
-        estimate = service.estimate(flask.request.args.get("model", ""))
+        most = _most(asked.get("max_people", "0"))
+    except ValueError as fault:
+        _refuse(socket, "bad_request", fault)
+        return None
+    try:
+        estimate = service.estimate(asked.get("model", ""))
     except (ValueError, ImportError) as fault:
-        _tell(socket, {"sequence": None, "error": {"code": "no_model", "message": sentence(fault)}})
-        socket.close(_REFUSED, "no such model")
+        _refuse(socket, "no_model", fault)
         return None
     from posegram.infer.follow import Follower  # brings scipy, which takes a while to load
 
-    return _Connection(socket, service, Follower(estimate))
+    return _Connection(socket, service, Follower(estimate, most=most))
+
+
+def _refuse(socket: Server, code: str, fault: Exception) -> None:
+    """End a connection, saying why."""
+    _tell(socket, {"sequence": None, "error": {"code": code, "message": sentence(fault)}})
+    socket.close(_REFUSED, code)
+
+
+def _most(text: str) -> int:
+    """How many people at most an address asks for; 0: all.
+
+    Raises:
+        ValueError: it is no such number.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and int(text) <= answers.MOST):
+        raise ValueError(f"the parameter max_people is a whole number from 0 to {answers.MOST}")
+    return int(text)
 
 
 def _listen(connection: _Connection) -> None:

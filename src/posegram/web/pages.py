@@ -15,6 +15,7 @@ import flask
 from markdown_it import MarkdownIt
 
 from posegram import __version__, heatmaps
+from posegram.drawing import PEOPLE, SIDES
 from posegram.infer.load import (
     DETECTOR,
     detector_file,
@@ -128,8 +129,21 @@ def _config(site: _Site) -> dict[str, Any]:
             name: {"joints": skeleton.joints, "bones": skeleton.bones}
             for name, skeleton in SKELETONS.items()
         },
+        "colours": {
+            "sides": {side: _hex(colour) for side, colour in SIDES.items()},
+            "people": [_hex(colour) for colour in PEOPLE],
+        },
         "limits": {"picture": settings.picture_bytes, "clip": settings.clip_bytes},
     }
+
+
+def _hex(colour: tuple[int, int, int]) -> str:
+    """Red, green and blue as a page writes them.
+
+    >>> _hex((255, 140, 20))
+    '#ff8c14'
+    """
+    return "#" + bytes(colour).hex()
 
 
 def _device(site: _Site, names: list[str]) -> dict[str, Any] | None:
@@ -149,7 +163,10 @@ def _decodable(network: dict[str, Any]) -> bool:
 
 
 def _network(site: _Site, name: str) -> dict[str, Any] | None:
-    """Address, card and joints' falloffs of a network in an ONNX file; None where there is none."""
+    """Address, card and joints' falloffs of a network in an ONNX file; None where there is none.
+
+    Of a detector also whether it looks closer where people are small.
+    """
     path = _onnx(site, name)
     if path is None:
         return None
@@ -160,7 +177,8 @@ def _network(site: _Site, name: str) -> dict[str, Any] | None:
     card = shelf.card(name) if name in shelf.sources else _finder(path, side)
     spread = heatmaps.spreads(card.skeleton).tolist()
     file = f"/weights/{stamp}/{name}.onnx"
-    return {"file": file, "card": json.loads(card.to_json()), "spread": spread}
+    known = {"file": file, "card": json.loads(card.to_json()), "spread": spread}
+    return known if card.kind != "detector" else known | {"closer": not side}
 
 
 @cache

@@ -28,6 +28,7 @@ class Wanted:
     model: str  # its name
     skeleton: str = ""  # its name; the usual one without it
     smooth: bool = True
+    most: int = 0  # people of a frame, the foremost ones; 0: all
     threshold: float = 0.3  # smallest score that is drawn or labelled
 
 
@@ -40,7 +41,7 @@ def make(
         estimate: the model.
         source: the clip; only plain containers are opened, and nothing but that file.
         folder: is there.
-        wanted: model's name, joints, smoothing.
+        wanted: model's name, joints, smoothing, number of people.
         progress: is told of every frame; what it raises goes on to the caller.
 
     Raises:
@@ -53,6 +54,7 @@ def make(
         model=wanted.model,
         called=Path("clip.mp4"),  # tables are passed on: neither the key nor the server's folders
         threshold=wanted.threshold,
+        most=wanted.most,
         trusted=False,
     )
     follow = Follower(estimate, smooth=wanted.smooth)

@@ -12,7 +12,8 @@ __all__ = ["ABOUT", "complete"]
 ABOUT = (
     "Find 2D human joints in pictures, clips and live frames. Pixels: x right, y down, (0, 0) is"
     " the centre of the top-left pixel of the upright picture. Scores: 0 to 1, the probability"
-    " that a joint is right. The id of a result is the only key to it. A 503 or 429 says in"
+    " that a joint is right. `max_people` keeps so many, the largest and surest; 0 keeps all. The"
+    " id of a result is the only key to it. A 503 or 429 says in"
     " `Retry-After` when to come back."
 )
 
@@ -66,6 +67,7 @@ _SCHEMAS = {
         name=_TEXT,
         default={"type": "boolean"},
         available={"type": "boolean"},
+        missing=_maybe({"type": "string", "enum": ["packages", "weights"]}),
         install=_maybe(_TEXT),
         milliseconds=_maybe(_NUMBER),
         kind=_TEXT,

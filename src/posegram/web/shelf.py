@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,12 +15,15 @@ from typing import Any
 from posegram.infer.load import BUNDLED, DEFAULT, file_of, load, load_network
 from posegram.infer.rcnn_load import NAME as RCNN
 from posegram.infer.rcnn_load import is_rcnn
+from posegram.models import published
 from posegram.pose import Card, Estimate
 
 __all__ = ["Shelf", "named"]
 
 _RCNN_NOTE = "Keypoint R-CNN: careful and slow, seconds a picture on a processor"
 _RCNN_INSTALL = "pip install 'posegram[rcnn]'"
+_RCNN_FETCH = f"posegram predict PHOTO --model {RCNN}"  # fetches the weights, once
+_RCNN_FILES = "keypointrcnn_resnet50_fpn_coco-*.pth"  # torchvision's name for them
 
 _log = logging.getLogger("posegram.web")
 
@@ -73,6 +77,10 @@ class Shelf:
     def _load(self, name: str) -> Estimate:
         if name == RCNN and not _rcnn_runs():
             raise ImportError(f"Keypoint R-CNN needs torch: {_RCNN_INSTALL}")
+        if name == RCNN and not _rcnn_weights():  # a visitor should not wait for the download
+            raise ValueError(
+                f"the weights of {name} are not on this server; {_RCNN_FETCH} fetches them"
+            )
         source = self.sources[name]
         try:
             detector = "" if is_rcnn(source) else self.detector
@@ -101,13 +109,12 @@ class Shelf:
             "name": name,
             "default": name == self.default,
             "available": True,
+            "missing": None,
             "install": None,
             "milliseconds": None if milliseconds is None else round(milliseconds, 1),
         }
         if name == RCNN:
-            runs = _rcnn_runs()
-            about = {"title": _RCNN_NOTE, "kind": "rcnn", "available": runs}
-            return entry | about | {"install": None if runs else _RCNN_INSTALL}
+            return entry | {"title": _RCNN_NOTE, "kind": "rcnn"} | _rcnn_lacks()
         card, path = self.card(name), file_of(self.sources[name])
         return entry | {
             "kind": card.kind,
@@ -168,6 +175,23 @@ def _bundled() -> dict[str, Card]:
         with suppress(FileNotFoundError):
             found[name], _ = load_network(name, threads=1)
     return found
+
+
+def _rcnn_lacks() -> dict[str, Any]:
+    """What Keypoint R-CNN lacks here, as its entry says it; nothing where it can run."""
+    if not _rcnn_runs():
+        return {"available": False, "missing": "packages", "install": _RCNN_INSTALL}
+    if not _rcnn_weights():
+        return {"available": False, "missing": "weights", "install": _RCNN_FETCH}
+    return {}
+
+
+def _rcnn_weights() -> bool:
+    """Whether Keypoint R-CNN's weights are here, where `published.find` takes them from."""
+    named = os.environ.get(published.VARIABLE)
+    if named:
+        return Path(named).expanduser().is_file()
+    return any(published.cache().glob(_RCNN_FILES))
 
 
 def _rcnn_runs() -> bool:

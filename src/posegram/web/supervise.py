@@ -7,14 +7,17 @@ import http.client
 import os
 import signal
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from posegram.web.jobs import Queue
 from posegram.web.settings import VARIABLE, Settings
 
 __all__ = ["Server", "listen"]
@@ -68,10 +71,16 @@ class Server:
                     self.say("posegram: the web server ended by itself")
                     return 1
                 if worker.poll() is not None and not self.stopping.wait(_REST):
+                    self._free_jobs()
                     worker = self._start([sys.executable, "-m", "posegram.web.worker"])
             return 0
         finally:
             _end([web, worker])
+
+    def _free_jobs(self) -> None:
+        """Let a new worker take the dead one's job at once; else it waits for the lease's end."""
+        with suppress(sqlite3.Error):
+            Queue.of(self.settings).lapse()
 
     @property
     def address(self) -> str:

@@ -110,7 +110,8 @@ class Worker:
         for old in range(1, lease.tries):  # what dead workers left
             render.remove(self.store.clip(lease.id, old))
         folder.mkdir(parents=True, exist_ok=True)
-        wanted = render.Wanted(args["model"], args["skeleton"], args["smooth"])
+        most = args.get("max_people", 0)  # a job of an older server has none
+        wanted = render.Wanted(args["model"], args["skeleton"], args["smooth"], most)
         source = Path(upload.name) if Path.cwd() == self.settings.uploads else upload
         return render.make(self.shelf.estimate(wanted.model), source, folder, wanted, pulse)
 

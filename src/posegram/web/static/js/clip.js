@@ -1,11 +1,12 @@
 // The video page: a clip in, a job out; the clips of this browser.
 
 import { ago } from "./gallery.js";
-import { ask, clear, config, keep, make, part, picker, receive, recall, refusal, say, size, warn } from "./page.js";
+import { ask, clear, config, keep, limit, make, part, picker, receive, recall, refusal, say, size, warn } from "./page.js";
 
 const MOST = 12;
 const KINDS = /\.(mp4|m4v|mov|webm|mkv|avi)$/i;
 const model = picker({ about: (chosen) => (chosen?.kind === "rcnn" ? "Seconds a frame on a processor: a minute of film takes hours." : "") });
+const most = limit();
 let sending = null;
 
 function take([file, ...others]) {
@@ -25,7 +26,8 @@ function send(file) {
   const body = new FormData();
   body.append("video", file);
   sending = new XMLHttpRequest(); // fetch cannot tell how much was sent
-  sending.open("POST", `/v1/jobs?model=${encodeURIComponent(model.name())}`);
+  const query = new URLSearchParams({ model: model.name(), max_people: most() });
+  sending.open("POST", `/v1/jobs?${query}`);
   sending.setRequestHeader("X-Posegram", "1");
   sending.setRequestHeader("Accept", "application/json");
   sending.responseType = "json";

@@ -8,7 +8,7 @@ import { config } from "./page.js";
 const FAULTY = "This browser cannot run the network here";
 
 /** Starts the worker; resolves once the network is ready. */
-export function device({ model, people, fault }) {
+export function device({ model, most = 0, people, fault }) {
   const { poses } = config.device;
   const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
   let [sequence, working, share] = [0, false, 1];
@@ -32,7 +32,7 @@ export function device({ model, people, fault }) {
       broken(event.message ?? "the worker did not start");
     };
   });
-  worker.postMessage({ kind: "load", pose: poses[model], detector: poses[model].detector });
+  worker.postMessage({ kind: "load", pose: poses[model], detector: poses[model].detector, most });
 
   return ready.then(() => ({
     where: "device",

@@ -1,8 +1,9 @@
-// People drawn on a canvas: left blue, right orange, the middle pale, as posegram.draw does it.
+// People drawn on a canvas: left blue, right orange, the middle pale, as posegram.draw does it, in
+// the colours that posegram/drawing.py has.
 
-export const SIDES = { left: "#28aaff", right: "#ff8c14", middle: "#d7f5d7" };
-// apart for colour-blind eyes, too (after Okabe and Ito)
-export const PERSONS = ["#56b4e9", "#e69f00", "#2fc18c", "#f0e442", "#d989b8", "#4f8df7", "#ff7a45", "#b9d4e8"];
+import { config } from "./page.js";
+
+const { sides: SIDES, people: PERSONS } = config.colours; // "#rrggbb"
 const [OUTLINE, FAINTEST] = ["rgb(15 15 15)", 0.35];
 
 /** A server's record of a photo as {skeleton: {joints, bones}, people: [{xy, scores, box, score}]}. */
@@ -15,6 +16,12 @@ export function unpack(record) {
     scores: record.joints.map((name) => person.joints[name]?.score ?? 0),
   }));
   return { skeleton: { joints: record.joints, bones: record.bones }, people };
+}
+
+/** A white canvas: the ground on which the server looks at transparent pictures, too. */
+export function whiten(context) {
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, context.canvas.width, context.canvas.height);
 }
 
 export function side(joint) {
@@ -70,10 +77,16 @@ function opacity({ person, look }, joint) {
 }
 
 function colour({ person, place, look, skeleton }, ...joints) {
-  if (look.colours === "people") return personal(person, place);
   const sides = new Set(joints.map((joint) => side(skeleton.joints[joint])));
-  if (sides.has("left") && sides.has("right")) return SIDES.middle;
-  return sides.has("left") ? SIDES.left : sides.has("right") ? SIDES.right : SIDES.middle;
+  const [left, right] = [sides.has("left"), sides.has("right")];
+  const where = left === right ? "middle" : left ? "left" : "right";
+  if (look.colours !== "people") return SIDES[where];
+  const own = personal(person, place);
+  return where === "right" ? darker(own) : own; // so that the sides can be told apart here, too
+}
+
+function darker(colour) {
+  return colour.replace(/[0-9a-f]{2}/g, (two) => Math.floor((parseInt(two, 16) * 3) / 5).toString(16).padStart(2, "0"));
 }
 
 function drawBone(context, paint, [a, b]) {

@@ -10,6 +10,8 @@ const SEEN = 0.3; // score from which a joint counts
 const TRUNK = 0.15; // of the longer side: the least that a body's box measures across
 const GROWTH = 0.08; // of the longer side: head, hands and feet reach beyond their joints
 const [FAITH, SURE] = [0.3, 0.35]; // mean scores: below it a person is given up; from it may be new
+const NEW = 0.5; // probability of a box from which it may hold somebody new
+const LEAST = 0.3; // somebody new, none of whose joints is that likely, is a false alarm
 const [COVERED, DOUBLE] = [0.4, 0.7]; // overlaps: a box is somebody followed; two people are one
 const PATIENCE = 1; // seconds for which somebody is looked for where they were; browsers can be slow
 const [STEADY, FADE] = [0.15, 0.5]; // seconds: a speed's average; until an unseen person stands
@@ -19,40 +21,41 @@ const MOST = 4; // people followed at once: each costs a run of the network
  * An async function (picture, seconds) -> people [{track, box, score, xy, scores}] that keeps state.
  *
  * `pose(picture, boxes, bare)` finds one person per box; `bare` says that nothing lies around the
- * box. `detect(picture)` finds boxes; without it the whole frame is the first box.
+ * box. `detect(picture)` finds boxes, [{box, sure}]; without it the whole frame is the first box.
  */
 export function follower({ pose, detect = null }) {
   let tracks = []; // {id, person, body, seen, steady, speed, sights, next}
   let [next, since, doubt] = [1, EVERY, false];
   const alive = (time) => tracks.filter((track) => time - track.seen <= PATIENCE);
 
-  /** Where to look: {boxes, owners (track or null), bare}. */
+  /** Where to look: {boxes, owners (track or null), sure (of new boxes), bare}. */
   async function places(picture, time) {
     const known = alive(time);
     for (const track of known) track.next = around(foresee(track, time), picture);
-    const followed = { boxes: known.map((track) => track.next), owners: known, bare: false };
+    const followed = { boxes: known.map((track) => track.next), owners: known, sure: [], bare: false };
     if (!detect) {
       if (known.length) return followed;
-      return { boxes: [whole(picture.width, picture.height)], owners: [null], bare: true };
+      return { boxes: [whole(picture.width, picture.height)], owners: [null], sure: [], bare: true };
     }
     since += 1;
     if (known.length && since < (doubt ? 2 : EVERY)) return followed;
     since = 0;
-    const found = (await detect(picture)).map((box) => ({ box, owner: null }));
+    const found = (await detect(picture)).map((one) => ({ ...one, owner: null }));
     for (const track of known) {
       const seen = found.find((one) => !one.owner && iou(one.box, track.next) >= COVERED);
       if (seen) seen.owner = track;
       else found.push({ box: track.next, owner: track });
     }
-    const chosen = found.slice(0, MOST);
-    return { boxes: chosen.map((one) => one.box), owners: chosen.map((one) => one.owner), bare: false };
+    const chosen = found.filter((one) => one.owner || one.sure >= NEW).slice(0, MOST);
+    const [boxes, owners, sure] = ["box", "owner", "sure"].map((part) => chosen.map((one) => one[part]));
+    return { boxes, owners, sure, bare: false };
   }
 
   return async (picture, time) => {
-    const { boxes, owners, bare } = await places(picture, time);
+    const { boxes, owners, sure, bare } = await places(picture, time);
     const found = boxes.length ? await pose(picture, boxes, bare) : [];
-    const rows = found.map((person, n) => ({ person, owner: owners[n], body: bodyOf(person) }))
-      .filter(({ person, owner }) => person.score >= (owner ? FAITH : SURE))
+    const rows = found.map((person, n) => ({ person, owner: owners[n], sure: sure[n] ?? 1, body: bodyOf(person) }))
+      .filter(({ person, owner, sure }) => (owner ? person.score >= FAITH : isSomebody(person, sure)))
       .sort((a, b) => Boolean(b.owner) - Boolean(a.owner) || b.person.score - a.person.score);
     const kept = [];
     for (const row of rows) if (kept.every((other) => iou(other.body, row.body) <= DOUBLE)) kept.push(row);
@@ -67,6 +70,29 @@ export function follower({ pose, detect = null }) {
       return { ...person, track: track.id, xy: track.steady(person.xy, person.scores, size, time) };
     });
   };
+}
+
+/** Whether somebody new is there: one joint at least is likely, in a box of that probability. */
+function isSomebody({ score, scores }, sure) {
+  return score >= SURE && Math.max(...scores) * sure >= LEAST; // as posegram/infer/topdown.py
+}
+
+/**
+ * At most so many of the people (0: all), in their order: who is shown large and surely. Those whose
+ * ids are in `before` were so a moment ago and stay so.
+ */
+export function foremost(people, most, before = []) {
+  if (!most || people.length <= most) return people;
+  const merit = ({ box: [x0, y0, x1, y1], scores }) => overall(scores) * Math.sqrt(Math.max(x1 - x0, 0) * Math.max(y1 - y0, 0));
+  const known = ({ track }) => before.includes(track);
+  const ranked = [...people].sort((a, b) => known(b) - known(a) || merit(b) - merit(a));
+  return people.filter((person) => ranked.indexOf(person) < most);
+}
+
+/** A person's score, as posegram/scores.py has it. */
+function overall(scores) {
+  const total = scores.reduce((sum, score) => sum + score, 0);
+  return total ? scores.reduce((sum, score) => sum + score ** 2, 0) / total : 0;
 }
 
 /** The box around the joints that are seen; a person's own where there are not two. */

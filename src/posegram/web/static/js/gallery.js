@@ -1,5 +1,6 @@
 // What this browser looked at: ids and small pictures in localStorage, originals in its own cache.
 
+import { whiten } from "./draw.js";
 import { insist, keep, make, part, plural, recall } from "./page.js";
 
 export const LISTED = 24; // entries with their pictures
@@ -57,7 +58,9 @@ async function cache() {
 export function thumbnail(source, width, height) {
   const canvas = make("canvas", { width: 240, height: 240 });
   const side = Math.min(width, height);
-  canvas.getContext("2d").drawImage(
+  const context = canvas.getContext("2d");
+  whiten(context); // JPEG would make black of what is transparent
+  context.drawImage(
     source, (width - side) / 2, Math.max(0, (height - side) * 0.3), side, side, 0, 0, 240, 240);
   return canvas.toDataURL("image/jpeg", 0.78);
 }

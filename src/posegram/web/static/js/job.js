@@ -55,7 +55,8 @@ function showProgress({ state, done, total, tries }) {
 
 function remaining(done, total) {
   const now = performance.now();
-  if (!seen || done < seen.done) seen = { done, at: now };
+  // until the first frame is done, the network loads
+  if (!seen?.done || done < seen.done) seen = { done, at: now };
   const rate = (done - seen.done) / ((now - seen.at) / 1000);
   if (!total || !Number.isFinite(rate) || rate <= 0 || now - seen.at < 2500) return "";
   const seconds = Math.ceil((total - done) / rate);

@@ -3,7 +3,7 @@
 import { listCameras, onFrames, openCamera } from "./camera.js";
 import { device } from "./device.js";
 import { drawPeople } from "./draw.js";
-import { clear, config, isLocal, keep, part, picker, recall, say, warn } from "./page.js";
+import { clear, config, isLocal, keep, limit, part, picker, recall, say, warn } from "./page.js";
 import { addShot, recorder, snapshot } from "./shots.js";
 import { server } from "./server.js";
 
@@ -19,6 +19,7 @@ const AGAIN = 6; // tries to reach a server that went away, the first after half
 
 let run = null; // {stream, source, turn, stopFrames, fresh, captured, frames, answers, latest, crowded, tries, recording}
 const model = picker({ onchange: () => connect(), about });
+const most = limit({ onchange: () => connect() });
 
 function about(chosen) {
   const place = form.elements.where.value;
@@ -87,7 +88,7 @@ async function connect() {
   say(where === "device" ? "Loading the network into this page …" : "Connecting to the server …", { working: true });
   const open = { device, server }[where];
   try {
-    const source = await open({ model: usable(where), people: ifCurrent(receive), busy: ifCurrent(busy), fault: ifCurrent(fail) });
+    const source = await open({ model: usable(where), most: most(), people: ifCurrent(receive), busy: ifCurrent(busy), fault: ifCurrent(fail) });
     if (!current()) return source.close();
     mine.source = source;
     say("");
@@ -232,7 +233,7 @@ function restore() {
 
 form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("input", ({ target }) => {
-  if (target.name && target.name !== "model") {
+  if (target.name && !["model", "most"].includes(target.name)) {
     keep("live", { ...recall("live", {}), [target.name]: target.type === "checkbox" ? target.checked : target.value });
   }
   settle();

@@ -123,6 +123,18 @@ export function picker({ onchange = () => {}, about = speed } = {}) {
   return { name: () => select.value, tell };
 }
 
+/** A function that tells how many people are wanted at most, 0: all; the choice is remembered. */
+export function limit({ onchange = () => {} } = {}) {
+  const select = part("most");
+  const wanted = String(recall("most", 0));
+  if ([...select.options].some((one) => one.value === wanted)) select.value = wanted;
+  select.addEventListener("change", () => {
+    keep("most", Number(select.value));
+    onchange();
+  });
+  return () => Number(select.value);
+}
+
 function speed(model) {
   if (!model) return "";
   // of our own 19 joints a result shows COCO's 17

@@ -1,12 +1,12 @@
 // The photo page: photos in, results shown, the gallery kept.
 
 import { erase, forget, LISTED, originalOf, remember, remembered, showGallery, thumbnail, unlisted } from "./gallery.js";
-import { ask, clear, config, insist, part, picker, plural, receive, Refusal, refusal, say, size, warn } from "./page.js";
+import { ask, clear, config, insist, limit, part, picker, plural, receive, Refusal, refusal, say, size, warn } from "./page.js";
 import { hide, show } from "./result.js";
 
 const KINDS = ["image/jpeg", "image/png", "image/webp"];
 const AT_ONCE = 2;
-const model = picker();
+const [model, most] = [picker(), limit()];
 let waiting = []; // {name, words, bad}
 let current = "";
 
@@ -40,7 +40,8 @@ async function one(entry) {
     await check(entry.file);
     const body = new FormData();
     body.append("image", entry.file);
-    const record = await insist(`/v1/pose/image?model=${encodeURIComponent(model.name())}`, { method: "POST", body });
+    const query = new URLSearchParams({ model: model.name(), max_people: most() });
+    const record = await insist(`/v1/pose/image?${query}`, { method: "POST", body });
     await store(record, entry);
     waiting = waiting.filter((other) => other !== entry);
     return record.id;

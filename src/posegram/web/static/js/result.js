@@ -1,6 +1,6 @@
 // One result: the pose drawn over the photo, its people, its joints, its downloads.
 
-import { drawPeople, personal, side, unpack } from "./draw.js";
+import { drawPeople, personal, side, unpack, whiten } from "./draw.js";
 import { keep, make, part, plural, recall, refusal, save } from "./page.js";
 
 const LONGEST = 2400; // pixels of the canvas' longer side: sharp on every screen, light on phones
@@ -114,6 +114,7 @@ function redraw() {
   canvas.width = Math.round(record.width * scale);
   canvas.height = Math.round(record.height * scale);
   const context = canvas.getContext("2d");
+  whiten(context);
   context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   const settings = look();
   document.querySelector(".panes").classList.toggle("alone", bare || !form.elements.original.checked);

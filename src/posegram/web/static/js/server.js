@@ -15,7 +15,7 @@ const FULL = 1013;
  * Connects; `people({sequence, time, people, skeleton})`, `busy()` and `fault(words, final, again)` are
  * called as it goes; `again`: what was reached before is not any more, and may be again.
  */
-export async function server({ model, people, busy, fault }) {
+export async function server({ model, most = 0, people, busy, fault }) {
   const flying = new Map(); // sequence -> milliseconds when it left
   const canvas = new OffscreenCanvas(1, 1);
   let [sequence, newest, way, closed] = [0, 0, null, false];
@@ -35,9 +35,9 @@ export async function server({ model, people, busy, fault }) {
     flying.clear();
     if (!closed) fault(words, final, again);
   };
-  const socket = await openSocket(model, answered, lost);
+  const socket = await openSocket({ model, max_people: most }, answered, lost);
   if (socket) way = { send: (header, jpeg) => socket.send(new Blob([header, jpeg])), close: () => socket.close() };
-  else way = posting(model, answered, lost);
+  else way = posting({ model, max_people: most }, answered, lost);
 
   return {
     where: "server",
@@ -74,9 +74,9 @@ function head(number, time, width, height) {
 }
 
 /** An open WebSocket; null where none can be had. */
-function openSocket(model, answered, lost) {
+function openSocket(wanted, answered, lost) {
   return new Promise((done) => {
-    const address = new URL(`/v1/live?model=${encodeURIComponent(model)}`, location.href);
+    const address = new URL(`/v1/live?${new URLSearchParams(wanted)}`, location.href);
     address.protocol = address.protocol.replace("http", "ws");
     const socket = new WebSocket(address);
     const patience = setTimeout(() => socket.close(), OPENING);
@@ -97,13 +97,13 @@ function openSocket(model, answered, lost) {
 }
 
 /** The way round: one POST a frame. */
-function posting(model, answered, lost) {
+function posting(wanted, answered, lost) {
   const stop = new AbortController();
   return {
     async send(header, jpeg, share) {
       const view = new DataView(header);
       const sequence = view.getUint32(0, true);
-      const query = new URLSearchParams({ model, sequence, time: view.getFloat64(4, true) });
+      const query = new URLSearchParams({ ...wanted, sequence, time: view.getFloat64(4, true) });
       try {
         const answer = await fetch(`/v1/pose/frame?${query}`, {
           method: "POST", body: jpeg, signal: stop.signal,

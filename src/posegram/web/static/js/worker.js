@@ -1,11 +1,11 @@
 // The live page's worker: runs the bundled networks on this device. Nothing leaves it.
-// In: {kind: "load", pose, detector} then {kind: "frame", bitmap, sequence, time}.
+// In: {kind: "load", pose, detector, most: people (0: all)} then {kind: "frame", bitmap, sequence, time}.
 // Out: {kind: "ready"}, {kind: "people", sequence, time, people} or {kind: "fault", message}.
 
 import * as ort from "../ort/ort.wasm.min.mjs";
-import { decodeBoxes, inputSize, toScene } from "./boxes.js";
+import { decodeBoxes, inputSize, search, toScene } from "./boxes.js";
 import { decode, inverse, move, probability, toCrop, warp } from "./coords.js";
-import { follower } from "./follow.js";
+import { follower, foremost } from "./follow.js";
 
 ort.env.wasm.wasmPaths = new URL("../ort/", import.meta.url).href;
 ort.env.wasm.numThreads = self.crossOriginIsolated
@@ -14,15 +14,16 @@ ort.env.wasm.numThreads = self.crossOriginIsolated
 ort.env.logLevel = "error";
 
 let follow = null;
+let [most, foremostIds] = [0, []];
 
-/** {card, spread, run}: `run` takes 8-bit RGB pixels and their dims, gives the network's outputs. */
-async function open({ card, file, spread }) {
+/** {card, spread, closer, run}: `run` takes 8-bit RGB pixels and their dims, gives the network's outputs. */
+async function open({ card, file, spread, closer }) {
   const session = await ort.InferenceSession.create(file, { executionProviders: ["wasm"] });
   const run = async (pixels, dims) => {
     const outputs = await session.run({ [session.inputNames[0]]: new ort.Tensor("uint8", pixels, dims) });
     return session.outputNames.map((name) => outputs[name]);
   };
-  return { card, spread, run };
+  return { card, spread, closer, run };
 }
 
 /** People [{box, score, xy, scores}], one per box of a picture. */
@@ -41,15 +42,19 @@ async function pose({ card, spread, run }, picture, boxes, bare) {
   });
 }
 
-async function detect({ card, run }, picture) {
-  const size = inputSize([picture.height, picture.width], card.size);
-  const matrix = toScene(picture, size);
-  const scene = new Uint8Array(size[0] * size[1] * 3);
-  warp(picture, matrix, size, scene);
-  return decodeBoxes(await run(scene, [1, ...size, 3]), matrix, picture, card.calibration);
+async function detect({ card, closer, run }, picture) {
+  const look = async (like) => {
+    const size = inputSize([picture.height, picture.width], like);
+    const matrix = toScene(picture, size);
+    const scene = new Uint8Array(size[0] * size[1] * 3);
+    warp(picture, matrix, size, scene);
+    return decodeBoxes(await run(scene, [1, ...size, 3]), matrix, picture, card.calibration);
+  };
+  return closer ? search(look, picture, card.size) : look(card.size);
 }
 
-async function load({ pose: network, detector }) {
+async function load({ pose: network, detector, most: wanted = 0 }) {
+  most = wanted;
   const poser = await open(network);
   const finder = detector ? await open(detector) : null;
   const [height, width] = poser.card.size;
@@ -79,7 +84,8 @@ self.onmessage = async ({ data }) => {
   try {
     if (data.kind === "load") return await load(data);
     const started = performance.now();
-    const people = await follow(pixels(data.bitmap), data.time);
+    const people = foremost(await follow(pixels(data.bitmap), data.time), most, foremostIds);
+    foremostIds = people.map((person) => person.track);
     const spent = performance.now() - started;
     self.postMessage({ kind: "people", sequence: data.sequence, time: data.time, people, spent });
   } catch (fault) {
