@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,6 +43,12 @@ def test_labels_are_thrown_away(tmp_path, labels):
 def test_people_of_held_photos_are_left_out(tmp_path, labels, everybody):
     found = asked(tmp_path, labels, {everybody[2].image})
     assert [s.image for s in found] == [s.image for n, s in enumerate(everybody) if n != 2]
+
+
+def test_a_held_photo_is_the_same_by_its_relative_path(tmp_path, labels, everybody, monkeypatch):
+    monkeypatch.chdir(everybody[2].image.parent)
+    found = asked(tmp_path, labels, {Path(everybody[2].image.name)})
+    assert len(found) == 5
 
 
 def test_a_folders_pictures_are_a_person_each(tmp_path, everybody):

@@ -33,7 +33,9 @@ def people(config: Config, held: Collection[Path]) -> list[Sample]:
         ValueError: nobody is left.
     """
     found = [s for spec in config.unlabelled for s in _unlabelled(spec)]
-    kept = [replace(s, visible=np.zeros_like(s.visible)) for s in found if s.image not in held]
+    known = {image.absolute() for image in held}
+    free = [s for s in found if s.image.absolute() not in known]
+    kept = [replace(s, visible=np.zeros_like(s.visible)) for s in free]
     if not kept:
         raise ValueError(f"unlabelled = {list(config.unlabelled)} holds nobody to learn from")
     return kept
