@@ -90,11 +90,11 @@ def test_small_people_are_looked_at_closer(box, sure, closer, sides):
 
 def test_the_closer_look_is_the_one_that_counts():
     def network(picture):
-        side = picture.shape[1] / 6
-        return says([0, 0, side, side], [1.0 if side < 20 else 3.0])(picture)
+        side = picture.shape[1] / 8
+        return says([0, 0, side, side], [1.0 if side < 16 else 3.0])(picture)
 
     found, score = Detector(CARD, network).scored(blank())
-    np.testing.assert_allclose(found, [[-0.2, -0.2, 15.8, 15.8]], atol=0.01)
+    np.testing.assert_allclose(found, [[-0.2, -0.2, 11.8, 11.8]], atol=0.01)
     assert score[0] == pytest.approx(1 / (1 + np.exp(-3.0)))
 
 

@@ -18,7 +18,7 @@ __all__ = ["Detector", "ranked"]
 
 _HARDLY = 0.05  # probability of a box that is worth a rank
 _CLOSER = 1.6  # sides of the input for a second look / its own
-_SMALL = 0.035  # share of a photo that most boxes take at most where a second look is worth it
+_SMALL = 0.025  # share of a photo that most boxes take at most where a second look is worth it
 _SURE = 0.4  # probability of a box that has a say in that
 _LARGE = 0.1  # share of a photo that a box takes for which the first look is better
 

@@ -42,7 +42,7 @@ _KINDS = ["Conv", "Add", "Clip", "Relu", "Resize", "DepthToSpace"]  # what is co
 _FIRST = {"lite0": 3, "dense": 1, "dense3": 1}
 _PEOPLE = 256  # whose crops a checkpoint is quantized on
 _FAR = 0.02  # of the crop's diagonal: a joint that moves further has jumped
-_LARGER = 1.5  # sides of the inputs from which a detector's ranges come / those it is made for
+_LARGER = 1.8  # sides of the inputs from which a detector's ranges come / those it is made for
 _BOXES = 0.06  # of a detector's sure boxes that may move
 _SAME = 0.7  # intersection over union of a box and the one that it became
 
