@@ -1010,8 +1010,8 @@ def _followed(page, *seen):
 
 
 def test_who_has_no_likely_joint_is_nobody_on_this_device_either(page):
-    assert TopDown.least == 0.25
-    assert _followed(page, (0.6, 0.4), (0.6, 0.55)) == 1
+    assert TopDown.least == 0.2
+    assert _followed(page, (0.6, 0.3), (0.6, 0.45)) == 1
 
 
 def test_an_unlikely_box_is_nobody_new_on_this_device_either(page):

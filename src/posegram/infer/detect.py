@@ -36,7 +36,7 @@ class Detector:
 
     card: Card
     network: Network
-    threshold: float = 0.3  # smallest probability of a box that is kept
+    threshold: float = 0.2  # smallest probability of a box that is kept
     overlap: float = 0.5  # intersection over union above which the worse of two boxes goes
     closer: bool = True  # look again where people are small
 

@@ -37,7 +37,7 @@ class TopDown:
     card: Card
     network: Network
     detect: Detect | None = None
-    least: float = 0.25  # somebody found, none of whose joints is that likely, is a false alarm
+    least: float = 0.2  # somebody found, none of whose joints is that likely, is a false alarm
 
     def __call__(self, image: Image, boxes: Floats | None = None) -> People:
         """One person per box, in the boxes' order, in the model's own skeleton.
