@@ -28,7 +28,16 @@ _POSITIVE = (
 )
 _NOT_NEGATIVE = (
     *("warmup", "epoch_people", "patience", "plateau_patience", "threads", "workers", "seed"),
-    *("people", "release", "semi_warmup", "semi_weight", "nowhere", "guide", "refine"),
+    *(
+        "people",
+        "release",
+        "semi_warmup",
+        "semi_weight",
+        "distill_weight",
+        "nowhere",
+        "guide",
+        "refine",
+    ),
     *("start_rate", "depth_rate", "decay", "clip"),
     *("turn", "shift", "brightness", "contrast", "colour"),
 )
@@ -112,6 +121,9 @@ class Config:
     unlabelled_times: int = 1  # people without labels in a step / people with labels
     teacher_decay: float = 0.99  # a step, of the averaged teacher
 
+    distill: str = ""  # heatmaps: a trained network of which to learn beside the labels, as `start`
+    distill_weight: float = 1.0  # weight of its maps / that of the labels
+
     precision: str = "auto"  # "auto" times bf16 and fp32 and takes the faster
     kernels: str = "auto"  # our own for bf16 on CPUs, compiled by c++ as a run starts; or "off"
     threads: int = 0  # CPU threads of torch; 0: its own choice
@@ -154,6 +166,11 @@ class Config:
             raise ValueError(
                 f"semi = {self.semi!r} and unlabelled = {list(self.unlabelled)}; learning without "
                 "labels needs both: how, and from whom"
+            )
+        if self.semi != "off" and self.distill:
+            raise ValueError(
+                f"semi = {self.semi!r} and distill = {self.distill!r}; a run has one teacher: its "
+                "own average or a trained network"
             )
 
     @classmethod

@@ -30,6 +30,7 @@ from posegram.train import (
     compare,
     curves,
     detect,
+    distill,
     found,
     ranks,
     rcnn,
@@ -155,11 +156,12 @@ def _task(config: Config) -> _Task:
     if config.network not in KINDS:
         raise ValueError(f"no network {config.network!r}; there are {', '.join(sorted(KINDS))}")
     kind = KINDS[config.network]
-    if config.semi == "off":
+    if config.semi == "off" and not config.distill:
         return {"detector": _DETECTOR, "rcnn": _RCNN}.get(kind, _POSE)
     if kind != "heatmap":
-        raise ValueError(f"semi needs a network with heatmaps (lite), not {config.network!r}")
-    return replace(_POSE, module=semi.SemiModule)
+        name = "distill" if config.distill else "semi"
+        raise ValueError(f"{name} needs a network with heatmaps (lite), not {config.network!r}")
+    return replace(_POSE, module=distill.DistillModule if config.distill else semi.SemiModule)
 
 
 def _pictures(
