@@ -339,3 +339,8 @@ def test_what_is_no_picture_is_refused():
 
 def test_a_skeleton_without_bones_is_drawn():
     assert painted(drawing.draw(grey(), dots((40, 60)))).any()
+
+
+def test_a_file_name_in_place_of_a_picture_is_one_sentence():
+    with pytest.raises(ValueError, match=r"a picture is an array, not str; posegram\.read"):
+        drawing.require_picture("a.jpg")

@@ -108,6 +108,9 @@ def require_picture(image: Image) -> None:
     Raises:
         ValueError: it is not (H, W, 3) uint8 with H and W above 0.
     """
+    if not isinstance(image, np.ndarray):  # such as a file's name
+        kind = type(image).__name__
+        raise ValueError(f"a picture is an array, not {kind}; posegram.read(FILE) gives one")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise ValueError(
             f"a picture is (H, W, 3) uint8, not {image.shape} {image.dtype} (H and W above 0)"

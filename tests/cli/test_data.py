@@ -1,3 +1,4 @@
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -188,3 +189,24 @@ def test_a_preview_is_written(capsys, people, tmp_path):
     assert code == 0
     assert shown.strip() == str(out)
     assert out.stat().st_size > 0
+
+
+def test_a_set_of_nobody_is_not_called_sound(capsys, people, tmp_path):
+    path = coco.write(tmp_path / "a.json", people)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "annotations": []}))
+    code, out, err = _run(capsys, "check", path)
+    assert (code, out, "holds nobody with joints" in err) == (2, "", True)
+
+
+def test_joints_without_names_are_not_called_sound(capsys, people, tmp_path):
+    path = coco.write(tmp_path / "a.json", people)
+    bare = {**json.loads(path.read_text()), "categories": [{"id": 1, "name": "person"}]}
+    path.write_text(json.dumps(bare))
+    code, out, err = _run(capsys, "check", path)
+    assert (code, out, "has `keypoints`, the joints' names" in err) == (2, "", True)
+
+
+def test_a_report_over_a_file_is_refused_before_the_work(capsys, people, tmp_path):
+    path = coco.write(tmp_path / "a.json", people)
+    code, out, err = _run(capsys, "check", path, "--out", path)
+    assert (code, out, "wanted a folder" in err) == (2, "", True)

@@ -156,6 +156,16 @@ def test_ap_of_joints_without_sigmas_is_refused(run, own):
     assert (code, len(err.splitlines())) == (2, 1)
 
 
+def test_joints_without_sigmas_are_measured_by_all_but_ap(run, own):
+    _, out, _ = run(own[0], "--predictions", own[1], "--resamples", 100)
+    assert row(out, "MAE").split()[1] == "9.00"
+
+
+def test_a_missing_ap_is_explained(run, own):
+    _, out, _ = run(own[0], "--predictions", own[1], "--resamples", 100)
+    assert "note: no ap: OKS needs one sigma per joint" in out
+
+
 def test_ap_of_ones_own_joints_takes_the_sigmas_of_a_skeleton_file(run, own, tmp_path):
     found = []
     for sigma in (0.02, 0.5):
@@ -359,6 +369,13 @@ def refused(answer):
     assert err.startswith("posegram: ")
     assert len(err.strip().splitlines()) == 1
     return err
+
+
+def test_people_without_labels_are_refused_before_a_model_looks(run, tmp_path, monkeypatch):
+    figures.samples(tmp_path / "photos", 2)
+    monkeypatch.setattr(TopDown, "__call__", lambda *_: pytest.fail("the model was asked"))
+    code, _, err = run(f"folder:{tmp_path / 'photos'}")
+    assert (code, "holds nobody with a labelled joint" in err) == (2, True)
 
 
 def test_a_missing_truth_is_refused(run, tmp_path):

@@ -110,6 +110,7 @@ def test_a_missing_model_is_named_before_anything_else(tmp_path, capsys, name):
     [
         ("a.onnx", ["--half", "--int8"], "two ways to store weights"),
         ("gone/a.onnx", [], "there is no folder"),
+        ("folder.onnx", [], "it is a folder"),
         ("a.txt", [], "must end in .onnx or .keras"),
     ],
 )
@@ -117,6 +118,7 @@ def test_what_cannot_be_written_is_refused_before_the_work(
     checkpoint, tmp_path, capsys, out, options, said
 ):
     path, people = checkpoint
+    (tmp_path / "folder.onnx").mkdir()
     assert _run(path, "--out", tmp_path / out, "--people", people, *options) == 2
     assert said in capsys.readouterr().err
 

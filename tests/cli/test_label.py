@@ -316,6 +316,17 @@ def test_a_photo_that_failed_is_tried_again(tmp_path, photos, model, few, monkey
     assert run(photos, "--model", model, "--out", tmp_path / "l.json") == 0
 
 
+def test_a_photo_replaced_since_is_looked_at_again(tmp_path, photos, model, few, monkeypatch):
+    args = (photos, "--model", model, "--out", tmp_path / "l.json")
+    with monkeypatch.context() as patch:
+        stop_at(patch, 4)  # the first two photos are done
+        run(*args)
+    pictures.write(photos / "p0.png", np.full((50, 40, 3), 128, dtype=np.uint8))
+    seen = stop_at(monkeypatch, 99)
+    run(*args)
+    assert sorted(path.name for path in seen) == ["p0.png", "p2.png", "p3.png", "p4.png"]
+
+
 def test_a_finished_run_leaves_nothing_but_its_file(tmp_path, photos, model):
     (tmp_path / "out").mkdir()
     run(photos, "--model", model, "--out", tmp_path / "out" / "l.json")

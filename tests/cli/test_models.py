@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from posegram.cli import main
 from posegram.infer import load as module
 from posegram.infer.load import BUNDLED, DEFAULT, DETECTOR
 from posegram.infer.openvino import has_openvino
+from posegram.infer.verify import Verdict
 
 
 def run(*args):
@@ -72,6 +75,15 @@ def test_both_engines_are_compared_on_photos(weights, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "1 of 1 people the same" in said
     assert "the engines agree" in said
+
+
+def test_photos_of_nobody_show_nothing_about_the_engines(tmp_path, capsys, monkeypatch):
+    verb = sys.modules["posegram.cli.models"]
+    monkeypatch.setattr(verb, "load", lambda *_, **__: None)
+    monkeypatch.setattr(verb, "same_people", lambda *_: Verdict(0, 0, 0.0, {}))
+    pictures.write(tmp_path / "a.png", np.full((96, 96, 3), 128, dtype=np.uint8))
+    assert run("verify", tmp_path / "a.png") == 2
+    assert "give photos of people" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["keypoint-rcnn", "keypoint-rcnn:fast"])

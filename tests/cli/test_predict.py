@@ -261,6 +261,22 @@ def test_results_beside_the_photos_leave_the_photos_alone(tmp_path, model):
     assert listing(tmp_path / "in") == ["a.png", "a_2.json", "a_2.png"]
 
 
+@pytest.mark.parametrize(("given", "other"), [("a.gif", "a.jpg"), ("a.png", "a.json")])
+def test_results_beside_a_photo_leave_other_files_of_its_name_alone(tmp_path, model, given, other):
+    PIL.Image.new("RGB", (100, 120)).save(tmp_path / given)
+    (tmp_path / other).write_bytes(b"somebody's")
+    assert run(tmp_path / given, "--out", tmp_path, "--model", model, "--no-pictures") == 0
+    assert run(tmp_path / given, "--out", tmp_path, "--model", model) == 0
+    assert (tmp_path / other).read_bytes() == b"somebody's"
+
+
+def test_results_in_a_link_to_the_photos_folder_leave_the_photos_alone(tmp_path, model):
+    before = photo(tmp_path / "in" / "a.png").read_bytes()
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    run(tmp_path / "in", "--out", tmp_path / "link", "--model", model)
+    assert (tmp_path / "in" / "a.png").read_bytes() == before
+
+
 def test_a_second_run_replaces_the_first_ones_results(tmp_path, model):
     args = (photo(tmp_path / "a.png"), "--out", tmp_path / "out", "--model", model)
     run(*args)

@@ -10,7 +10,7 @@ import clips
 import crowd
 from posegram.cli import main
 from posegram.pose import COCO17
-from posegram.video import Frame, frames
+from posegram.video import Broken, Frame, frames
 
 
 def standing(image):
@@ -143,6 +143,31 @@ def test_a_missing_folder_is_one_sentence(tmp_path, run):
     clip = clips.make(tmp_path / "a.mp4")
     code, _, told = run(clip, "--record", tmp_path / "gone" / "out.mp4")
     assert (code, "there is no folder" in told) == (2, True)
+
+
+def test_a_clip_is_not_replaced_by_its_recording(tmp_path, run):
+    clip = clips.make(tmp_path / "a.mp4")
+    before = clip.read_bytes()
+    code, _, told = run(clip, "--record", clip)
+    assert (code, told.count("\n"), clip.read_bytes() == before) == (2, 1, True)
+
+
+def test_a_source_that_breaks_off_is_failed_work_and_its_beginning_recorded(tmp_path, run):
+    clip = clips.cut(clips.make(tmp_path / "a.mp4", [n / 25 for n in range(100)]))
+    code, said, told = run(clip, "--record", tmp_path / "out.mp4")
+    count = len(list(frames(tmp_path / "out.mp4")))
+    assert (code, told.startswith(f"posegram: {clip} breaks off after ")) == (1, True)
+    assert said.startswith(f"{count} frames, ")
+
+
+def test_a_source_that_breaks_off_before_its_first_picture_is_refused(tmp_path, run, monkeypatch):
+    def broken(*args, **options):
+        raise Broken("a.mp4 breaks off before its first frame")
+        yield
+
+    monkeypatch.setattr("posegram.video.frames", broken)
+    code, _, told = run(tmp_path / "a.mp4", "--record", tmp_path / "out.mp4")
+    assert (code, told) == (2, "posegram: a.mp4 breaks off before its first frame\n")
 
 
 def test_the_detector_and_the_engine_can_be_chosen(tmp_path, run, monkeypatch):

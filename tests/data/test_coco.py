@@ -101,11 +101,18 @@ def test_bones_of_another_skeleton_are_replaced_by_known_ones(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image_id": 43}, r"annotation 1 \(id 7\) names an unknown .* image or category 43"),
-        ({"category_id": 9}, r"annotation 1 \(id 7\) names an unknown .* image or category 9"),
+        ({"image_id": 43}, r"annotation 1 \(id 7\) names an unknown .* image 43 or category 43"),
+        ({"category_id": 9}, r"annotation 1 \(id 7\) names an unknown .* image 9 or category 9"),
         ({"keypoints": [1, 2, 2]}, r"annotation 1 \(id 7\) is wrong: .* 3 numbers, wanted 51"),
         ({"keypoints": [1, 2, 3] * 17}, r"annotation 1 \(id 7\) is wrong: v is one of 0, 1, 2"),
-        ({"keypoints": ["x", 1, 2] * 17}, r"annotation 1 \(id 7\) is wrong: could not convert"),
+        (
+            {"keypoints": ["1", 1, 2] * 17},
+            r"annotation 1 \(id 7\) is wrong: .* no flat list of num",
+        ),
+        (
+            {"keypoints": [[1, 2, 2]] * 17},
+            r"annotation 1 \(id 7\) is wrong: .* no flat list of num",
+        ),
         ({"bbox": [1, 2, 3]}, r"annotation 1 \(id 7\) is wrong: `bbox` \[1, 2, 3\] is not x, y,"),
         ({"bbox": [1, 2, -3, 4]}, r"annotation 1 \(id 7\) is wrong: `bbox` .* is not x, y, width"),
         ({"bbox": [1, 2, 3, np.nan]}, r"annotation 1 \(id 7\) is wrong: `bbox` .* is not x, y,"),
@@ -338,3 +345,26 @@ def test_a_wrong_box_is_named(tmp_path, record, fault):
 def test_boxes_without_a_list_of_photos_are_refused(tmp_path):
     with pytest.raises(ValueError, match="has no list `images`"):
         _scenes(tmp_path, [], images=None)
+
+
+def _with_images(path, *names):
+    whole = json.loads(path.read_text())
+    whole["images"] = [{"id": 42, "file_name": name} for name in names]
+    path.write_text(json.dumps(whole))
+    return path
+
+
+def test_two_pictures_of_one_id_are_refused(tmp_path):
+    path = _with_images(_file(tmp_path, _person()), "a.jpg", "b.jpg")
+    with pytest.raises(ValueError, match=r"people\.json: .* both have the id 42"):
+        coco.read(path)
+
+
+def test_a_picture_listed_twice_is_one_picture(tmp_path):
+    path = _with_images(_file(tmp_path, _person()), "a.jpg", "a.jpg")
+    assert [s.image for s in coco.read(path)] == [tmp_path / "a.jpg"]
+
+
+def test_a_file_name_from_windows_has_folders(tmp_path):
+    path = _with_images(_file(tmp_path, _person()), "day 1\\ü.jpg")
+    assert coco.read(path)[0].image == tmp_path / "day 1" / "ü.jpg"

@@ -86,3 +86,10 @@ def test_a_place_that_is_taken_is_named(tmp_path):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         Growing(tmp_path / "gone" / "a")
+
+
+def test_a_file_name_that_is_no_utf8_is_written_with_escapes(tmp_path):
+    file = Growing(tmp_path / "a.txt")
+    file.write("bad\udcff.jpg")
+    file.done()
+    assert file.path.read_text(encoding="utf-8") == "bad\\udcff.jpg"

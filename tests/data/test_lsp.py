@@ -202,3 +202,10 @@ def test_people_of_other_joints_are_written_by_name(tmp_path):
     wrist = people[0].xy[COCO17.index("right_wrist")]
     np.testing.assert_allclose(after.xy[rows], [wrist, (0, 0)], atol=1e-4)
     assert after.visible[rows].tolist() == [2, 0]
+
+
+def test_nothing_is_written_where_one_picture_is_missing(tmp_path, drawn):
+    drawn[-1].image.unlink()
+    with pytest.raises(FileNotFoundError, match="no such picture"):
+        lsp.write(tmp_path / "set", drawn)
+    assert not (tmp_path / "set").exists()

@@ -33,11 +33,21 @@ def test_stated_pairs_win_over_names(tmp_path):
         ('joints = ["a", "a"]', "names a joint twice"),
         ('joints = ["a"]\nbones = [["a", "b"]]', "has no joint 'b'"),
         ('joints = ["a"]\nbones = ["a"]', "is no skeleton"),
+        ('joints = "nose"', "a skeleton file has `joints`"),
+        ('joints = ["a"]\nsigmas = [0]', "`sigmas` are finite numbers above 0"),
+        ('joints = ["a"]\nsigmas = [-0.1]', "`sigmas` are finite numbers above 0"),
+        ('joints = ["a"]\nsigmas = [nan]', "`sigmas` are finite numbers above 0"),
     ],
 )
 def test_a_wrong_file_is_one_sentence(tmp_path, text, sentence):
     with pytest.raises(ValueError, match=rf"mine\.toml.*{sentence}"):
         read(written(tmp_path, text))
+
+
+def test_a_file_of_windows_is_read(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b'\xef\xbb\xbfjoints = ["a"]\r\n')
+    assert read(path).joints == ("a",)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -227,3 +227,10 @@ def test_photos_that_would_share_their_labels_are_refused(photos):
         out.add(found(1), image=photos / "a.png", size=(100, 200))
         with pytest.raises(ValueError, match=r"a\.png and .*a\.jpg would share one label file"):
             out.add(found(1), image=photos / "a.jpg", size=(100, 200))
+
+
+def test_nothing_is_written_where_one_picture_is_missing(photos):
+    people = [sample(photos / "a.png"), sample(photos / "gone.png")]
+    with pytest.raises(ValueError, match="not at hand"):
+        yolo.write(photos / "set", people)
+    assert not (photos / "set").exists()

@@ -140,3 +140,17 @@ def test_joints_without_names_are_not_known(root):
 def test_a_folder_of_the_working_folder_is_enough(root, monkeypatch):
     monkeypatch.chdir(root)
     assert yolo_folders.pairs(Path("labels/train")) == [tuple(Path(p) for p in PAIR)]
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+def test_labels_without_their_picture_are_refused(root, start):
+    (root / "labels" / "train" / "lost.txt").write_bytes(start + b"0 0.5 0.5 0.2 1e-1\r\n")
+    with pytest.raises(ValueError, match=r"lost\.txt: has no picture in .*, as have 1 label files"):
+        _pairs(root, "labels/train")
+
+
+@pytest.mark.parametrize("text", ["", "person\nball\n", "3 photos are missing"])
+def test_a_text_that_holds_no_labels_is_passed_over(root, text):
+    expected = _pairs(root, "labels/train")
+    (root / "labels" / "train" / "classes.txt").write_text(text)
+    assert _pairs(root, "labels/train") == expected

@@ -102,6 +102,11 @@ def test_a_wrong_box_is_refused_with_its_record(tmp_path, bbox):
         read_boxes(path)
 
 
+def test_two_images_of_one_id_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"image 1 is wrong: beach\.jpg and street\.jpg both"):
+        read_boxes(write(tmp_path, [STREET, BEACH | {"id": 7}], []))
+
+
 def test_a_box_of_an_unknown_image_is_refused_with_its_record(tmp_path):
     path = write(tmp_path, [STREET], [note(1, 8, [1, 1, 1, 1])])
     with pytest.raises(ValueError, match="annotation 0 is wrong: there is no image 8"):

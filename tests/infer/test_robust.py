@@ -85,6 +85,14 @@ def test_the_table_has_the_mean_of_each_kind():
     assert "| 30.0 [20.0, 90.0] | 50.0 |" in table(LINES)
 
 
+def test_a_number_from_0_to_1_has_three_decimals():
+    lines = [Spoilt("none", 0.0, 0.8, 0.75, 0.85, "AP", ""),
+             *(Spoilt("dark", s, 0.5, 0.2, 0.9, "AP", "") for s in SEVERITIES)]  # fmt: skip
+    text = table(lines)
+    assert text.startswith("AP, 95 % intervals over whole images; as they are 0.800 [0.750, 0.850]")
+    assert "| 0.500 [0.200, 0.900] | 0.500 |" in text
+
+
 def test_the_sheet_has_a_row_for_each_kind(people):
     one = sheet(Reader(people), people, ("dark",))
     two = sheet(Reader(people), people, ("dark", "blur"))

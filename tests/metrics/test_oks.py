@@ -100,6 +100,31 @@ def test_a_perfect_result_has_ap_one():
     assert keypoint_ap(truth, results)["AP"] == pytest.approx(1)
 
 
+@pytest.mark.parametrize("name", ["first.jpg", 2**63 + 5, 1e300])
+def test_an_image_may_have_any_id(name):
+    truth, results = scene()
+    expected = keypoint_ap(truth, results)
+    for one in (*truth["annotations"], *results):
+        one["image_id"] = name if one["image_id"] == 0 else one["image_id"]
+    truth["images"][0]["id"] = name
+    assert keypoint_ap(truth, results) == pytest.approx(expected)
+
+
+def test_somebody_whose_count_of_joints_is_wrong_is_wanted_all_the_same():
+    truth, results = scene()
+    expected = keypoint_ap(truth, results)
+    for label in truth["annotations"]:
+        label["num_keypoints"] = 0
+    assert keypoint_ap(truth, results) == expected
+
+
+def test_labels_of_an_image_that_is_not_listed_do_not_count():
+    truth, results = scene()
+    expected = keypoint_ap(truth, results)
+    truth["annotations"].append(dict(truth["annotations"][0], image_id=99))
+    assert keypoint_ap(truth, results) == expected
+
+
 def test_a_label_with_id_zero_can_be_found():
     truth, results = scene(2)
     shifted = copy.deepcopy(truth)
@@ -147,7 +172,12 @@ def spoilt(part, change):
     ("part", "change", "words"),
     [
         ("labels", {"area": None}, "annotation 8 has no area"),
+        ("labels", {"area": 0}, "annotation 8 cannot be scored: `area`"),
+        ("labels", {"area": float("nan")}, "annotation 8 cannot be scored: `area`"),
+        ("labels", {"area": "5"}, "annotation 8 cannot be scored: `area`"),
+        ("labels", {"bbox": []}, "annotation 8 cannot be scored: `area` .* `bbox` holds four"),
         ("labels", {"keypoints": [1, 2, 2]}, "annotation 8 has 3 keypoint numbers"),
+        ("labels", {"keypoints": [[1, 2, 2]] * 17}, "annotation 8 has 17 keypoint numbers"),
         ("labels", {"category_id": 5}, "the labels have 2"),
         ("results", {"score": None}, "result 1 has no score"),
         ("results", {"image_id": 1234}, "result 1 is of image 1234"),

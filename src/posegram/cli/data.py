@@ -75,7 +75,11 @@ def check(
     source cannot be read. What is only worth a look is no fault.
     """
     _refuse(fix, also, sources)
+    if out is not None and out.exists() and not out.is_dir():
+        raise ValueError(f"cannot write {out}: it is a file, wanted a folder for the report")
     sets = [one for spec in sources for one in load(spec, images, split=split)]
+    if not any(len(one) or one.broken for one in sets):
+        raise ValueError(f"{', '.join(sources)}: holds nobody with joints, so nothing to check")
     opinions = [look(one, model, threads) for one in sets] if model else []
     report = examine(sets, copies=copies, opinions=opinions)
     _print(report, Console())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -22,6 +21,7 @@ from posegram.infer import evaluate as measure
 from posegram.infer import robust
 from posegram.infer.evaluate import Predicted, Report
 from posegram.infer.load import load
+from posegram.infer.paired import labelled, paired
 from posegram.infer.topdown import TopDown
 from posegram.metrics import METRICS
 from posegram.metrics.pck import head_size
@@ -152,7 +152,7 @@ def _show(reports: Sequence[Report]) -> None:
 
 def _truth(spec: str, images: Path | None, heads: Path | None, skeleton: str) -> _Truth:
     samples = data.read(spec, images)
-    if not samples:
+    if not any(sample.visible.any() for sample in samples):  # before a model looks at them
         raise ValueError(f"{spec}: holds nobody with a labelled joint")
     reader, _, rest = spec.partition(":")
     path = Path(rest if reader in data.READERS else spec)
@@ -194,12 +194,12 @@ def _file(path: Path, truth: _Truth) -> _File:
         raise ValueError(f"{path}: holds no list of predictions")
     if not isinstance(value[0], dict):
         return _File(path, _rows(path, value, truth), None)
-    if truth.coco is None or len(truth.samples) != len(_labelled(truth.coco)):
+    if truth.coco is None or len(truth.samples) != len(labelled(truth.coco)):
         raise ValueError(
             f"{path}: COCO results are scored against a whole COCO annotation file, and "
             f"{truth.path} is none or only a part of it was asked for"
         )
-    return _File(path, _paired(path, value, truth), value)
+    return _File(path, paired(path, value, truth.coco, truth.samples), value)
 
 
 def _load_npy(path: Path) -> Any:
@@ -225,57 +225,6 @@ def _rows(path: Path, value: Any, truth: _Truth) -> Predicted:
     ):
         raise ValueError(f"{path}: has shape {array.shape}, wanted {wanted}: {order}")
     return Predicted(array[..., :2], array[..., 2] if array.shape[2] == 3 else None)
-
-
-def _labelled(coco: dict[str, Any]) -> list[int]:
-    """Places of the annotations that `data.coco.read` makes samples of, in its order."""
-    return [
-        place
-        for place, label in enumerate(coco["annotations"])
-        if not label.get("iscrowd") and any(v > 0 for v in (label.get("keypoints") or ())[2::3])
-    ]
-
-
-def _paired(path: Path, results: list[dict[str, Any]], truth: _Truth) -> Predicted | None:
-    """The results as one row per sample; None where they are not one per annotation, in order.
-
-    `posegram predict --boxes` writes one entry for every box of the file; others leave out
-    people without labelled joints.
-    """
-    coco = truth.coco or {}
-    whole = list(range(len(coco["annotations"])))
-    boxed = [place for place in whole if coco["annotations"][place].get("bbox")]
-    labelled = _labelled(coco)
-    entries = defaultdict(list)
-    for number, one in enumerate(results):
-        known = isinstance(one, dict) and isinstance(one.get("image_id"), (int, float, str))
-        if not known or "keypoints" not in one:
-            raise ValueError(f"{path}: result {number} lacks image_id or keypoints")
-        entries[one["image_id"]].append(one["keypoints"])
-    for places in (boxed, whole, labelled):
-        slots = defaultdict(list)
-        for place in places:
-            slots[coco["annotations"][place]["image_id"]].append(place)
-        if all(len(slots[image]) == len(given) for image, given in entries.items()):
-            by_place = {p: k for image, given in entries.items()
-                        for p, k in zip(slots[image], given, strict=True)}  # fmt: skip
-            return _by_sample(path, [by_place.get(place) for place in labelled], truth)
-    return None
-
-
-def _by_sample(path: Path, keypoints: Sequence[Any], truth: _Truth) -> Predicted:
-    joints = len(truth.samples[0].skeleton)
-    nothing = [float("nan")] * (3 * joints)
-    value = [nothing if one is None else one for one in keypoints]
-    try:
-        rows = np.asarray(value, dtype=np.float32).reshape(len(value), joints, 3)
-    except (ValueError, TypeError, OverflowError) as fault:
-        raise ValueError(f"{path}: a result must have 3 x {joints} keypoint numbers") from fault
-    absent = (rows == 0).all(axis=-1, keepdims=True)  # how COCO results say "not predicted"
-    xy = np.where(absent, np.float32(np.nan), rows[..., :2])
-    # some tools write other things than probabilities as the third number
-    sure = np.nan_to_num(rows[..., 2])
-    return Predicted(xy, sure if ((sure >= 0) & (sure <= 1)).all() else None)
 
 
 def _reports(
@@ -319,8 +268,28 @@ def _results_reports(
     """AP of COCO results on the whole annotation file; other metrics where rows can be paired."""
     if "ap" not in names:
         return _rows_reports(files, truth, names, resamples)
-    coco, results = truth.coco or {}, [one.results or [] for one in files]
-    skeleton = truth.samples[0].skeleton
+    others = tuple(name for name in names if name != "ap")
+    whole = all(one.rows is not None for one in files)
+    try:
+        found = _ap_reports([one.results or [] for one in files], truth, resamples)
+    except (ValueError, ImportError) as fault:
+        if not (others and whole):
+            raise
+        pages = _rows_reports(files, truth, others, resamples)
+        return [replace(page, notes=(*page.notes, f"no ap: {fault}")) for page in pages]
+    if not others:
+        return found
+    if not whole:
+        note = "only ap: the results are not one per annotation, in the file's order"
+        return [replace(one, notes=(*one.notes, note)) for one in found]
+    pages = _rows_reports(files, truth, others, resamples)
+    return [_joined(page, ap) for page, ap in zip(pages, found, strict=True)]
+
+
+def _ap_reports(
+    results: Sequence[list[dict[str, Any]]], truth: _Truth, resamples: int
+) -> list[Report]:
+    coco, skeleton = truth.coco or {}, truth.samples[0].skeleton
     found = [
         measure.evaluate_results(coco, one, skeleton=skeleton, resamples=resamples)
         for one in results
@@ -329,14 +298,7 @@ def _results_reports(
         found.append(
             measure.compare_results(coco, *results, skeleton=skeleton, resamples=resamples)
         )
-    others = tuple(name for name in names if name != "ap")
-    if not others:
-        return found
-    if any(one.rows is None for one in files):
-        note = "only ap: the results are not one per annotation, in the file's order"
-        return [replace(one, notes=(*one.notes, note)) for one in found]
-    pages = _rows_reports(files, truth, others, resamples)
-    return [_joined(page, ap) for page, ap in zip(pages, found, strict=True)]
+    return found
 
 
 def _joined(page: Report, ap: Report) -> Report:

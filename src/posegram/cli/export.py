@@ -87,6 +87,8 @@ def _refuse(checkpoint: Path, out: Path, *, both: bool) -> None:
         raise FileNotFoundError(f"there is no model file {checkpoint}")
     if out.suffix.lower() not in (".onnx", ".keras"):
         raise ValueError(f"cannot write {out}: its name must end in .onnx or .keras")
+    if out.is_dir():
+        raise IsADirectoryError(f"cannot write {out}: it is a folder")
     if not out.parent.is_dir():
         raise FileNotFoundError(f"cannot write {out}: there is no folder {out.parent}")
     if both:

@@ -190,8 +190,17 @@ def _sha(parts: Sequence[bytes]) -> str:
 
 
 def _fingerprint(work: Sequence[Task]) -> str:
-    """Changes when a photo or a box does."""
+    """Changes when the list of photos or a box does; for what is in a photo see `_stamp`."""
     return _sha([f"{t.photo}:{[] if t.box is None else t.box.tolist()}".encode() for t in work])
+
+
+def _stamp(photo: Path) -> list[int]:
+    """Size in bytes and time of the last change of a file, ns; nothing where there is none."""
+    try:
+        found = photo.stat()
+    except OSError:
+        return []
+    return [found.st_size, found.st_mtime_ns]
 
 
 def _begin(parts: Path, settings: dict[str, Any]) -> None:
@@ -217,8 +226,10 @@ def _found(
     """A record for each photo, from finished chunks or made now, with a bar on a terminal."""
 
     def known_or_made(task: Task, known: dict[str, Any]) -> dict[str, Any]:
-        # what failed may have been mended since
-        return known if known and "failed" not in known else one(task)
+        # what failed may have been mended since, and a photo replaced by another of its name
+        stamp = _stamp(task.photo)
+        same = known and "failed" not in known and known.get("stamp") == stamp
+        return known if same else one(task) | {"stamp": stamp}
 
     records: list[dict[str, Any]] = []
     with _resumable(), bar() as shown:

@@ -88,6 +88,8 @@ def verify(
     """
     engines = {e: load(model, threads=threads, engine=e) for e in ("onnxruntime", "openvino")}
     found = same_people(engines, [image.read(photo) for photo in photos])
+    if not found.people:
+        raise ValueError("neither engine is sure of anybody there: give photos of people")
     for name, spent in found.milliseconds.items():
         typer.echo(f"{name:<12} {spent:6.1f} ms a photo (median)")
     typer.echo(f"{found.same} of {found.people} people the same, joints {found.away:.2f} px apart")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from posegram import image as pictures
@@ -21,7 +21,7 @@ from posegram.infer.topdown import TopDown
 from posegram.pose import Image, People, Skeleton, convert
 from posegram.track import foremost
 
-__all__ = ["TABLE", "Form", "Job", "Seen", "look", "note", "picture_name", "saved"]
+__all__ = ["TABLE", "Form", "Job", "Seen", "distinct", "look", "note", "picture_name", "saved"]
 
 TABLE = "photos"  # what the one file of all photos' results is called, before its form's ending
 
@@ -76,6 +76,26 @@ class Job:
 def picture_name(path: Path, name: str) -> str:
     """File name of what is drawn for a photo: of the same kind where we can write it."""
     return name + (path.suffix if path.suffix.lower() in pictures.WRITTEN else ".jpg")
+
+
+def distinct(
+    places: Mapping[Path, str], taken: Callable[[Path, str], bool] = lambda path, name: False
+) -> dict[Path, str]:
+    """Each name without its suffix, with a number behind it where that is another's or `taken`."""
+    own = {path: PurePosixPath(place).with_suffix("").as_posix() for path, place in places.items()}
+    # without regard to case, since two such names are one file on some systems
+    used, stems = set[str](), {stem.casefold() for stem in own.values()}
+    names = {}
+    for path, stem in own.items():
+        name, count = stem, 1
+        while name.casefold() in used or taken(path, name):
+            count += 1
+            while f"{stem}_{count}".casefold() in stems:
+                count += 1
+            name = f"{stem}_{count}"
+        used.add(name.casefold())
+        names[path] = name
+    return names
 
 
 @dataclass(frozen=True, eq=False)

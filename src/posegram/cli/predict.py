@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import takewhile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import typer
 
@@ -15,7 +15,16 @@ from posegram import image as pictures
 from posegram.cli.bars import watched
 from posegram.cli.clips import INCOMPLETE, Cut, film_clip, stoppable
 from posegram.cli.crew import crew_for, in_order
-from posegram.cli.photos import TABLE, Form, Job, look, note, picture_name, saved
+from posegram.cli.photos import (
+    TABLE,
+    Form,
+    Job,
+    distinct,
+    look,
+    note,
+    picture_name,
+    saved,
+)
 from posegram.cli.words import counted
 from posegram.data import folder, joints
 from posegram.infer import boxes as given_boxes
@@ -97,7 +106,7 @@ def predict(
         given=given,
         places=places,
         names=names,
-        labels=_distinct({photo: places[photo] for photo in found}),
+        labels=distinct({photo: places[photo] for photo in found}),
         ids=dict(zip(found, records.image_ids(found), strict=True)),
         failed=missing,
     )
@@ -259,37 +268,24 @@ def _prepare(out: Path) -> None:
 def _names(inputs: Mapping[Path, str], out: Path, form: Form) -> dict[Path, str]:
     """A name for each input's results that overwrites neither an input nor another's results.
 
-    The inputs' own names, as `_found` gives them, keep their folders.
+    The inputs' own names, as `_found` gives them, keep their folders. Beside an input its name is
+    never taken: IMG_1.jpg beside IMG_1.heic is somebody's photo, whether or not it is an input.
     """
     one_table = form not in (Form.json, Form.coco) and not all(map(_is_clip, inputs))
-    sources = {os.path.normpath(p.absolute()).casefold() for p in inputs}
+    sources = {_place(p) for p in inputs}
 
     def taken(path: Path, name: str) -> bool:
         if one_table and _is_clip(path) and name.casefold() == TABLE:
             return True
-        return os.path.normpath((out / _picture(path, name)).absolute()).casefold() in sources
+        result = _place(out / _picture(path, name))
+        return result in sources or result.with_suffix("") == _place(path).with_suffix("")
 
-    return _distinct(inputs, taken)
+    return distinct(inputs, taken)
 
 
-def _distinct(
-    places: Mapping[Path, str], taken: Callable[[Path, str], bool] = lambda path, name: False
-) -> dict[Path, str]:
-    """Each name without its suffix, with a number behind it where that is another's or `taken`."""
-    own = {path: PurePosixPath(place).with_suffix("").as_posix() for path, place in places.items()}
-    # without regard to case, since two such names are one file on some systems
-    used, stems = set[str](), {stem.casefold() for stem in own.values()}
-    names = {}
-    for path, stem in own.items():
-        name, count = stem, 1
-        while name.casefold() in used or taken(path, name):
-            count += 1
-            while f"{stem}_{count}".casefold() in stems:
-                count += 1
-            name = f"{stem}_{count}"
-        used.add(name.casefold())
-        names[path] = name
-    return names
+def _place(path: Path) -> Path:
+    """Where a file lies, however its folder is reached, without regard to case."""
+    return Path(str(path.parent.resolve() / path.name).casefold())
 
 
 def _picture(photo: Path, name: str) -> str:

@@ -15,6 +15,7 @@ import typer
 from posegram import coords
 from posegram import image as pictures
 from posegram.cli.clips import stoppable
+from posegram.cli.words import counted
 from posegram.data.joints import usual
 from posegram.infer.load import load
 from posegram.pose import Image, People, convert
@@ -54,13 +55,18 @@ def webcam(
     The picture is shown in the browser, at an address that only this
     computer reaches; nothing is kept. With --record it is written to a
     file. Ctrl-C stops.
+
+    Exit code 1: the source broke off; what came before is shown or
+    recorded. 2: misuse.
     """
     from posegram.infer.follow import Follower  # brings scipy, which photos do not need
 
+    _spare(source, record)
     estimate = load(model, detector=detector, threads=threads, engine=engine)
     follow = Follower(estimate, smooth=not no_smooth, every=every, most=max_people)
     draw = partial(pictures.draw, threshold=threshold)
-    moving = _frames(source, pace=record is None)
+    faults: list[str] = []
+    moving = _noted(_frames(source, pace=record is None), faults)
     with stoppable() as stopped:
         end = None if seconds is None else time.monotonic() + seconds
         done = partial(_is_over, stopped, end)
@@ -68,6 +74,35 @@ def webcam(
             _show(moving, follow, draw, done, port, not no_browser)
         else:
             _record(moving, follow, draw, done, record)
+    if faults:
+        typer.echo(f"posegram: {faults[0]}", err=True)
+        raise typer.Exit(1)
+
+
+def _spare(source: str, record: Path | None) -> None:
+    """See that the recording does not replace the clip that it is made of."""
+    from posegram.video import is_live
+
+    clip = Path(source)
+    if record is None or is_live(source) or not (record.exists() and clip.exists()):
+        return
+    if record.samefile(clip):
+        raise ValueError(f"{record} is the clip itself: give --record another name")
+
+
+def _noted(moving: Iterator[Frame], faults: list[str]) -> Iterator[Frame]:
+    """The frames up to where their source breaks off, which is noted; without any it is refused."""
+    from posegram.video import Broken
+
+    begun = False
+    try:
+        for frame in moving:
+            begun = True
+            yield frame
+    except Broken as fault:
+        if not begun:
+            raise
+        faults.append(str(fault))
 
 
 def _is_over(stopped: Callable[[], int], end: float | None) -> bool:
@@ -133,7 +168,7 @@ def _record(
             writer.write(_fitted(draw(frame.image, people), size), frame.time - first.time)
             frame = None if done() else next(moving, None)
     rate = writer.count / max(time.monotonic() - began, 1e-6)
-    typer.echo(f"{writer.count} frames, {rate:.1f} frames/s -> {path}")
+    typer.echo(f"{counted(writer.count, 'frame')}, {rate:.1f} frames/s -> {path}")
 
 
 def _fitted(image: Image, size: tuple[int, int]) -> Image:

@@ -22,7 +22,7 @@ from posegram.data.stream import exact, person_scores
 from posegram.pose import COCO17, Bytes, Floats, People, Sample, Skeleton
 
 __all__ = [
-    *("content", "heading", "read", "read_scenes", "record", "results"),
+    *("content", "file_name", "heading", "read", "read_scenes", "record", "results"),
     *("skeletons", "write"),
 ]
 
@@ -72,22 +72,31 @@ def content(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no annotation file.
+        ValueError: it is no annotation file, or two of its images have one id.
     """
     whole: dict[str, Any] = door.load_json(path)
     for key in ("annotations", "images"):
         if not isinstance(whole, dict) or not isinstance(whole.get(key), list):
             raise ValueError(f"{path}: has no list `{key}`, so it is no COCO annotation file")
     try:
-        _files(whole)
+        files = _files(whole)
     except (KeyError, TypeError) as fault:
         raise ValueError(f"{path}: an entry of `images` lacks `id` or `file_name`") from fault
+    for entry in whole["images"]:  # as in files put together that both count from 1
+        if files[entry["id"]] != file_name(entry):
+            both = f"{file_name(entry)} and {files[entry['id']]} both have the id {entry['id']}"
+            raise ValueError(f"{path}: {both}, so whose people are whose is lost; number them anew")
     return whole
 
 
 def _files(whole: dict[str, Any]) -> dict[Any, str]:
     """File name of each image id."""
-    return {image["id"]: str(image["file_name"]) for image in whole["images"]}
+    return {image["id"]: file_name(image) for image in whole["images"]}
+
+
+def file_name(entry: dict[str, Any]) -> str:
+    """The picture that an entry of `images` names, with / between folders also from Windows."""
+    return str(entry["file_name"]).replace("\\", "/")
 
 
 def read_scenes(path: Path, images: Path | None = None, *, part: str = "") -> list[Scene]:
@@ -159,7 +168,8 @@ def _boxes(path: Path, whole: dict[str, Any]) -> _Boxes:
 
 def _lacking(fault: KeyError) -> str:
     key = fault.args[0]
-    return repr(key) if isinstance(key, str) else f"image or category {key}"
+    unknown = f"image {key} or category {key} with `keypoints`, the names of its joints"
+    return repr(key) if isinstance(key, str) else unknown
 
 
 def skeletons(source: str | Path, categories: Any) -> dict[Any, Skeleton]:
@@ -207,7 +217,10 @@ def _sample(record: dict[str, Any], image: Path, skeleton: Skeleton) -> Sample |
 
 def _rows(keypoints: Sequence[float], skeleton: Skeleton) -> npt.NDArray[np.float64]:
     """Joints as x, y, v, (K, 3), of the category's skeleton or of COCO-17 at its start."""
-    flat = np.asarray(keypoints, dtype=np.float64)
+    flat = np.asarray(keypoints)
+    if flat.ndim != 1 or flat.dtype.kind not in "fiu":  # triples or words would be read elsewhere
+        raise ValueError("`keypoints` is no flat list of numbers")
+    flat = flat.astype(np.float64)
     k, coco = len(skeleton), len(COCO17)
     # Human-Art names 21 joints and gives the 17 of COCO in `keypoints`
     short = flat.size == 3 * coco and skeleton.joints[:coco] == COCO17.joints

@@ -50,7 +50,9 @@ class Growing:
         Raises:
             OSError: it cannot be written, and nothing of it was.
         """
-        data, end = memoryview("".join(self._waiting).encode("utf-8")), self._file.tell()
+        # a file's name may be no UTF-8; what was found in it is kept, its name written with escapes
+        text = "".join(self._waiting).encode("utf-8", "backslashreplace")
+        data, end = memoryview(text), self._file.tell()
         try:
             while data:
                 data = data[self._file.write(data) :]

@@ -123,6 +123,8 @@ def write(path: Path, samples: Sequence[Sample], *, copy: bool = True) -> Path:
         labelled = sample.visible[:, None] > 0
         rows[:2, :, n] = np.where(labelled, sample.xy.astype(np.float64) + 1, np.nan).T
         rows[2, :, n] = sample.visible == 1
+    for sample in samples if copy else ():  # all of them, before anything is written
+        door.require(sample.image, "picture")
     path.mkdir(parents=True, exist_ok=True)
     part = path / f".joints.{os.getpid()}.mat"
     try:
@@ -138,7 +140,6 @@ def write(path: Path, samples: Sequence[Sample], *, copy: bool = True) -> Path:
 
 def _copy(source: Path, target: Path) -> None:
     if source.suffix.lower() in (".jpg", ".jpeg"):
-        door.require(source, "picture")
         save_bytes(target, source.read_bytes())
     else:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,8 @@ def read(path: Path) -> Skeleton:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no TOML, lacks `joints`, or says something else than the keys above.
+        ValueError: it is no TOML, lacks `joints`, says something else than the keys above, or has
+            a sigma that is no finite number above 0.
     """
     raw = content(path)
     try:
@@ -35,6 +37,8 @@ def read(path: Path) -> Skeleton:
         if "mirror" not in raw:
             mirror = pairs_by_name(joints)
         sigmas = tuple(float(value) for value in raw.get("sigmas", ()))
+        if not all(0 < sigma < math.inf for sigma in sigmas):
+            raise ValueError("`sigmas` are finite numbers above 0")
         return Skeleton(str(raw.get("name", path.stem)), joints, bones, mirror, sigmas)
     except (TypeError, ValueError) as fault:
         raise ValueError(f"{path}: is no skeleton: {fault}") from fault
@@ -43,7 +47,7 @@ def read(path: Path) -> Skeleton:
 def content(path: Path) -> dict[str, Any]:
     """What a skeleton file says, by key; errors as `read`."""
     raw = door.load_toml(path, "skeleton file")
-    if not raw.get("joints") or set(raw) - set(_KEYS):
+    if not isinstance(raw.get("joints"), list) or not raw["joints"] or set(raw) - set(_KEYS):
         raise ValueError(f"{path}: a skeleton file has `joints` and may have {', '.join(_KEYS)}")
     return raw
 

@@ -39,7 +39,8 @@ def read(
 
     Raises:
         FileNotFoundError: there is no such file or folder.
-        ValueError: a line is wrong, or a picture cannot be read; file and line are named.
+        ValueError: a line is wrong, labels have no picture, or one cannot be read; file and line
+            are named.
     """
     places = yolo_folders.pairs(path, images)
     skeleton = skeleton or yolo_folders.skeleton(path) or COCO17
@@ -120,20 +121,29 @@ def write(path: Path, samples: Sequence[Sample], *, copy: bool = True) -> Path:
     rows: dict[Path, list[Sample]] = {}
     for sample in samples:
         rows.setdefault(sample.image, []).append(sample)
-    names: dict[str, Path] = {}
+    sizes = _sizes(path, list(rows))  # all of them, before anything is written
     for image, some in rows.items():
+        lines = [line(s.xy, s.visible, s.box, sizes[image]) for s in some]
+        save_text(path / "labels" / f"{image.stem}.txt", "".join(lines))
+        if copy:
+            save_bytes(path / "images" / image.name, image.read_bytes())
+    save_text(path / "data.yaml", _yaml(samples[0].skeleton))
+    return path
+
+
+def _sizes(path: Path, images: Sequence[Path]) -> dict[Path, tuple[int, int]]:
+    """Height and width of each picture; refuses one that is not at hand or shares its name."""
+    names: dict[str, Path] = {}
+    sizes = {}
+    for image in images:
         other = names.setdefault(image.stem.casefold(), image)
         if other != image:
             raise ValueError(f"{path}: {other} and {image} would share one label file")
         size = door.picture_size(image)
         if size is None:
             raise ValueError(f"{image}: YOLO labels need the picture's size, and it is not at hand")
-        lines = [line(s.xy, s.visible, s.box, size) for s in some]
-        save_text(path / "labels" / f"{image.stem}.txt", "".join(lines))
-        if copy:
-            save_bytes(path / "images" / image.name, image.read_bytes())
-    save_text(path / "data.yaml", _yaml(samples[0].skeleton))
-    return path
+        sizes[image] = size
+    return sizes
 
 
 class Labels(Stream):

@@ -15,6 +15,7 @@ from posegram.pose import Skeleton
 __all__ = ["pairs", "skeleton"]
 
 _YAMLS = (".yaml", ".yml")
+_LINE = re.compile(rb"(\xef\xbb\xbf)?\s*\d+(\s+[-+.\de]+){4}")  # how labels begin: class and box
 
 
 def pairs(path: Path, images: Path | None = None) -> list[tuple[Path, Path]]:
@@ -28,8 +29,8 @@ def pairs(path: Path, images: Path | None = None) -> list[tuple[Path, Path]]:
 
     Raises:
         FileNotFoundError: there is no such file, or none that the data.yaml names.
-        ValueError: it is neither folder nor data.yaml, a file of it is no text, or there is no
-            picture.
+        ValueError: it is neither folder nor data.yaml, a file of it is no text, there is no
+            picture, or labels have none.
     """
     door.require(path, "file or folder")
     if path.is_dir() and not any(_labels(path).glob("*.txt")):
@@ -88,7 +89,10 @@ def _part(path: Path, images: Path | None) -> Iterator[tuple[Path, Path]]:
     """Pictures and labels of a folder, or of a text that lists pictures."""
     if path.is_dir():
         labels = _labels(path)
-        for image in folder.images_in(images or _images(path)):
+        shown = folder.images_in(images or _images(path))
+        if shown:
+            _refuse_orphans(labels, shown)
+        for image in shown:
             yield image, labels / f"{image.stem}.txt"
         return
     for line in door.load_text(path, "list of pictures").split("\n"):
@@ -96,6 +100,16 @@ def _part(path: Path, images: Path | None) -> Iterator[tuple[Path, Path]]:
         if line.strip():
             labels = _renamed(image.parent, "images", "labels")
             yield images / image.name if images else image, labels / f"{image.stem}.txt"
+
+
+def _refuse_orphans(labels: Path, shown: list[Path]) -> None:
+    """See that no labels lie there of pictures that do not, for nobody would miss their people."""
+    stems = {image.stem for image in shown}
+    lost = [t for t in sorted(labels.glob("*.txt")) if t.stem not in stems]
+    lost = [text for text in lost if _LINE.match(text.read_bytes())]  # and no notes
+    if lost:
+        where = f"no picture in {shown[0].parent}, as have {len(lost)} label files in all"
+        raise ValueError(f"{lost[0]}: has {where}; add the pictures or take those files away")
 
 
 def _parts(path: Path) -> list[Path]:

@@ -69,7 +69,10 @@ def read_boxes(path: Path, *, people: bool = False) -> list[Given]:
             persons.add(record["id"])
 
     def image(_: int, record: dict[str, Any]) -> None:
-        images[record["id"]] = _image(record)
+        given = _image(record)
+        if images.setdefault(record["id"], given).name != given.name:  # both would get all boxes
+            other = images[record["id"]].name
+            raise ValueError(f"{given.name} and {other} both have the id {record['id']}")
 
     def annotation(place: int, record: dict[str, Any]) -> None:
         if not people or _is_person(record, persons):

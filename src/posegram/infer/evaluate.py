@@ -312,7 +312,7 @@ def _ap_numbers(truth: dict[str, Any], skeleton: Skeleton) -> tuple[Number, ...]
 def _scored_people(truth: dict[str, Any]) -> int:
     labels = truth["annotations"]
     return sum(
-        any(v > 0 for v in (label.get("keypoints") or ())[2::3]) and not label.get("iscrowd")
+        not label.get("iscrowd") and any(v > 0 for v in (label.get("keypoints") or ())[2::3])
         for label in labels
     )
 

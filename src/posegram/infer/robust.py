@@ -94,9 +94,9 @@ def _line(kind: str, severity: float, number: Number) -> Spoilt:
 def table(lines: Sequence[Spoilt]) -> str:
     """The numbers as Markdown: a row for each kind, a column for each severity, and the mean."""
     clean = lines[0]
+    unit = f" ({clean.unit})" if clean.unit else ""
     rows = [
-        f"{clean.name} ({clean.unit}), 95 % intervals over whole images; "
-        f"as they are {_text(clean)}",
+        f"{clean.name}{unit}, 95 % intervals over whole images; as they are {_text(clean)}",
         "",
         f"| severity | {' | '.join(f'{s:g}' for s in SEVERITIES)} | mean |",
         "|---" * (len(SEVERITIES) + 2) + "|",
@@ -104,15 +104,22 @@ def table(lines: Sequence[Spoilt]) -> str:
     for kind in dict.fromkeys(line.kind for line in lines[1:]):
         mine = [line for line in lines if line.kind == kind]
         mean = np.mean([line.value for line in mine])
-        rows.append(f"| {kind} | {' | '.join(_text(line) for line in mine)} | {mean:.1f} |")
+        told = f"{mean:.{_digits(clean)}f}"
+        rows.append(f"| {kind} | {' | '.join(_text(line) for line in mine)} | {told} |")
     if len(lines) > 1:
         whole = np.mean([line.value for line in lines[1:]])
-        rows.append(f"| **all** |{' |' * len(SEVERITIES)} **{whole:.1f}** |")
+        rows.append(f"| **all** |{' |' * len(SEVERITIES)} **{whole:.{_digits(clean)}f}** |")
     return "\n".join([*rows, ""])
 
 
 def _text(line: Spoilt) -> str:
-    return f"{line.value:.1f} [{line.low:.1f}, {line.high:.1f}]"
+    digits = _digits(line)
+    return f"{line.value:.{digits}f} [{line.low:.{digits}f}, {line.high:.{digits}f}]"
+
+
+def _digits(line: Spoilt) -> int:
+    """Decimals of a number: 3 of one from 0 to 1, such as AP, else 1."""
+    return 1 if line.unit else 3
 
 
 def sheet(estimate: Estimator, samples: Sequence[Sample], chosen: Sequence[str] = KINDS) -> Image:

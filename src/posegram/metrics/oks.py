@@ -87,6 +87,7 @@ def matches(
     engine = _engine()
     truth = _checked_truth(truth, len(sigmas))
     found = _checked_results(results, truth, len(sigmas))
+    _number_images(truth, found)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         labels = engine[0]()
         labels.dataset = truth
@@ -211,16 +212,42 @@ def _checked_truth(truth: dict[str, Any], joints: int) -> dict[str, Any]:
 
 
 def _check_label(label: dict[str, Any], joints: int) -> None:
-    """Refuse an incomplete annotation; fill in `num_keypoints` and `iscrowd`."""
+    """Refuse an incomplete annotation; count `num_keypoints` and fill in `iscrowd`."""
     lacking = {"area", "bbox", "image_id", "category_id"} - set(label)
     if lacking:
         raise ValueError(f"annotation {label.get('id')} has no {', '.join(sorted(lacking))}")
     label["keypoints"] = points = label.get("keypoints") or [0] * 3 * joints
-    if len(points) != 3 * joints:
-        text = f"{len(points)} keypoint numbers, wanted 3 x {joints}"
+    if not _finite([points], (3 * joints,)):
+        text = f"{len(points)} keypoint numbers, wanted 3 x {joints} finite ones"
         raise ValueError(f"annotation {label.get('id')} has {text}")
     label.setdefault("iscrowd", 0)
-    label.setdefault("num_keypoints", sum(v > 0 for v in points[2::3]))
+    # counted, for a person whose file says 0 would be ignored without a word
+    label["num_keypoints"] = sum(v > 0 for v in points[2::3])
+    counts = label["num_keypoints"] > 0 and not label["iscrowd"]
+    if not _finite([[label["area"]], label["bbox"]], (1, 4)) or (counts and label["area"] <= 0):
+        told = "`area` is a number of square pixels above 0 and `bbox` holds four numbers"
+        raise ValueError(f"annotation {label.get('id')} cannot be scored: {told}")
+
+
+def _number_images(truth: dict[str, Any], results: Sequence[dict[str, Any]]) -> None:
+    """Give the images the numbers 0 to I - 1 by rising id.
+
+    pycocotools sorts the ids as one numpy array, in which ids above 2^63 turn into rounded floats
+    and numbers beside words into words, and then misses the people of these images.
+    """
+    ids = (image["id"] for image in truth["images"])
+    number = {one: n for n, one in enumerate(sorted(ids, key=_rank))}
+    for image in truth["images"]:
+        image["id"] = number[image["id"]]
+    truth["annotations"] = [one for one in truth["annotations"] if one["image_id"] in number]
+    for one in (*truth["annotations"], *results):
+        one["image_id"] = number[one["image_id"]]
+
+
+def _rank(name: Any) -> tuple[bool, float | int, str]:
+    """Sort key of an image id: numbers by size, then words."""
+    plain = isinstance(name, int | float)
+    return not plain, name if plain else 0, "" if plain else str(name)
 
 
 def _checked_results(
@@ -250,8 +277,13 @@ def _checked_results(
 def _finite(lists: Sequence[Any], lengths: Sequence[int]) -> bool:
     """Whether each of the lists is of finite numbers, as many as its length says."""
     try:
-        arrays = [np.asarray(one, dtype=np.float64) for one in lists]
-    except (TypeError, ValueError, OverflowError):
+        arrays = [np.asarray(one) for one in lists]
+    except ValueError:  # lists of unequal length
         return False
-    shapes = [(length,) for length in lengths]
-    return [a.shape for a in arrays] == shapes and all(np.isfinite(a).all() for a in arrays)
+    wanted = [(length,) for length in lengths]
+    numbers = all(array.dtype.kind in "fiu" for array in arrays)
+    return (
+        numbers
+        and [a.shape for a in arrays] == wanted
+        and all(np.isfinite(a).all() for a in arrays)
+    )

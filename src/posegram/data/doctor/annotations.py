@@ -123,7 +123,8 @@ def load(spec: str, images: Path | None = None, *, split: str = "") -> list[Anno
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no annotation file at all, or has no such key or range.
+        ValueError: the file is no annotation file at all, names no joints, or has no such key or
+            range.
     """
     reader, path = data.reader_of(spec)
     if reader == "coco":
@@ -135,9 +136,11 @@ def load(spec: str, images: Path | None = None, *, split: str = "") -> list[Anno
             if not 1 <= first <= last <= count:
                 raise ValueError(f"{path}: holds annotations 1 to {count}, so not {span[0][1:]}")
             whole["annotations"] = whole["annotations"][first - 1 : last]
-        names = [str(entry["file_name"]) for entry in whole["images"]]
+        names = [coco.file_name(entry) for entry in whole["images"]]
         folder = images or door.images_beside(path, names)
         kinds = coco.skeletons(spec, whole.get("categories"))
+        if not kinds:
+            raise ValueError(f"{path}: no entry of `categories` has `keypoints`, the joints' names")
         return _people(spec, whole, folder, split, kinds)
     if reader == "lsp":  # it masks what lies outside the picture, where it finds the picture
         folder = images or door.images_beside(path)
@@ -201,7 +204,7 @@ def _people(
 ) -> list[Annotations]:
     """The people of a file in COCO's layout, one for each skeleton that it describes."""
     entries = whole["images"]
-    images = tuple(folder / str(entry["file_name"]) for entry in entries)
+    images = tuple(folder / coco.file_name(entry) for entry in entries)
     shared = {
         "source": source,
         "images": images,
