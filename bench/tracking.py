@@ -46,6 +46,9 @@ def main() -> None:
     parser.add_argument("--memory", type=int, default=0, help="frames of a long clip to measure")
     parser.add_argument("--shrink", type=int, default=8, help="of its pictures, for speed")
     asked = parser.parse_args()
+    for clip in asked.clips:
+        if not clip.is_file():
+            parser.error(f"there is no clip {clip}")
     if asked.memory:
         _memory(asked.clips[0], asked.memory, asked.shrink)
         return

@@ -26,11 +26,12 @@ def make(
     rotation: int = 0,
     sound: float = 0.0,
     offset: float = 0.0,
+    pixel: Fraction = Fraction(1),
 ) -> Path:
     """A clip with a frame at each time (10 at 25/s without), turned by its metadata; its path.
 
     `sound` is the number of seconds of sound beside it, `offset` what the clip's own clock shows
-    at its beginning, as that of a broadcast does.
+    at its beginning, as that of a broadcast does, `pixel` the width / height of its pixels.
     """
     times = [n / 25 for n in range(10)] if times is None else times
     options = {"movflags": "+faststart"} if path.suffix in (".mp4", ".mov") else {}
@@ -42,6 +43,7 @@ def make(
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, 90_000 if path.suffix != ".avi" else 25)
         stream.options = {"g": "5"}
+        stream.codec_context.sample_aspect_ratio = pixel
         if rotation:
             stream.set_display_rotation(rotation)
         heard = container.add_stream("aac", rate=44100) if sound else None

@@ -107,6 +107,13 @@ def test_sixteen_bit_grey_is_scaled_and_not_clipped(tmp_path):
     assert pictures.read(tmp_path / "a.png")[..., 1].tolist() == [[0, 128], [64, 255]]
 
 
+@pytest.mark.parametrize("white", [1.0, 255.0, 65_535.0, 1e6])
+def test_numbers_with_a_point_are_scaled_by_their_white(tmp_path, white):
+    grey = np.array([[0, 0.2, np.nan], [0.6, 1, -1]], dtype=np.float32) * np.float32(white)
+    PIL.Image.fromarray(grey).save(tmp_path / "a.tif")
+    assert pictures.read(tmp_path / "a.tif")[..., 1].tolist() == [[0, 51, 0], [153, 255, 0]]
+
+
 def test_transparent_parts_become_white(tmp_path):
     clear = np.zeros((4, 4, 4), dtype=np.uint8)
     PIL.Image.fromarray(clear).save(tmp_path / "a.png")

@@ -16,7 +16,7 @@ import PIL.Image
 import PIL.TiffImagePlugin
 
 from posegram.drawing import draw, require_picture
-from posegram.pose import Image
+from posegram.pose import Floats, Image
 
 __all__ = ["LIMIT", "SUFFIXES", "WRITTEN", "draw", "grid", "probe", "read", "write"]
 
@@ -37,6 +37,7 @@ _BOMBS = (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning)
 # what Pillow's decoders are known to raise on damaged bytes
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)
 
+_WHITES = (1, 255, 65_535)  # what programs that store numbers with a point call white
 _ORIENTATION = 0x0112  # the EXIF tag; its values, CIPA DC-008 table 4.6.4: how to stand upright
 _PNG_EXIF = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")  # where a PNG may have it
 _WIDTH, _HEIGHT = 256, 257  # tags of TIFF
@@ -55,7 +56,8 @@ def read(source: str | Path | bytes) -> Image:
     """The picture in a file or in bytes, (H, W, 3) uint8 RGB, upright by EXIF.
 
     JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF and HEIC are read; of a TIFF the first page, of a GIF the
-    first frame. Transparent parts become white; 16-bit grey is scaled to 8.
+    first frame. Transparent parts become white; 16-bit grey is scaled to 8, and so are numbers with
+    a point, whose white is 1, 255, 65,535 or the largest, the first that holds them all.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -183,6 +185,8 @@ def _orientation(opened: PIL.Image.Image) -> int:
 
 
 def _rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
+    if picture.mode == "F":
+        return _grey(np.nan_to_num(np.asarray(picture), nan=0.0, posinf=0.0, neginf=0.0))
     if picture.mode.startswith("I"):  # Pillow would clip 16 bits to 8, not scale them
         grey = np.asarray(picture).astype(np.int64) >> 8
         return PIL.Image.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")
@@ -191,6 +195,14 @@ def _rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
         white = PIL.Image.new("RGBA", clear.size, "white")
         return PIL.Image.alpha_composite(white, clear).convert("RGB")
     return picture.convert("RGB")
+
+
+def _grey(numbers: Floats) -> PIL.Image.Image:
+    """Numbers with a point, (H, W), which Pillow would cut off instead of scaling, as a picture."""
+    most = float(numbers.max())
+    white = next((top for top in _WHITES if most <= top), most)
+    grey = np.rint(numbers.clip(0) * (255 / white)).astype(np.uint8)
+    return PIL.Image.fromarray(grey).convert("RGB")
 
 
 def grid(images: Sequence[Image], columns: int) -> Image:

@@ -55,6 +55,7 @@ class Writer:
         fps: float = 30.0,
         sound: Path | None = None,
         start: float = 0.0,
+        pixel: Fraction = Fraction(1),
     ) -> None:
         """A writer of one file.
 
@@ -64,6 +65,7 @@ class Writer:
             fps: about how many frames a second there will be; their own times decide.
             sound: a clip whose sound is copied beside the frames; left out where that cannot be.
             start: seconds into that clip of the time 0 here.
+            pixel: width / height of a pixel as players show it.
 
         Raises:
             FileNotFoundError: there is no folder to write to, or no such clip of sound.
@@ -84,6 +86,7 @@ class Writer:
             )
         try:
             self._stream = _h264(self._out, size, fps)
+            self._stream.codec_context.sample_aspect_ratio = pixel
             self._packets = _sound(self._out, None if self.muted else sound, start)
             self._next = next(self._packets, None)  # opens the clip, which names its sound's format
         except BaseException:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ class Clip:
     fps: float  # on average
     count: int | None  # frames, an estimate; None for what is live
     sound: bool
+    pixel: Fraction = Fraction(1)  # width / height of a pixel as it is shown: 4/3 in HDV
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +78,10 @@ def probe(source: Source, *, trusted: bool = True) -> Clip:
         height, width = _upright(first[0]).shape[:2]
         seconds, fps = _seconds(container, stream), _rate(stream)
         count = None if seconds is None else max(1, round(seconds * fps))
-        return Clip(width, height, seconds, fps, count, bool(container.streams.audio))
+        pixel = Fraction(stream.sample_aspect_ratio or 1)
+        if _turns(first[0]) % 2:
+            pixel = 1 / pixel
+        return Clip(width, height, seconds, fps, count, bool(container.streams.audio), pixel)
 
 
 def frames(
@@ -284,7 +289,12 @@ def _rate(stream: Any) -> float:
     return min(told) if told and 0 < min(told) < 1000 else 30.0
 
 
+def _turns(picture: Any) -> int:
+    """How often a phone was turned by a quarter, counterclockwise, as it was held."""
+    quarters: int = round(picture.rotation / 90) % 4
+    return quarters
+
+
 def _upright(picture: Any) -> Image:
-    image = picture.to_ndarray(format="rgb24")
-    turns = round(picture.rotation / 90) % 4  # as a phone was held, counterclockwise
+    image, turns = picture.to_ndarray(format="rgb24"), _turns(picture)
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image

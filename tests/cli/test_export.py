@@ -220,7 +220,23 @@ def test_a_keras_file_that_asks_for_code_is_refused(tmp_path, capsys):
 
 def test_half_precision_is_refused_for_keras(keras_home, tmp_path, capsys):
     assert _run(keras_home / "own.keras", "--out", tmp_path / "a.onnx", "--half") == 2
-    assert "are for .ckpt files" in capsys.readouterr().err
+    assert "--half has no meaning for a .keras file; leave it out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "more",
+    [("--side", 96), ("--photos", "."), ("--skeleton", "lsp14"), ("--outputs", "pixels")],
+)
+def test_what_is_for_other_models_is_refused_for_a_pose_network(checkpoint, tmp_path, capsys, more):
+    path, people = checkpoint
+    assert _run(path, "--out", tmp_path / "a.onnx", "--people", people, *more) == 2
+    assert f"{more[0]} has no meaning for a pose network" in capsys.readouterr().err
+
+
+def test_people_are_refused_for_a_keras_file_to_write(checkpoint, tmp_path, capsys):
+    path, people = checkpoint
+    assert _run(path, "--out", tmp_path / "a.keras", "--people", people) == 2
+    assert "--people has no meaning for a .keras file to write" in capsys.readouterr().err
 
 
 def test_a_skeleton_file_names_the_joints(tmp_path):
@@ -249,7 +265,7 @@ def test_a_keypoint_rcnn_is_exported_too(rcnn, tmp_path, capsys):
 def test_a_keypoint_rcnn_is_not_exported_in_8_bits(rcnn, tmp_path, capsys):
     path, people = rcnn
     assert _run(path, "--out", tmp_path / "a.onnx", "--people", people, "--int8") == 2
-    assert "leave --half, --int8 and --margin out" in capsys.readouterr().err
+    assert "--int8 has no meaning for a Keypoint R-CNN" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
@@ -288,6 +304,12 @@ def test_a_detector_is_exported_for_another_input(finder, tmp_path, more):
 def test_a_detector_without_photos_is_refused(finder, tmp_path, capsys):
     assert _run(finder[0], "--out", tmp_path / "a.onnx") == 2
     assert "is a detector: give photos to compare on" in capsys.readouterr().err
+
+
+def test_a_margin_is_refused_for_a_detector(finder, tmp_path, capsys):
+    ways = ["--photos", finder[1], "--margin", 1.1]
+    assert _run(finder[0], "--out", tmp_path / "a.onnx", *ways) == 2
+    assert "--margin has no meaning for a detector" in capsys.readouterr().err
 
 
 def test_a_detector_with_few_photos_is_refused(finder, tmp_path, capsys):

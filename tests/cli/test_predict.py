@@ -296,6 +296,15 @@ def test_what_was_done_before_is_left_alone_on_request(tmp_path, model, capsys):
     assert (tmp_path / "out" / "a.json").stat().st_mtime_ns == before
 
 
+def test_a_photo_that_was_changed_since_was_not_done_before(tmp_path, model):
+    args = (photo(tmp_path / "a.png"), "--out", tmp_path / "out", "--model", model)
+    run(*args)
+    results = tmp_path / "out" / "a.json"
+    os.utime(results, (0, 0))
+    assert run(*args, "--skip-done") == 0
+    assert results.stat().st_mtime > 0
+
+
 def test_a_photo_whose_picture_is_missing_was_not_done_before(tmp_path, model):
     args = (photo(tmp_path / "a.png"), "--out", tmp_path / "out", "--model", model)
     run(*args)
@@ -486,6 +495,14 @@ def test_a_listed_photo_without_boxes_has_nobody_in_it(tmp_path, model):
     path = boxes_file(tmp_path / "b.json", [{"id": 1, "file_name": "a.png"}], [])
     assert run(a, "--out", tmp_path / "out", "--model", model, "--boxes", path) == 0
     assert load(tmp_path / "out" / "a.json")["people"] == []
+
+
+@pytest.mark.parametrize("more", [("--detector", "detector"), ("--max-people", 1)])
+def test_what_finds_people_is_refused_beside_boxes(tmp_path, model, capsys, more):
+    a = photo(tmp_path / "a.png")
+    path = boxes_file(tmp_path / "b.json", [{"id": 1, "file_name": "a.png"}], [])
+    assert run(a, "--out", tmp_path / "out", "--model", model, "--boxes", path, *more) == 2
+    assert f"{more[0]} is for people who are found; --boxes says" in capsys.readouterr().err
 
 
 def test_photos_that_the_file_of_boxes_does_not_list_are_left_out_and_told(tmp_path, model, capsys):

@@ -170,7 +170,7 @@ def test_a_source_that_breaks_off_before_its_first_picture_is_refused(tmp_path, 
     assert (code, told) == (2, "posegram: a.mp4 breaks off before its first frame\n")
 
 
-def test_the_detector_and_the_engine_can_be_chosen(tmp_path, run, monkeypatch):
+def test_what_load_takes_can_be_chosen(tmp_path, run, monkeypatch):
     told = {}
 
     def load(model, **options):
@@ -179,9 +179,9 @@ def test_the_detector_and_the_engine_can_be_chosen(tmp_path, run, monkeypatch):
 
     monkeypatch.setattr(sys.modules["posegram.cli.webcam"], "load", load)
     clip, out = clips.make(tmp_path / "a.mp4"), tmp_path / "out.mp4"
-    args = ("--detector", "none", "--threads", "1", "--engine", "auto")
+    args = ("--detector", "none", "--threads", "1", "--engine", "auto", "--weights", "w.pth")
     assert run(clip, "--record", out, *args)[0] == 0
-    assert told == {"detector": "none", "threads": 1, "engine": "auto"}
+    assert told == {"detector": "none", "threads": 1, "engine": "auto", "weights": "w.pth"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists its cameras as files")

@@ -4,6 +4,7 @@ import itertools
 import json
 import sys
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,22 @@ def test_a_sideways_clip_is_drawn_upright(tmp_path):
     film(standing, clip, tmp_path / "out.mp4")
     made = probe(tmp_path / "out.mp4")
     assert (made.height, made.width) == (128, 96)
+
+
+@pytest.mark.parametrize(("rotation", "shown"), [(0, Fraction(4, 3)), (90, Fraction(3, 4))])
+def test_a_clip_of_wide_pixels_is_shown_as_wide_as_before(tmp_path, rotation, shown):
+    clip = clips.make(tmp_path / "in.mp4", rotation=rotation, pixel=Fraction(4, 3))
+    film(standing, clip, tmp_path / "out.mp4")
+    assert probe(tmp_path / "out.mp4").pixel == shown
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_a_clip_is_not_replaced_by_what_is_made_of_it(clip, drawn):
+    before = clip.read_bytes()
+    plan = Plan() if drawn else Plan({"csv": clip})
+    with pytest.raises(ValueError, match="it is the clip itself"):
+        film(standing, clip, clip if drawn else None, plan=plan)
+    assert clip.read_bytes() == before
 
 
 def test_odd_sides_are_no_trouble(tmp_path, clip):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,14 @@ from posegram.pose import Card, Sample, skeleton_named
 __all__ = ["export"]
 
 _KERAS_MARGIN = 1.25
+_SIDE = "Of a detector: side of its input, pixels; else as in training."
+_OPTIONS = {  # work -> what it is called, and the options that it heeds
+    "pose": ("a pose network", ("--people", "--half", "--int8", "--margin")),
+    "detector": ("a detector", ("--photos", "--half", "--int8", "--side")),
+    "rcnn": ("a Keypoint R-CNN, which stays as it is", ("--people",)),
+    "keras_in": ("a .keras file", ("--people", "--skeleton", "--outputs", "--margin")),
+    "keras_out": ("a .keras file to write", ()),
+}
 
 
 def export(
@@ -43,19 +51,14 @@ def export(
         "", help="Of a .keras file: a built-in set of joints or a .toml file that names them."
     ),
     outputs: str = typer.Option(
-        "shares", help="Of a .keras file: its coordinates are shares of the crop, or pixels."
+        "", help="Of a .keras file: its coordinates are shares (of the crop, as usual) or pixels."
     ),
     margin: float | None = typer.Option(
         None,
         min=1.0,
         help="Crop side / side of the person's box; else as in training, of a .keras file 1.25.",
     ),
-    side: int | None = typer.Option(
-        None,
-        min=96,
-        max=2048,
-        help="Of a detector: side of its input, pixels; else as in training.",
-    ),
+    side: int | None = typer.Option(None, min=96, max=2048, help=_SIDE),
 ) -> None:
     """Export a network and compare both on real crops; joints that move stop it.
 
@@ -63,22 +66,25 @@ def export(
     x0, y0, x1, y1, ...; one that asks for code of its own is refused.
     """
     _refuse(checkpoint, out, both=half and eight)
-    if checkpoint.suffix.lower() == ".keras" or out.suffix.lower() == ".keras":
-        if half or eight:
-            raise ValueError("--half and --int8 are for .ckpt files that become .onnx files")
-        _between_keras(checkpoint, out, people, skeleton, (outputs, margin))
+    given = {"--people": people, "--photos": photos, "--half": half, "--int8": eight}
+    given |= {"--skeleton": skeleton, "--outputs": outputs, "--margin": margin, "--side": side}
+    if ".keras" in (checkpoint.suffix.lower(), out.suffix.lower()):
+        _apt(given, "keras_out" if out.suffix.lower() == ".keras" else "keras_in")
+        _between_keras(checkpoint, out, people, skeleton, (outputs or "shares", margin))
         return
     card = None if is_rcnn(checkpoint) else _card(checkpoint)
     if card is not None and card.kind == "detector":
+        _apt(given, "detector")
         card = replace(card, size=(side, side)) if side else card
         _detector(checkpoint, out, photos, card, half=half, eight=eight)
         return
+    _apt(given, "pose" if card else "rcnn")
     samples = data.read(people or str(_beside(checkpoint)))
     if card is None:
-        _rcnn(checkpoint, out, samples, plain=not half and not eight and margin is None)
-    else:
-        other = replace(card, margin=margin) if margin else None
-        _checkpoint(checkpoint, out, samples, half=half, eight=eight, card=other)
+        _rcnn(checkpoint, out, samples)
+        return
+    card = replace(card, margin=margin) if margin else None
+    _checkpoint(checkpoint, out, samples, half=half, eight=eight, card=card)
 
 
 def _refuse(checkpoint: Path, out: Path, *, both: bool) -> None:
@@ -93,6 +99,14 @@ def _refuse(checkpoint: Path, out: Path, *, both: bool) -> None:
         raise FileNotFoundError(f"cannot write {out}: there is no folder {out.parent}")
     if both:
         raise ValueError("--half and --int8 are two ways to store weights: give one of them")
+
+
+def _apt(given: Mapping[str, object], work: str) -> None:
+    """Refuse what was asked for and has no meaning in that work, one of `_OPTIONS`."""
+    what, own = _OPTIONS[work]
+    for name, value in given.items():
+        if value and name not in own:
+            raise ValueError(f"{name} has no meaning for {what}; leave it out")
 
 
 def _beside(checkpoint: Path) -> Path:
@@ -152,10 +166,8 @@ def _detector(
     typer.echo(f"{_written(out)}, boxes as in {checkpoint}")
 
 
-def _rcnn(checkpoint: Path, out: Path, samples: Sequence[Sample], *, plain: bool) -> None:
+def _rcnn(checkpoint: Path, out: Path, samples: Sequence[Sample]) -> None:
     """Export a Keypoint R-CNN."""
-    if not plain:
-        raise ValueError("a Keypoint R-CNN stays as it is; leave --half, --int8 and --margin out")
     from posegram.train.rcnn_export import from_file
 
     from_file(checkpoint, out, [sample.image for sample in samples])

@@ -40,7 +40,7 @@ _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+", re.IGNORECASE)  # a drive has b
 _STOPPED = 128  # and the signal's number: exit code after Ctrl-C or a kill, as shells count
 _INPUTS = "Photos, clips, or folders of either."
 _RECURSIVE = "Open folders within folders, too; the results keep the folders."
-_SKIP = "Go on with earlier work: leave alone what has its JSON in the folder for the results."
+_SKIP = "Go on with earlier work: leave alone what has newer results in the folder for them."
 _BOXES = "COCO annotation file with people's boxes, matched by file name."
 _DETECTOR = "Finds people: detector:640 (its input's side, pixels), a file, or none: one a photo."
 _FORMAT = "A JSON file each, or another form of results."
@@ -88,7 +88,7 @@ def predict(
     chosen = skeleton_named(skeleton) if skeleton else None
     places, missing = _found(inputs, out, recursive)
     names = _names(places, out, form)
-    given = _given(boxes, list(names), min_score, max_people)
+    given = _given(boxes, list(names), detector, min_score, max_people)
     found, clips = _sorted_out(names, out, given, form, skip_done, drawn=not no_pictures)
     detector = "none" if boxes else detector
     crew, threads = crew_for(0 if clips else len(found), (model, detector), engine, threads)
@@ -161,8 +161,10 @@ def _is_done(path: Path, results: Path, drawn: bool) -> bool:
         drawn: whether a picture is wanted, too.
     """
     wanted = [f"{results.name}.json", *([_picture(path, results.name)] if drawn else [])]
-    whole = all((results.parent / name).exists() for name in wanted)
-    return whole and not (results.parent / f"{results.name}{INCOMPLETE}").exists()
+    made = [results.parent / name for name in wanted]
+    if (results.parent / f"{results.name}{INCOMPLETE}").exists() or not all(map(Path.exists, made)):
+        return False
+    return path.stat().st_mtime <= min(p.stat().st_mtime for p in made)  # else it was changed since
 
 
 def _sorted_out(
@@ -235,14 +237,15 @@ def _left_out(others: Sequence[Path]) -> list[str]:
 
 
 def _given(
-    boxes: Path | None, inputs: list[Path], min_score: float, most: int
+    boxes: Path | None, inputs: list[Path], detector: str, min_score: float, most: int
 ) -> dict[Path, given_boxes.Given] | None:
     """The boxes of each photo that the file lists; says which ones it does not."""
     if boxes is None:
         return None
-    if min_score or most:
-        name = "--min-score" if min_score else "--max-people"
-        raise ValueError(f"{name} is for people who are found; --boxes says who is there")
+    finds = {"--detector": detector, "--min-score": min_score, "--max-people": most}
+    for name, value in finds.items():
+        if value not in ("", "none", 0):
+            raise ValueError(f"{name} is for people who are found; --boxes says who is there")
     clip = next(filter(_is_clip, inputs), None)
     if clip is not None:
         raise ValueError(f"--boxes is for photos; {clip} is a clip")

@@ -37,6 +37,7 @@ def webcam(
         None, help="Write the drawn pictures to this .mp4 instead of showing them."
     ),
     model: str = typer.Option("", help="A bundled model or an .onnx or .ckpt file."),
+    weights: str = typer.Option("", help="Of keypoint-rcnn: a .pth file, not the download."),
     detector: str = typer.Option("", help=_DETECTOR),
     threshold: float = typer.Option(0.3, min=0.0, max=1.0, help="Smallest score that is drawn."),
     every: int = typer.Option(
@@ -62,7 +63,7 @@ def webcam(
     from posegram.infer.follow import Follower  # brings scipy, which photos do not need
 
     _spare(source, record)
-    estimate = load(model, detector=detector, threads=threads, engine=engine)
+    estimate = load(model, detector=detector, threads=threads, engine=engine, weights=weights)
     follow = Follower(estimate, smooth=not no_smooth, every=every, most=max_people)
     draw = partial(pictures.draw, threshold=threshold)
     faults: list[str] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
@@ -129,16 +129,18 @@ def film(
     Raises:
         FileNotFoundError: there is no such clip, or no folder for a file.
         OSError: a file cannot be written.
-        ValueError: the clip holds no video that can be decoded, or nothing between start and end.
+        ValueError: the clip holds no video that can be decoded, or nothing between start and end;
+            or a file to write is the clip itself.
     """
     plan = plan or Plan()
+    _spare(source, [*([out] if out else []), *plan.results.values()])
     clip, notes = probe(source, trusted=plan.trusted), Notes()
     shots = found(follow, source, plan, notes, progress)
     brush = draw or (lambda image, people: pictures.draw(image, people, threshold=plan.threshold))
     count = 0
     with ExitStack() as files:
         sinks: list[Stream] = []
-        movie = None if out is None else _Movie(files, out, source, plan, clip.fps, brush)
+        movie = None if out is None else _Movie(files, out, source, plan, clip, brush)
         for count, shot in enumerate(shots, 1):
             if count == 1:
                 sinks = _opened(files, plan, shot.people.skeleton)
@@ -152,6 +154,13 @@ def film(
         raise ValueError(notes.fault or f"{source} has no frame between start and end")
     made = [*([out] if out and count else []), *(plan.results.values() if count else ())]
     return Summary(count, len(notes.ids), tuple(made), notes.fault, notes.stopped)
+
+
+def _spare(source: Path, made: Sequence[Path]) -> None:
+    """See that nothing replaces the clip that it is made of."""
+    for path in made:
+        if path.exists() and source.exists() and path.samefile(source):
+            raise ValueError(f"cannot write {path}: it is the clip itself")
 
 
 def _frames(source: Path, plan: Plan) -> Iterator[Frame]:
@@ -231,10 +240,10 @@ class _Movie:
     """The drawn clip, under way; it reads the clip's pictures on its own."""
 
     def __init__(
-        self, files: ExitStack, out: Path, source: Path, plan: Plan, fps: float, draw: Draw
+        self, files: ExitStack, out: Path, source: Path, plan: Plan, clip: Clip, draw: Draw
     ) -> None:
         self._files, self._out, self._source, self._plan = files, out, source, plan
-        self._fps, self._draw = fps / plan.stride, draw
+        self._clip, self._draw = clip, draw
         self._moving = _frames(source, plan)
         self._writer: Writer | None = None
 
@@ -247,8 +256,14 @@ class _Movie:
         drawn = self._draw(frame.image, people)
         if self._writer is None:
             size = (drawn.shape[0], drawn.shape[1])
-            start = self._plan.start
-            writer = Writer(self._out, size, fps=self._fps, sound=self._source, start=start)
+            writer = Writer(
+                self._out,
+                size,
+                fps=self._clip.fps / self._plan.stride,
+                sound=self._source,
+                start=self._plan.start,
+                pixel=self._clip.pixel,
+            )
             self._writer = self._files.enter_context(writer)
         height, width = self._writer.size
         if drawn.shape[:2] != (height, width):  # a clip may change its size half-way
