@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
 import serving
@@ -208,6 +209,12 @@ def test_a_photo_can_be_pasted_or_dropped(page, kind):
     assert page.inner_text("#result-name") == "photo.jpg"
 
 
+def test_a_photo_keeps_its_name_where_the_browser_can_keep_nothing(page):
+    page.add_init_script("Storage.prototype.setItem = () => { throw new Error('full'); };")
+    _upload(page)
+    assert page.inner_text("#result-name") == PHOTO.name
+
+
 def test_several_photos_become_a_gallery(page):
     page.goto("/")
     _give(page, "drop", ["a.jpg", "b.jpg", "c.jpg"])
@@ -388,6 +395,28 @@ def test_deleting_says_so_where_the_server_did_not_hear_it(page):
     assert page.inner_text("#status") == ""
 
 
+def test_a_result_opened_while_another_is_deleted_stays(page):
+    other, held = _two(page), []
+    name = other.locator(".name").inner_text()
+    silent = "**/v1/results/*"
+    page.route(silent, lambda r: held.append(r) if r.request.method == "DELETE" else r.continue_())
+    page.click("#forget")
+    serving.until(lambda: page.wait_for_timeout(20) or held)
+    other.click()
+    page.locator("#result-name", has_text=name).wait_for()
+    held[0].continue_()
+    page.get_by_text("Deleted, here").wait_for()
+    assert (page.locator("#result").is_visible(), "#" in page.url) == (True, True)
+
+
+def test_many_files_that_cannot_be_read_do_not_bury_the_page(page):
+    page.goto("/")
+    page.route("**/v1/pose/image*", lambda route: route.abort())
+    _give(page, "drop", [f"{n}.jpg" for n in range(9)])
+    page.locator("#alerts .notice", has_text="6 more").wait_for(timeout=20_000)
+    assert page.locator("#alerts .notice").count() == 4
+
+
 def test_what_is_said_twice_is_read_once(page):
     call = """(() => {
       m.say("Sending", { working: true });
@@ -412,6 +441,41 @@ def test_no_page_is_wider_than_the_screen(page, address):
         page.set_viewport_size({"width": width, "height": 800})
         wide[width] = page.evaluate("document.documentElement.scrollWidth")
     assert [width for width, found in wide.items() if found > width] == []
+
+
+def test_an_open_card_of_a_model_is_no_wider_than_a_phone(page):
+    page.set_viewport_size({"width": 375, "height": 667})
+    page.goto("/models")
+    for card in page.locator("summary").all():
+        card.click()
+    assert page.evaluate("document.documentElement.scrollWidth") == 375
+
+
+@pytest.mark.parametrize("width", [375, 700, 890, 1280])
+def test_no_figure_walks_over_the_words_where_files_are_dropped(page, width):
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto("/")
+    walk, words = (page.locator(f".drop {one}").bounding_box() for one in (".walk", ".drop-words"))
+    assert walk["y"] + walk["height"] <= words["y"]
+
+
+@pytest.mark.parametrize("address", ["/", "/live", "/models"])
+def test_what_has_the_focus_lies_above_the_tabs_of_a_phone(page, address):
+    page.set_viewport_size({"width": 375, "height": 667})
+    page.emulate_media(reduced_motion="reduce")  # or the page would still be on its way
+    page.goto(address)
+    hidden = []
+    for _ in range(22):
+        page.keyboard.press("Tab")
+        hidden += page.evaluate(
+            """() => {
+              const [one, tabs] = [document.activeElement, document.querySelector(".tabs")];
+              const [at, edge] = [one, tabs].map((each) => each.getBoundingClientRect());
+              const free = one === document.body || tabs.contains(one) || at.bottom <= edge.top;
+              return free ? [] : [one.id || one.name];
+            }"""
+        )
+    assert hidden == []
 
 
 def _job(page):
@@ -484,6 +548,18 @@ def test_stopping_an_upload_leaves_the_focus_on_the_page(page, tmp_path):
     assert page.inner_text("#status") == ""
 
 
+def test_who_leaves_while_a_clip_is_being_sent_is_asked(page, tmp_path):
+    page.goto("/video")
+    page.route("**/v1/jobs?*", lambda route: None)  # never answered
+    page.click("h1")  # browsers ask only who did something on the page
+    page.set_input_files("#files", serving.clip(tmp_path / "clip.mp4", count=3))
+    page.locator("#upload-stop").wait_for()
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.goto("/models")
+    assert asked == ["beforeunload"]
+
+
 def _states(page, *states):
     """Open a job's page whose server answers so, one state after the other; None: it is silent."""
     left = list(states)
@@ -509,6 +585,34 @@ def test_what_is_left_is_not_reckoned_from_the_time_that_the_network_loads(page)
     _states(page, *[begun] * 5, begun | {"done": 1})
     page.locator("#count", has_text="1 of 900").wait_for()
     assert page.inner_text("#left") == ""
+
+
+def test_a_clip_that_ended_too_early_is_told(page):
+    _states(page, {"state": "done", "error": "The video ends too early."})
+    page.locator("#job-state", has_text="3 frames. The video ends too early.").wait_for(
+        timeout=20_000
+    )
+
+
+def test_a_clip_is_cancelled_once_however_often_one_presses(page):
+    _states(page, {"state": "running"})
+    page.locator("#cancel").wait_for()
+    asked = []
+    page.on("request", lambda request: asked.append(request.method))
+    page.evaluate("() => [1, 2].forEach(() => document.querySelector('#cancel').click())")
+    page.get_by_text("Cancelled. The clip").wait_for()
+    page.wait_for_timeout(1500)  # the next look at the job must not come after this
+    assert (asked.count("DELETE"), page.inner_text("#job-state")[:10]) == (1, "Cancelled.")
+
+
+def test_a_film_that_could_not_be_deleted_is_still_there(page):
+    film = {"name": "clip.mp4", "url": "/assets/none/clip.mp4"}
+    _states(page, {"state": "done", "files": [film]})
+    page.wait_for_selector("#done:not([hidden])")
+    page.route("**/v1/jobs/*", lambda route: route.abort())
+    page.click("#delete")
+    page.locator("#alerts .notice", has_text="does not answer").wait_for(timeout=20_000)
+    assert page.get_attribute("#film", "src") == film["url"]
 
 
 def test_a_film_that_the_browser_cannot_play_is_told(page):
@@ -804,6 +908,25 @@ def test_a_live_connection_that_breaks_is_made_anew(page):
     assert not page.locator("#alerts").text_content().strip()
 
 
+def test_a_page_that_the_server_let_go_as_idle_wakes_with_the_next_frame(page):
+    page.add_init_script(NOTED)
+    _start(page, "server")
+    _people(page, 1)
+    page.evaluate("() => document.querySelector('#video').pause()")
+    page.wait_for_timeout(300)
+    page.evaluate("() => sockets[0].onclose({ code: 4001 })")
+    page.wait_for_timeout(1500)
+    asleep = page.evaluate("() => sockets.length")
+    page.evaluate(
+        """() => {
+          delete document.querySelector("#overlay").latest;
+          return document.querySelector("#video").play();
+        }"""
+    )
+    _people(page, 1)
+    assert (asleep, page.evaluate("() => sockets.length")) == (1, 2)
+
+
 DEVICE = """(async () => {
   const faults = [];
   let worker = null;
@@ -960,6 +1083,32 @@ def test_a_transparent_picture_lies_on_white(page, place):
     page.evaluate(CLEAR, "clear.png")
     page.locator("#result:not([hidden])").wait_for()
     assert page.locator(place).evaluate(CORNER) == [255] * 4
+
+
+@pytest.mark.parametrize("value", range(2, 9))
+def test_a_webp_lies_under_its_joints_as_the_server_sees_it(page, tmp_path, value):
+    """Browsers turn no WebP by its EXIF tag."""
+    lying = np.zeros((60, 80, 3), np.uint8)
+    lying[:30, :40], lying[30:, 40:] = 255, 120
+    exif = PIL.Image.Exif()
+    exif[0x0112] = value
+    path = tmp_path / "photo.webp"
+    PIL.Image.fromarray(lying).save(path, exif=exif, lossless=True)
+    page.goto("/")
+    page.set_input_files("#files", path)
+    page.wait_for_selector("#result:not([hidden])")
+    found = page.locator("#pose").evaluate(
+        """(pose) => [[.25, .25], [.75, .25], [.25, .75], [.75, .75]].map(([x, y]) =>
+          pose.getContext("2d").getImageData(x * pose.width, y * pose.height, 1, 1).data[0])"""
+    )
+    upright = pictures.read(path)
+    height, width = upright.shape[:2]
+    wanted = [
+        int(upright[y, x, 0])
+        for y in (height // 4, 3 * height // 4)
+        for x in (width // 4, 3 * width // 4)
+    ]
+    assert found == pytest.approx(wanted, abs=2)
 
 
 def test_the_form_says_how_many_people_are_wanted(page):

@@ -243,6 +243,13 @@ def test_a_stopping_server_says_goodbye(serving, socket):
     assert closed.value.reason == 1001
 
 
+def test_who_sends_nothing_for_long_makes_room(socket, monkeypatch):
+    monkeypatch.setattr(live, "_QUIET", 0.5)
+    with pytest.raises(simple_websocket.ConnectionClosed) as closed:
+        socket.receive(timeout=30)
+    assert closed.value.reason == 4001
+
+
 def test_a_connection_that_ended_makes_room(serving):
     for _ in range(2 * serving.service.settings.max_live):
         client = serving.connect()

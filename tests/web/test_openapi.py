@@ -2,13 +2,15 @@
 
 import re
 
+import numpy as np
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from werkzeug.test import run_wsgi_app
 
 import serving
-from posegram.web import create_app
+from posegram.pose import People, Skeleton
+from posegram.web import create_app, live
 from posegram.web.errors import CODES
 
 ROUTES = {
@@ -51,6 +53,30 @@ def test_every_answer_is_described(app):
         if not answer.get("description")
     ]
     assert empty == []
+
+
+def test_parts_of_files_and_what_has_not_changed_are_described(app):
+    told = {
+        where[0]: {"206", "304", "416"} <= set(operation["responses"])
+        for where, operation in operations(app.spec).items()
+        if where[1] == "get" and ("/results/" in where[0] or "/files/" in where[0])
+    }
+    assert list(told.values()) == [True, True]
+
+
+def test_every_part_of_an_address_says_what_it_may_be(app):
+    parts = [p["schema"] for o in operations(app.spec).values() for p in o.get("parameters", [])
+             if p["in"] == "path"]  # fmt: skip
+    assert [part for part in parts if not {"enum", "pattern"} & set(part)] == []
+
+
+def test_an_answer_to_a_frame_has_what_is_described_and_nothing_else(app):
+    skeleton = Skeleton("two", ("a", "b"))
+    xy, score = np.float32([[[1, 2], [np.nan, np.nan]]]), np.float32([[0.5, 0]])
+    people = People(xy, score, np.float32([[0, 0, 9, 9]]), skeleton, np.array([1]))
+    told, schemas = live.answer(people), app.spec["components"]["schemas"]
+    assert set(told) | {"sequence", "time"} == set(schemas["Frame"]["properties"])
+    assert set(told["people"][0]) == set(schemas["LivePerson"]["properties"])
 
 
 def test_uploads_may_be_forms_or_files(app):

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import re
+import socket
 import struct
 import threading
 import time
@@ -166,6 +167,45 @@ def test_too_many_bytes_are_refused_before_they_are_read(client, kind):
         environ_overrides={"CONTENT_LENGTH": str(30 << 20)},
     )
     assert (answer.status_code, answer.json["error"]["code"]) == (413, "too_large")
+
+
+def chunked(app, count):
+    """A request whose body of so many bytes came in chunks, without a length stated before."""
+    return app.test_request_context(
+        "/v1/pose/image",
+        method="POST",
+        input_stream=io.BytesIO(b"x" * count),
+        content_type="image/jpeg",
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+
+
+def test_too_many_bytes_in_chunks_are_refused_instead_of_cut_off(app):
+    with chunked(app, 1001), pytest.raises(Refused, match="at most") as refused:
+        uploads.read("image", 1000, ("image/",))
+    assert refused.value.status_code == 413
+
+
+def test_as_many_bytes_in_chunks_as_allowed_are_stored(app, tmp_path):
+    with chunked(app, 1000):
+        uploads.store("image", 1000, ("image/",), tmp_path / "a")
+    assert (tmp_path / "a").stat().st_size == 1000
+
+
+@pytest.mark.parametrize(
+    ("path", "field"), [("/v1/pose/image", "image"), ("/v1/jobs", "video")], ids=["photo", "clip"]
+)
+def test_a_file_that_breaks_off_on_its_way_is_refused_and_not_kept(server, path, field):
+    """Its sender is gone, and what came of it may pass for a whole file."""
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {field}/x\r\n"
+    whole = encoded("JPEG") + b"x" * 100
+    host, port = server.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=serving.PATIENCE) as line:
+        line.sendall(f"{head}Content-Length: {len(whole) + 900}\r\n\r\n".encode() + whole)
+        line.shutdown(socket.SHUT_WR)
+        answer = line.makefile("rb").read()
+    assert (answer.split(b" ", 2)[1], b"broke off" in answer) == (b"400", True)
 
 
 def test_an_uploaded_picture_is_never_written(app, monkeypatch):

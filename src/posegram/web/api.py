@@ -146,7 +146,7 @@ def _wanted(people: People, query: dict[str, Any]) -> People:
 
 
 @bp.get(f"/results/<key:key>.<any({', '.join(answers.FORMS)}):suffix>")
-@bp.doc(tags=["Pictures"], responses=[404])
+@bp.doc(tags=["Pictures"], responses={304: "Not changed", 404: _GONE, 416: "No such bytes"})
 def result(key: str, suffix: str) -> Response:
     """Fetch what was found in a picture: the joints in a format, or the picture drawn."""
     form = answers.FORMS[suffix]

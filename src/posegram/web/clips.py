@@ -99,7 +99,7 @@ def cancel(key: str) -> Response:
 
 
 @bp.get(f"/jobs/<key:key>/files/<any({', '.join(map(repr, FILES))}):name>")
-@bp.doc(tags=["Clips"], responses=[404, 416, 503])
+@bp.doc(tags=["Clips"], responses={304: "Not changed", 404: _GONE, 416: "No such bytes", 503: ""})
 def file(key: str, name: str) -> Response:
     """Fetch a file of a finished job; ranges are honoured, so that a player can seek."""
     job = _job(key)

@@ -4,6 +4,7 @@ A client sends binary messages: `HEADER`, then a JPEG. The header holds a number
 repeats, the time of capture in seconds by any clock of the client, and the width and height of the
 picture in whose pixels the answer is meant; the JPEG itself may be smaller. Every answer is JSON.
 A client keeps at most two frames under way; of frames that wait here, only the newest is looked at.
+Who sends nothing for a minute makes room: a page that nobody looks at holds no place for ever.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+import time as clock
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +35,8 @@ __all__ = ["HEADER", "LARGEST", "answer", "decode", "install", "unpack"]
 HEADER = struct.Struct("<IdHH")  # sequence, time of capture in seconds, width, height
 LARGEST = 1920  # pixels a side of a live frame
 _FULL, _LEAVING, _REFUSED = 1013, 1001, 1008  # how a WebSocket ends, RFC 6455 and IANA's registry
+_IDLE = 4001  # of our own: no frame came for `_QUIET`
+_QUIET = 60.0  # seconds without a frame after which a connection ends
 _BAD = 20  # unreadable messages after which a connection ends
 _LATE = 1.0  # seconds for a place: who changes the model comes back before the old one is free
 _PING = 25  # seconds between pings, so that proxies keep a quiet connection
@@ -167,10 +171,15 @@ def _most(text: str) -> int:
 
 def _listen(connection: _Connection) -> None:
     socket, stopping = connection.socket, connection.service.stopping
+    heard = clock.monotonic()
     while not stopping.is_set():
         message = socket.receive(timeout=1)
         if message is None:
+            if clock.monotonic() - heard > _QUIET:
+                socket.close(_IDLE, "no frame came for a minute")
+                return
             continue
+        heard = clock.monotonic()
         if not _handle(connection, message):
             socket.close(_REFUSED, "too many messages that are no frames")
             return

@@ -6,6 +6,7 @@ from typing import Any
 
 from posegram.web.answers import FORMS
 from posegram.web.errors import CODES
+from posegram.web.render import FILES
 
 __all__ = ["ABOUT", "complete"]
 
@@ -62,7 +63,16 @@ _SCHEMAS = {
         bones=_list(_list(_TEXT, 2)),
         people=_list(_named("Person")),
     ),
-    "Frame": _object(sequence=_WHOLE, time=_NUMBER, people=_list({"type": "object"})),
+    "Frame": _object(
+        sequence=_WHOLE, time=_NUMBER, skeleton=_TEXT, people=_list(_named("LivePerson"))
+    ),
+    "LivePerson": _object(
+        track=_maybe(_WHOLE),
+        box=_list(_NUMBER, 4),
+        score=_SHARE,
+        xy=_list(_maybe(_list(_NUMBER, 2))),
+        scores=_list(_SHARE),
+    ),
     "Model": _object(
         name=_TEXT,
         default={"type": "boolean"},
@@ -101,13 +111,13 @@ _JSON = "application/json"
 _FILE = {"text/csv": _TEXT, "image/jpeg": _BINARY, "application/vnd.coco+json": {"type": "object"}}
 _ANSWERS: dict[tuple[str, str], tuple[str, _Spec]] = {  # statuses, schema by content type
     ("/v1/pose/image", "post"): ("200", {_JSON: _named("Picture"), **_FILE}),
-    ("/v1/results/{key}.{suffix}", "get"): ("200", {_JSON: _named("Picture"), **_FILE}),
+    ("/v1/results/{key}.{suffix}", "get"): ("200 206", {_JSON: _named("Picture"), **_FILE}),
     ("/v1/pose/frame", "post"): ("200", {_JSON: _named("Frame")}),
     ("/v1/models", "get"): ("200", {_JSON: _object(models=_list(_named("Model")))}),
     ("/v1/jobs", "post"): ("202", {_JSON: _named("Added")}),
     ("/v1/jobs/{key}", "get"): ("200", {_JSON: _named("Job")}),
     ("/v1/jobs/{key}/files/{name}", "get"): (
-        "200",
+        "200 206",
         {"video/mp4": _BINARY, "text/csv": _TEXT, _JSON: {}},
     ),
     ("/healthz", "get"): ("200", {_JSON: _object(alive={"type": "boolean"})}),
@@ -117,6 +127,7 @@ _ANSWERS: dict[tuple[str, str], tuple[str, _Spec]] = {  # statuses, schema by co
 _KEYS: dict[str, _Spec] = {  # parts of an address
     "key": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
     "suffix": {"type": "string", "enum": list(FORMS)},
+    "name": {"type": "string", "enum": list(FILES)},
 }
 
 
@@ -159,7 +170,8 @@ def _answer(responses: _Spec, statuses: str, content: _Spec) -> None:
     responses.pop("200", None)
     described = {kind: {"schema": schema} for kind, schema in content.items()}
     for status in statuses.split():
-        responses[status] = {"description": "As asked for", "content": described}
+        said = "The part asked for" if status == "206" else "As asked for"
+        responses[status] = {"description": said, "content": described}
 
 
 def _body(field: str, types: tuple[str, ...]) -> _Spec:

@@ -70,7 +70,11 @@ def read(field: str, limit: int, types: tuple[str, ...]) -> bytes:
         Refused: 400, 413 or 415.
     """
     _admit(limit, types)
-    data = _part(field).read() if request.mimetype == _FORM else request.get_data(cache=False)
+    if request.mimetype == _FORM:
+        data = _part(field).read()
+    else:
+        data = request.get_data(cache=False)
+        _require_whole(len(data), limit)
     if not data:
         raise Refused(400, "The request holds an empty file.")
     return bytes(data)
@@ -92,18 +96,36 @@ def store(field: str, limit: int, types: tuple[str, ...], path: Path) -> None:
         with path.open("wb") as out:
             while chunk := request.stream.read(_CHUNK):
                 out.write(chunk)
+        _require_whole(path.stat().st_size, limit)
     if not path.exists() or path.stat().st_size == 0:
         raise Refused(400, "The request holds an empty file.")
 
 
 def _admit(limit: int, types: tuple[str, ...]) -> None:
     """Judge a body by its headers, before anything of it is read."""
-    request.max_content_length = limit
-    if request.content_length is not None and request.content_length > limit:
-        raise Refused(413, f"The file may have at most {limit >> 20} MB.")
+    # werkzeug refuses the last byte of a body in chunks, or cuts the body off there
+    request.max_content_length = limit + 1
+    if (request.content_length or 0) > limit:
+        raise _too_long(limit)
     mimetype = request.mimetype
     if mimetype != _FORM and not mimetype.startswith(types):
         raise Refused(415, f"Send a form ({_FORM}) or the file itself as {types[0]}...")
+
+
+def _require_whole(count: int, limit: int) -> None:
+    """See that a bare body of so many bytes is all of it, and not too much.
+
+    Raises:
+        Refused: 400, the connection broke off; 413, it was sent in chunks and is too long.
+    """
+    if count > limit:
+        raise _too_long(limit)
+    if request.content_length not in (None, count):
+        raise Refused(400, "The file broke off on its way here.")
+
+
+def _too_long(limit: int) -> Refused:
+    return Refused(413, f"The file may have at most {limit >> 20} MB.")
 
 
 def _part(field: str) -> IO[bytes]:

@@ -74,4 +74,7 @@ async function list() {
 
 receive((files) => { if (files.length) take(files); });
 part("upload-stop").addEventListener("click", () => sending?.abort());
+addEventListener("beforeunload", (event) => {
+  if (sending) event.preventDefault(); // the browser asks: all that was sent would be lost
+});
 list();

@@ -8,20 +8,24 @@ const TITLES = { "clip.mp4": "Film", "poses.csv": "CSV", "poses.json": "JSON", "
 const name = recall("clips", []).find((clip) => clip.id === id)?.name;
 if (name) part("job-head").textContent = name;
 let seen = null; // {done, at}: where the rate is measured from
+let removal = ""; // "asked" for or "done", by this page
 
 /** Ask once a second until the job ends. */
 async function watch() {
-  for (let silent = 0; ;) {
+  for (let silent = 0; removal !== "done";) {
     try {
       const job = await ask(address);
+      if (removal) continue; // this answer may be older than the wish
       if (silent) clear(); // the server is back
       silent = 0;
       if (show(job)) return;
     } catch (fault) {
+      if (removal) continue;
       if (fault.status === 404) return gone();
       if (++silent === 5) warn(fault.message);
+    } finally {
+      await pause(1000);
     }
-    await pause(1000);
   }
 }
 
@@ -31,7 +35,7 @@ function show(job) {
   part("progress").hidden = !running;
   if (running) return showProgress(job);
   const words = {
-    done: `Ready: ${plural(job.done, "frame", "frames")}.`,
+    done: `Ready: ${plural(job.done, "frame", "frames")}. ${job.error ?? ""}`.trim(),
     failed: `This clip failed: ${job.error ?? "no reason is known"}.`.replace(/\.\.$/, "."),
     cancelled: "Cancelled. The clip and everything made from it are deleted.",
   };
@@ -87,21 +91,26 @@ function gone() {
 }
 
 async function remove(words) {
+  if (removal) return; // pressed twice
+  removal = "asked";
+  clear();
   try {
     await ask(address, { method: "DELETE" });
   } catch (fault) {
-    if (fault.status !== 404) return warn(fault.message);
+    if (fault.status !== 404) {
+      removal = "";
+      return warn(fault.message);
+    }
   }
+  removal = "done";
+  part("film").onerror = null;
+  part("film").removeAttribute("src");
+  part("film").load();
   gone();
   tell(words);
   part("main").focus(); // its button is gone
 }
 
 part("cancel").addEventListener("click", () => remove("Cancelled. The clip and everything made from it are deleted."));
-part("delete").addEventListener("click", () => {
-  part("film").onerror = null;
-  part("film").removeAttribute("src");
-  part("film").load();
-  remove("Deleted. Nothing of this clip is left on the server.");
-});
+part("delete").addEventListener("click", () => remove("Deleted. Nothing of this clip is left on the server."));
 watch();

@@ -17,7 +17,7 @@ const HELD = 1000; // milliseconds after which joints without news vanish
 const CROWDED = 5; // busy answers in a row after which people are told
 const AGAIN = 6; // tries to reach a server that went away, the first after half a second, each twice as late
 
-let run = null; // {stream, source, turn, stopFrames, fresh, captured, frames, answers, latest, crowded, tries, recording}
+let run = null; // {stream, source, asleep, turn, stopFrames, fresh, captured, frames, answers, latest, crowded, tries, recording}
 const model = picker({ onchange: () => connect(), about });
 const most = limit({ onchange: () => connect() });
 
@@ -44,7 +44,7 @@ async function start() {
   say("Asking for the camera …", { working: true });
   try {
     const stream = await openCamera(part("camera").value);
-    run = { stream, source: null, turn: 0, fresh: false, frames: [], answers: [], latest: null, crowded: 0, tries: 0, recording: null };
+    run = { stream, source: null, asleep: false, turn: 0, fresh: false, frames: [], answers: [], latest: null, crowded: 0, tries: 0, recording: null };
     video.srcObject = stream;
     await video.play();
     stream.getVideoTracks()[0].addEventListener("ended", () => {
@@ -80,7 +80,7 @@ async function connect() {
   const mine = run;
   const turn = mine.turn + 1;
   mine.source?.close();
-  Object.assign(mine, { source: null, turn, latest: null, answers: [], frames: [], crowded: 0 });
+  Object.assign(mine, { source: null, asleep: false, turn, latest: null, answers: [], frames: [], crowded: 0 });
   const current = () => run === mine && mine.turn === turn;
   const ifCurrent = (act) => (...told) => { if (current()) act(mine, ...told); };
   clear();
@@ -88,7 +88,7 @@ async function connect() {
   say(where === "device" ? "Loading the network into this page …" : "Connecting to the server …", { working: true });
   const open = { device, server }[where];
   try {
-    const source = await open({ model: usable(where), most: most(), people: ifCurrent(receive), busy: ifCurrent(busy), fault: ifCurrent(fail) });
+    const source = await open({ model: usable(where), most: most(), people: ifCurrent(receive), busy: ifCurrent(busy), idle: ifCurrent(sleep), fault: ifCurrent(fail) });
     if (!current()) return source.close();
     mine.source = source;
     say("");
@@ -113,8 +113,14 @@ function frame(time) {
   run.fresh = true;
   run.captured = time;
   run.frames.push(now);
+  if (run.asleep) connect();
   pump();
   draw();
+}
+
+/** The server let a page go that nobody looked at; the next frame wakes it. */
+function sleep(mine) {
+  Object.assign(mine, { source: null, asleep: true });
 }
 
 /** Send the newest frame as soon as the source has room: none waits, none goes twice. */

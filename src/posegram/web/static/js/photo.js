@@ -3,17 +3,20 @@
 import { erase, forget, LISTED, originalOf, remember, remembered, showGallery, thumbnail, unlisted } from "./gallery.js";
 import { ask, clear, config, insist, limit, part, picker, plural, receive, Refusal, refusal, say, size, warn } from "./page.js";
 import { hide, show } from "./result.js";
+import { upright } from "./upright.js";
 
 const KINDS = ["image/jpeg", "image/png", "image/webp"];
 const AT_ONCE = 2;
+const TOLD = 3; // failures of one go that are told one by one
 const [model, most] = [picker(), limit()];
-let waiting = []; // {name, words, bad}
+let waiting = []; // {name, words, bad, go: shared by those that came together}
 let current = "";
 
 /** Look at some files, two at a time; the first result is shown. */
 async function take(files) {
   clear();
-  const work = files.map((file, n) => ({ file, name: file.name || `pasted ${n + 1}`, words: "waiting", bad: false }));
+  const go = { bad: 0 };
+  const work = files.map((file, n) => ({ file, name: file.name || `pasted ${n + 1}`, words: "waiting", bad: false, go }));
   waiting = [...work, ...waiting.filter((entry) => !entry.bad)];
   tell();
   if (work.length > LISTED) warn(`Of these ${work.length} photos, the last ${LISTED} stay in the list below; posegram predict takes whole folders.`);
@@ -24,11 +27,12 @@ async function take(files) {
       const id = await one(entry);
       if (id && first) {
         first = false;
-        await open(id);
+        await open(id, entry.name);
       }
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  if (go.bad > TOLD) warn(`${go.bad - TOLD} more could not be looked at; the list below says why.`);
   tell();
 }
 
@@ -48,7 +52,8 @@ async function one(entry) {
   } catch (fault) {
     entry.bad = true;
     entry.words = fault.message;
-    warn(`${entry.name}: ${fault.message}`);
+    entry.go.bad += 1;
+    if (entry.go.bad <= TOLD) warn(`${entry.name}: ${fault.message}`);
     return "";
   } finally {
     tell();
@@ -66,7 +71,8 @@ async function check(file) {
   });
 }
 
-async function store(record, { file, name }) {
+async function store(record, { file: sent, name }) {
+  const file = await upright(sent);
   const bitmap = await createImageBitmap(file).catch(() => null);
   const thumb = bitmap ? thumbnail(bitmap, bitmap.width, bitmap.height) : "";
   bitmap?.close();
@@ -80,15 +86,15 @@ function tell() {
   showGallery(waiting, current);
 }
 
-/** Show a result by its id; address, view and focus follow. */
-async function open(id) {
+/** Show a result by its id; address, view and focus follow. Its name, where it could not be kept. */
+async function open(id, name = "Photo") {
   const entry = remembered().find((known) => known.id === id);
   current = id; // from now on: whoever opens another one meanwhile sees that one
   try {
     const [record, original] = await Promise.all([ask(`/v1/results/${id}.json`), originalOf(id)]);
     if (current !== id) return;
     if (idInAddress() !== id) history.pushState(null, "", `#${id}`);
-    if (!await show(record, entry?.name ?? "Photo", original)) return;
+    if (!await show(record, entry?.name ?? name, original)) return;
   } catch (fault) {
     if (current === id) await lost(id, fault);
     return;
@@ -132,11 +138,16 @@ async function follow() {
 async function eraseAll(ids, words) {
   const faults = [];
   for (const id of ids) await erase(id).catch((fault) => faults.push(fault)); // all at once would be refused
-  history.replaceState(null, "", location.pathname);
-  showNone();
+  const shown = current && !ids.includes(current); // another one, opened meanwhile
+  if (shown) {
+    showGallery(waiting, current);
+  } else {
+    history.replaceState(null, "", location.pathname);
+    showNone();
+  }
   if (faults.length) warn(`Deleted here, but not on the server: it deletes results by itself after a while. ${faults[0].message}`);
   else say(words);
-  part("main").focus();
+  if (!shown) part("main").focus();
 }
 
 receive((files) => { if (files.length) take(files); });

@@ -9,13 +9,14 @@ const UNDER_WAY = 2;
 const QUALITY = isLocal ? 0.85 : 0.7; // joints hardly move by the first, half a pixel by the second
 const PATIENCE = 3000; // milliseconds after which an unanswered frame counts as lost
 const OPENING = 8000; // milliseconds after which a WebSocket that neither opens nor fails is given up
-const FULL = 1013;
+const [FULL, IDLE] = [1013, 4001]; // how the server closes, as posegram/web/live.py has it
 
 /**
- * Connects; `people({sequence, time, people, skeleton})`, `busy()` and `fault(words, final, again)` are
- * called as it goes; `again`: what was reached before is not any more, and may be again.
+ * Connects; `people({sequence, time, people, skeleton})`, `busy()`, `idle()` and `fault(words, final,
+ * again)` are called as it goes; `idle`: it ended as nothing was sent for long; `again`: what was
+ * reached before is not any more, and may be again.
  */
-export async function server({ model, most = 0, people, busy, fault }) {
+export async function server({ model, most = 0, people, busy, idle, fault }) {
   const flying = new Map(); // sequence -> milliseconds when it left
   const canvas = new OffscreenCanvas(1, 1);
   let [sequence, newest, way, closed] = [0, 0, null, false];
@@ -35,7 +36,7 @@ export async function server({ model, most = 0, people, busy, fault }) {
     flying.clear();
     if (!closed) fault(words, final, again);
   };
-  const socket = await openSocket({ model, max_people: most }, answered, lost);
+  const socket = await openSocket({ model, max_people: most }, answered, lost, () => closed || idle());
   if (socket) way = { send: (header, jpeg) => socket.send(new Blob([header, jpeg])), close: () => socket.close() };
   else way = posting({ model, max_people: most }, answered, lost);
 
@@ -74,7 +75,7 @@ function head(number, time, width, height) {
 }
 
 /** An open WebSocket; null where none can be had. */
-function openSocket(wanted, answered, lost) {
+function openSocket(wanted, answered, lost, idle) {
   return new Promise((done) => {
     const address = new URL(`/v1/live?${new URLSearchParams(wanted)}`, location.href);
     address.protocol = address.protocol.replace("http", "ws");
@@ -90,6 +91,7 @@ function openSocket(wanted, answered, lost) {
     socket.onclose = ({ code, reason }) => {
       clearTimeout(patience);
       if (!open) return done(null);
+      if (code === IDLE) return idle();
       const full = code === FULL;
       lost(full ? `The server is busy: ${reason}.` : "The connection to the server ended.", true, !full);
     };
