@@ -17,6 +17,10 @@ def test_what_two_boxes_share_is_counted_in_pixels():
     assert shared(box([0, 0, 10, 10]), box([5, 8, 15, 20], [20, 0, 30, 10])).tolist() == [[10, 0]]
 
 
+def test_each_side_of_what_two_boxes_share_is_that_of_the_inner_box():
+    assert shared(box([2, 6, 10, 14]), box([5, 3, 15, 9])).tolist() == [[(10 - 5) * (9 - 6)]]
+
+
 def test_half_shared_is_a_third_of_the_union():
     found = iou(box([0, 0, 10, 10]), box([5, 0, 15, 10], [0, 0, 10, 10], [20, 20, 30, 30]))
     np.testing.assert_allclose(found, [[1 / 3, 1, 0]], atol=1e-6)

@@ -165,10 +165,26 @@ def test_pixels_and_joints_go_to_the_same_place(zoom):
     np.testing.assert_allclose(coords.move(found, back[0]), at, atol=0.15 / min(zoom, 1))
 
 
-def test_strong_shrinking_averages_what_it_skips():
+@pytest.mark.parametrize("turn", [30, 90, -135])
+def test_pixels_and_joints_of_a_turned_crop_go_to_the_same_place(turn):
+    image = np.zeros((400, 400, 3), dtype=np.uint8)
+    image[168:183, 298:313] = 255  # around (305, 175), far from the box's middle
+    change = coords.Change(turn=turn)
+    box = np.float32([100, 100, 340, 340])
+    (crop,), _ = coords.crop(image, box[None], (100, 100), margin=1.0, change=change)
+    weight = crop[..., 0].astype(np.float64)
+    rows, columns = np.mgrid[:100, :100]
+    found = np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
+    matrix = coords.to_crop(box, (100, 100), margin=1.0, change=change)
+    np.testing.assert_allclose(found, coords.move(np.float32([[305, 175]]), matrix)[0], atol=0.1)
+
+
+@pytest.mark.parametrize("turn", [0, 45])
+def test_strong_shrinking_averages_what_it_skips(turn):
     stripes = np.zeros((400, 400, 3), dtype=np.uint8)
     stripes[::2] = 200
-    crops, _ = coords.crop(stripes, np.float32([[100, 100, 300, 300]]), (40, 40), margin=1.0)
+    box, change = np.float32([[100, 100, 300, 300]]), coords.Change(turn=turn)
+    crops, _ = coords.crop(stripes, box, (40, 40), margin=1.0, change=change)
     assert np.abs(crops.astype(int) - 100).max() <= 8
 
 
@@ -258,6 +274,11 @@ def test_a_heatmap_target_peaks_in_the_joints_cell():
     assert (down.argmax(), across.argmax()) == (25, 2)  # pixels 100..103 and 8..11
 
 
+def test_the_cells_of_a_heatmap_need_not_be_square():
+    down, across = coords.encode_heatmap(np.float32([[10, 100]]), (256, 192), (32, 48))
+    assert (down.argmax(), across.argmax()) == (12, 2)  # pixels 96..103 and 8..11
+
+
 @pytest.mark.parametrize("at", [[-1, 100], [192, 100], [10, -1], [10, 256]])
 def test_a_joint_outside_the_crop_has_no_heatmap(at):
     down, across = coords.encode_heatmap(np.float32([at]), (256, 192), (64, 48))
@@ -328,6 +349,11 @@ def test_a_photo_is_fitted_by_its_shorter_or_its_longer_side(photo, short):
     assert max(height, width) <= round(short * 5 / 3)
     near = min(height, width) >= short - 1 or max(height, width) >= round(short * 5 / 3) - 1
     assert near
+
+
+@pytest.mark.parametrize(("photo", "fitted"), [((2000, 1), (1333, 1)), ((1, 2000), (1, 1333))])
+def test_the_narrowest_photo_keeps_a_pixel(photo, fitted):
+    assert coords.fit_sides(photo, 800, 1333) == fitted
 
 
 @pytest.mark.parametrize("times", [2, 3, 7])

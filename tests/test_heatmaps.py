@@ -54,6 +54,16 @@ def test_the_higher_of_two_peaks_apart_wins():
     np.testing.assert_allclose(found, (35, 50), atol=0.05)
 
 
+def test_down_and_across_are_read_alike():
+    heat = np.logaddexp(bell((20, 30), 0.5, (56, 56)) + 1, bell((24, 31), 2.5, (56, 56)))
+    np.testing.assert_allclose(place(heat.T), place(heat)[::-1], rtol=1e-5)
+
+
+def test_a_peak_that_holds_half_of_the_probability_has_a_logit_of_zero():
+    heat = np.logaddexp(bell((10, 10), 1) + 1e-3, bell((35, 50), 1))[None, None]
+    assert heatmaps.read(heat.astype(np.float32))[1][0, 0] == pytest.approx(0, abs=0.01)
+
+
 def test_a_flank_draws_a_joint_of_wide_falloff_further():
     # a sharp peak, and beside it a broad hill with more of the probability
     maps = bell((20, 30), 0.5) + 1, bell((24, 30), 2.5)
@@ -129,6 +139,13 @@ def test_the_cheap_way_finds_the_top_between_cells():
     xy, height = heatmaps.over_boxes(bump((20.3, 31.6))[None, None], box, fine=False)
     np.testing.assert_allclose(xy[0, 0], [10 + 20.8, 20 + 2 * 32.1], atol=0.1)
     assert height[0, 0] == pytest.approx(1, abs=0.05)
+
+
+def test_the_cheap_way_finds_the_top_of_a_parabola():
+    box, (y, x) = np.float32([[0, 0, 56, 56]]), np.mgrid[:56, :56]
+    maps = -((x - 20.3) ** 2 + (y - 31.6) ** 2)[None, None]
+    xy, _ = heatmaps.over_boxes(maps, box, fine=False)
+    np.testing.assert_allclose(xy[0, 0], [20.8, 32.1], atol=1e-3)
 
 
 def test_a_top_at_the_edge_of_a_map_stays_in_its_box():

@@ -190,7 +190,7 @@ def test_an_unknown_joint_is_refused():
         people().joint("tail")
 
 
-@pytest.mark.parametrize("wrong", ["xy", "visible", "box"])
+@pytest.mark.parametrize("wrong", ["xy", "visible", "box", "weight"])
 def test_a_sample_of_a_wrong_shape_is_refused_with_its_file(tmp_path, wrong):
     fields = {
         "image": tmp_path / "street.jpg",
@@ -207,6 +207,12 @@ def test_a_sample_of_a_wrong_shape_is_refused_with_its_file(tmp_path, wrong):
 
 def test_a_card_survives_the_journey_through_json():
     assert Card.from_json(CARD.to_json()) == CARD
+
+
+def test_a_card_that_says_no_more_is_of_shares_of_255_and_crops_a_quarter_larger():
+    card = Card("bare", "heatmap", COCO17, (64, 48))
+    found = card.mean, card.std, card.margin, card.calibration
+    assert found == ((0, 0, 0), (255, 255, 255), 1.25, (1, 0))
 
 
 @pytest.mark.parametrize("key", ["name", "kind", "skeleton", "size"])

@@ -12,6 +12,10 @@ def test_joints_that_are_nowhere_cost_nothing():
     assert overall(np.array([0.5, 0.5, 0.0])) == pytest.approx(0.5)
 
 
+def test_a_single_joint_carries_its_own_score():
+    assert overall(np.array([0.5, 0.0, 0.0])) == pytest.approx(0.5)
+
+
 def test_nobody_scores_nothing():
     assert overall(np.zeros((2, 3))).tolist() == [0, 0]
 

@@ -57,6 +57,11 @@ def test_what_is_exchanged_for_long_is_believed():
     assert not swaps(people, times(people))[60:250].any()
 
 
+def test_an_exchange_from_the_first_frame_on_is_found():
+    people, which = exchanged(course(), range(4))
+    np.testing.assert_array_equal(swaps(people, times(people))[:, LEGS], which[:, LEGS])
+
+
 def test_an_exchange_across_a_hidden_moment_is_found():
     people, _ = exchanged(course(), range(34, 40))
     people.score[33:36] = 0.0
@@ -83,6 +88,7 @@ def test_a_joint_counts_when_it_is_there_and_sure():
 
 def test_a_size_is_the_longer_side_of_the_seen_joints():
     people = crowd.people([(0, 0)])
+    people.box[:, 2:] += 50
     assert sizes(people)[0] == pytest.approx(np.ptp(people.xy[0, :, 1]))
 
 

@@ -86,6 +86,13 @@ def test_doubtful_joints_follow_more_slowly():
     assert moved[0] < moved[1]
 
 
+def test_joints_surer_than_a_half_follow_alike():
+    frames, _ = clip(5, speed=10.0)
+    surest = [replace(p, score=np.ones_like(p.score)) for p in frames]
+    half = [replace(p, score=np.full_like(p.score, 0.5)) for p in frames]
+    np.testing.assert_array_equal(live(surest)[-1].xy, live(half)[-1].xy)
+
+
 def test_a_joint_that_is_absent_stays_absent_and_costs_nothing_else():
     frames, _ = clip(10)
     for people in frames:
@@ -144,6 +151,13 @@ def test_a_spike_pulls_little():
     assert np.abs(made - xy).max() < 2.0
 
 
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_joint_seen_in_fewer_than_two_frames_is_left_alone(count):
+    at, xy = wave(1.0)
+    xy[count:] = np.nan
+    np.testing.assert_array_equal(smooth(xy, np.ones(xy.shape[:2], dtype=np.float32), at), xy)
+
+
 def test_uneven_times_are_taken_as_they_are():
     at = np.cumsum(np.random.default_rng(0).uniform(0.01, 0.08, 80))
     xy = np.repeat((3 * at**2)[:, None, None], 2, axis=2).astype(np.float32)
@@ -151,9 +165,10 @@ def test_uneven_times_are_taken_as_they_are():
     np.testing.assert_allclose(made, xy, atol=1e-2)
 
 
-def test_a_clip_of_three_frames_is_left_alone():
-    frames, _ = clip(3)
-    np.testing.assert_array_equal(mend(frames, times(frames))[1].xy, frames[1].xy)
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_clip_of_at_most_three_frames_is_left_alone(count):
+    frames, _ = clip(count)
+    np.testing.assert_array_equal(mend(frames, times(frames))[-1].xy, frames[-1].xy)
 
 
 def test_mending_calms_more_than_live_smoothing():

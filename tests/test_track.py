@@ -128,6 +128,21 @@ def test_slow_clips_are_followed_by_their_times():
     assert followed(frames, step=0.5) == [[1, 2]] * 5
 
 
+def test_somebody_may_be_new_from_just_the_sure_score():
+    assert followed(walk([(100, 100)], [(0, 0)], 2, score=0.5), sure=0.5) == [[1]] * 2
+
+
+def test_somebody_is_known_again_from_just_the_doubtful_score():
+    frames = walk([(100, 100)], [(0, 0)], 2) + walk([(100, 100)], [(0, 0)], 2, score=0.25)
+    assert followed(frames, doubtful=0.25) == [[1]] * 4
+
+
+def test_somebody_without_any_joint_is_not_followed():
+    people = crowd.people([(100, 100)])
+    people.xy[:] = np.nan
+    assert followed([people]) == [[]]
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_nobody_is_followed_as_nobody(count):
     assert followed([People.none(COCO17)] * (count + 1)) == [[]] * (count + 1)
@@ -230,6 +245,8 @@ def test_a_new_id_after_a_gap_is_a_switch():
     assert switches(frames, told) == 1
 
 
-def test_switches_of_people_without_ids_are_refused():
+@pytest.mark.parametrize("names", [(None, [1]), ([1], None)])
+def test_switches_of_people_without_ids_are_refused(names):
+    truth, found = ([crowd.people([(1, 1)], names=some)] for some in names)
     with pytest.raises(ValueError, match="with ids"):
-        switches([crowd.people([(1, 1)])], [crowd.people([(1, 1)])])
+        switches(truth, found)

@@ -93,12 +93,28 @@ def test_a_joint_at_the_threshold_counts():
     assert np.isfinite(angles(people, threshold=0.5)).all()
 
 
+def test_joints_count_from_a_score_of_three_tenths_unless_said_otherwise():
+    people = standing()
+    people.score[:] = 0.3
+    assert np.isfinite(angles(people)).all()
+
+
 def test_an_absent_joint_makes_its_angles_not_numbers():
     assert np.isnan(one(standing(left_wrist=(np.nan, np.nan)), "left_elbow"))
 
 
-def test_two_joints_in_one_place_have_no_angle():
-    assert np.isnan(one(standing(left_wrist=(20, 80)), "left_elbow"))
+@pytest.mark.parametrize("end", [{"left_wrist": (20, 80)}, {"left_shoulder": (20, 80)}])
+def test_two_joints_in_one_place_have_no_angle(end):
+    assert np.isnan(one(standing(**end), "left_elbow"))
+
+
+def test_a_trunk_without_length_leans_to_no_side():
+    assert np.isnan(one(standing(MPII16, thorax=(0, 120)), "trunk"))
+
+
+@pytest.mark.parametrize(("x", "lean"), [(70, 90), (-70, -90)])
+def test_who_lies_level_leans_by_90(x, lean):
+    assert one(standing(MPII16, thorax=(x, 120)), "trunk") == pytest.approx(lean)
 
 
 def test_turning_the_picture_leaves_bends_alone():

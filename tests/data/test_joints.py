@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,10 @@ def test_bones_are_counted_from_1():
 def test_without_fitting_bones_the_known_ones_are_taken(bones):
     names = ["left_hip", "left_knee", "tail"]
     assert skeleton_of("mine", names, bones).bones == (("left_hip", "left_knee"),)
+
+
+def test_two_joints_that_are_a_known_bone_are_joined():
+    assert skeleton_of("mine", ["left_hip", "left_knee"]).bones == (("left_hip", "left_knee"),)
 
 
 def test_mirror_pairs_are_found_by_name_left_first():
@@ -45,7 +50,8 @@ def test_twins_are_told_by_their_names(left, right):
 
 
 @pytest.mark.parametrize(
-    "names", [["nose", "tail"], ["left_knee"], ["lip", "rear"], ["knee_1", "knee_2"]]
+    "names",
+    [["nose", "tail"], ["left_knee"], ["lip", "rear"], ["leg", "rightleg"], ["knee_1", "knee_2"]],
 )
 def test_other_names_make_no_pair(names):
     assert pairs_by_name(names) == ()
@@ -97,6 +103,10 @@ def test_a_joint_between_two_is_labelled_where_both_are():
     moved = in_skeleton(person, MPII16)
     rows = [MPII16.index("thorax"), MPII16.index("pelvis")]
     assert moved.visible[rows].tolist() == [2, 0]
+
+
+def test_labels_in_full_trust_stay_so():
+    assert in_skeleton(replace(lsp_person(), weight=None), COCO17).weight is None
 
 
 def test_all_else_of_a_person_stays():

@@ -66,6 +66,16 @@ def test_a_box_half_a_pixel_beyond_the_picture_is_not_cut(photo):
     assert not any("cut" in line for line in told([whole], "yolo"))
 
 
+def test_a_joint_on_the_pictures_far_corner_is_inside(photo):
+    corner = sample(photo, xy=np.tile(np.float32([200, 100]), (14, 1)))
+    assert not any("outside" in line for line in told([corner], "yolo"))
+
+
+def test_mpii_keeps_a_square_box_wherever_it_is(photo):
+    square = sample(photo, box=np.float32([10, 30, 90, 110]))
+    assert not any("square" in line for line in told([square], "mpii"))
+
+
 def test_labelled_joints_without_a_place_are_counted_and_named(photo):
     face = sample(photo, COCO17, visible=np.array([2, 1, 0] + [2] * 14, np.uint8))
     line = "4 labelled joints: lsp14 has no nose, left_eye, left_ear, right_ear"

@@ -182,9 +182,22 @@ def test_a_person_with_few_labels_is_not_turned(sample):
 # the measure
 
 
-def test_without_a_torso_distances_are_measured_by_the_box(sample):
-    legs = without(without(sample, "left_shoulder"), "right_hip")
-    mended = mend(legs, moved(sample, "left_wrist", 6), sure(0.9))
+def test_distances_are_measured_by_the_torso(sample):
+    teacher = moved(sample, "left_wrist", 11)  # the torso is 50 pixels long: a fifth is 10
+    mended = mend(sample, teacher, sure(0.97))
+    np.testing.assert_array_equal(mended.xy[WRIST], teacher[WRIST])
+
+
+@pytest.mark.parametrize("end", ["left_shoulder", "right_hip"])
+def test_without_a_torso_distances_are_measured_by_the_box(sample, end):
+    sample.visible[LSP14.index(end)] = 0
+    mended = mend(sample, moved(sample, "left_wrist", 11), sure(0.97))
+    np.testing.assert_allclose(mended.xy[WRIST], sample.xy[WRIST] + [5.5, 0])
+
+
+def test_a_torso_seen_from_its_end_is_no_measure(sample):
+    sample.xy[LSP14.index("left_shoulder")] = sample.xy[LSP14.index("right_hip")]
+    mended = mend(sample, moved(sample, "left_wrist", 6), sure(0.97))
     np.testing.assert_allclose(mended.xy[WRIST], sample.xy[WRIST] + [3, 0])
 
 

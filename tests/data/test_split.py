@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from posegram.data import lsp
+from posegram.data import split as parting
 from posegram.data.split import groups, near_duplicates, split
 from posegram.pose import LSP14, Sample
 
@@ -40,6 +41,12 @@ def test_a_photo_saved_again_is_a_near_duplicate(photos, tmp_path, change):
     assert near_duplicates([*photos, copy]).tolist() == [[4, 20]]
 
 
+def test_near_duplicates_are_found_from_block_to_block(monkeypatch, photos, tmp_path):
+    monkeypatch.setattr(parting, "_BLOCK", 6)
+    copies = [_photo(tmp_path / f"copy{n}.jpg", n, quality=40) for n in (4, 13)]
+    assert near_duplicates([*photos, *copies]).tolist() == [[4, 20], [13, 21]]
+
+
 def test_a_photo_of_half_the_size_is_a_near_duplicate(photos, tmp_path):
     small = cv2.resize(cv2.imread(str(photos[4])), (160, 120), interpolation=cv2.INTER_AREA)
     cv2.imwrite(str(tmp_path / "small.png"), small)
@@ -67,6 +74,10 @@ def test_everybody_is_on_one_side(photos):
 
 def test_validation_gets_its_share(photos):
     assert len(split(_people(photos), share=0.25)[1]) == 5
+
+
+def test_validation_gets_one_photo_though_its_people_are_more_than_the_share(photos):
+    assert len(split(_people(photos * 3), share=0.01)[1]) == 3
 
 
 def test_people_of_one_image_stay_together(photos):

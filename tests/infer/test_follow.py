@@ -106,6 +106,14 @@ def test_in_between_boxes_are_where_people_should_be_by_now():
     np.testing.assert_allclose(*middles, atol=3.0)
 
 
+def test_boxes_reach_beyond_the_joints_by_a_share_of_the_longer_side():
+    scene = Scene(walk(9, starts=((300, 150),), speeds=((0, 0),)))
+    scene.play()
+    low, high = scene.frames[8].xy[0].min(axis=0), scene.frames[8].xy[0].max(axis=0)
+    beyond = [low - scene.boxes[8][0, :2], scene.boxes[8][0, 2:] - high]
+    np.testing.assert_allclose(beyond, 0.08 * (high - low).max(), rtol=1e-3)
+
+
 def test_boxes_stay_inside_the_image():
     scene = Scene(walk(9, starts=((20, 150),), speeds=((0, 0),)))
     scene.play()
@@ -118,6 +126,13 @@ def test_somebody_lost_wakes_the_detector():
     scene = Scene(frames)
     scene.play(every=100)
     assert scene.looks == [0, 7]
+
+
+def test_a_false_alarm_of_one_frame_wakes_no_detector():
+    frames = walk(20)
+    scene = Scene([p[[0]] if n else p for n, p in enumerate(frames)])
+    scene.play(every=100)
+    assert scene.looks == [0]
 
 
 def test_somebody_lost_comes_back_with_their_id():
@@ -160,6 +175,13 @@ def test_a_doubtful_box_is_nobody_new():
     scene = Scene(walk(3))
     scene.detect = Doubtful(scene, [0.9, 0.4])
     assert names(scene.play()) == [[1]] * 3
+
+
+@pytest.mark.parametrize(("sure", "count"), [(0.5, 0), (1.0, 1)])
+def test_the_less_sure_a_box_the_likelier_a_joint_of_somebody_new_must_be(sure, count):
+    scene = Scene([crowd.people([(150, 150)], score=0.5)])
+    scene.least, scene.detect = 0.3, Doubtful(scene, [sure])
+    assert len(scene.play()[0]) == count
 
 
 def test_a_doubtful_box_is_somebody_known():

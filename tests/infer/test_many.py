@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import tiny
 from posegram import image as pictures
 from posegram.infer import many, parts
 from posegram.infer.many import Look, cut, predict_many
-from posegram.pose import LSP14
+from posegram.pose import LSP14, MPII16
 
 
 @pytest.fixture
@@ -176,6 +177,15 @@ def test_a_list_that_is_not_there_is_refused(tmp_path, look):
 def test_an_unknown_executor_is_refused(tmp_path, look):
     with pytest.raises(ValueError, match="no executor 'dask'; there are local, ray"):
         many.run(cut(photos(tmp_path / "in"), tmp_path / "out", look), "dask")
+
+
+def test_the_joints_are_those_that_are_wished_for(tmp_path, look):
+    wish = replace(look, skeleton="mpii16")
+    assert cut(photos(tmp_path / "in"), tmp_path / "out", wish).skeleton is MPII16
+
+
+def test_no_workers_stand_for_as_many_as_there_are_cores(tmp_path, look):
+    many.run(cut(photos(tmp_path / "in"), tmp_path / "out", look), workers=0).close()
 
 
 def test_fewer_workers_than_none_are_refused(tmp_path, look):

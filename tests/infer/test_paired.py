@@ -51,3 +51,53 @@ def test_somebody_found_far_from_everybody_is_a_mistake_and_no_other_order(tmp_p
     away = found(samples, whole)
     away[0] = found([replace(samples[0], xy=samples[0].xy - np.float32(500))], whole)[0]
     assert paired(tmp_path / "p.json", away, whole, samples) is not None
+
+
+def test_somebody_whose_picture_has_no_results_is_not_predicted(tmp_path, crowd):
+    whole, samples = crowd
+    rows = paired(tmp_path / "p.json", [], whole, samples)
+    assert np.isnan(rows.xy).all()
+
+
+def test_results_may_leave_out_who_has_no_labelled_joint(tmp_path, crowd):
+    whole, samples = crowd
+    whole["annotations"].insert(1, dict(whole["annotations"][0], id=99, keypoints=[0] * 51))
+    rows = paired(tmp_path / "p.json", found(samples, whole), whole, samples)
+    np.testing.assert_allclose(rows.xy, np.stack([s.xy for s in samples]), atol=1e-3)
+
+
+def test_results_may_leave_out_who_has_no_box_alone(tmp_path, crowd):
+    whole, samples = crowd
+    bare = dict(whole["annotations"][0], id=98, keypoints=[0] * 51)
+    whole["annotations"][1:1] = [dict(bare, id=99, bbox=None), bare]
+    results = found([samples[0], samples[0], *samples[1:]], whole)  # one for each box
+    rows = paired(tmp_path / "p.json", results, whole, samples)
+    np.testing.assert_allclose(rows.xy, np.stack([s.xy for s in samples]), atol=1e-3)
+
+
+def test_a_joint_is_absent_where_all_its_numbers_are_zero_alone(tmp_path, crowd):
+    whole, samples = crowd
+    results = found(samples, whole)
+    results[0]["keypoints"][:6] = [0, 0, 0, 0, 7, 0.5]
+    rows = paired(tmp_path / "p.json", results, whole, samples)
+    assert np.isnan(rows.xy[0, :2]).tolist() == [[True, True], [False, False]]
+
+
+@pytest.mark.parametrize(("third", "kept"), [(0.0, True), (1.0, True), (2.0, False), (-1.0, False)])
+def test_third_numbers_are_scores_where_they_may_be_probabilities(tmp_path, crowd, third, kept):
+    whole, samples = crowd
+    results = found(samples, whole)
+    results[0]["keypoints"][2] = third
+    rows = paired(tmp_path / "p.json", results, whole, samples)
+    assert (rows.score is not None) == kept
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["words", {"keypoints": [0] * 51}, {"image_id": None, "keypoints": []}, {"image_id": 1}],
+)
+def test_what_is_no_result_is_refused_by_its_place(tmp_path, crowd, wrong):
+    whole, samples = crowd
+    results = [*found(samples, whole)[:1], wrong]
+    with pytest.raises(ValueError, match=r"p\.json: result 1 lacks image_id or keypoints"):
+        paired(tmp_path / "p.json", results, whole, samples)

@@ -131,6 +131,13 @@ def test_failures_are_left_out_of_what_is_merged(tmp_path):
     assert [one["image"] for one in json.loads(path.read_text())["frames"]] == ["2.jpg"]
 
 
+@pytest.mark.parametrize("form", ["coco", "coco-annotations"])
+def test_parts_of_failures_alone_are_merged_into_nobody(tmp_path, form):
+    written(tmp_path, [parts.failure(Path("1.jpg"), "1.jpg: no")])
+    whole = json.loads(parts.merge(tmp_path, form, tmp_path / "all.json", LSP14).read_text())
+    assert (whole if form == "coco" else whole["images"]) == []
+
+
 def test_parts_that_are_missing_are_counted(tmp_path):
     one, _ = written(tmp_path, [photo("1.jpg")], [photo("2.jpg")])
     one.unlink()

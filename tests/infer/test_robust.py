@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 import figures
-from posegram.data.corrupt import KINDS, SEVERITIES
+from posegram.data.corrupt import KINDS, SEVERITIES, corrupt
+from posegram.infer import robust
 from posegram.infer.robust import Spoilt, kinds, robustness, sheet, table
 from posegram.pose import LSP14, People
 
@@ -68,6 +69,20 @@ def test_two_models_see_the_same_spoilt_photos(people):
         np.testing.assert_array_equal(a, b)
 
 
+def test_chance_differs_from_photo_to_photo_and_not_with_the_severity(people, monkeypatch):
+    seeds = []
+
+    def listening(*arguments, seed):
+        seeds.append(seed)
+        return corrupt(*arguments, seed=seed)
+
+    monkeypatch.setattr(robust, "corrupt", listening)
+    robustness(Reader(people), people, ("noise",), resamples=100)
+    by_photo = np.reshape(seeds, (len(SEVERITIES), len(people)))
+    assert (by_photo == by_photo[0]).all()
+    assert len(set(seeds)) == len(people)
+
+
 LINES = [
     Spoilt("none", 0.0, 80.0, 75.0, 85.0, "PCK@0.2", "%"),
     *(Spoilt("dark", s, 80 - 50 * s, 20.0, 90.0, "PCK@0.2", "%") for s in SEVERITIES),
@@ -83,6 +98,15 @@ def test_the_table_names_the_number_and_the_clean_value():
 def test_the_table_has_the_mean_of_each_kind():
     assert "| dark | 70.0 [20.0, 90.0] |" in table(LINES)
     assert "| 30.0 [20.0, 90.0] | 50.0 |" in table(LINES)
+
+
+def test_the_table_has_a_row_for_each_kind_and_one_for_all():
+    kinds_of_rows = [line.split("|")[1].strip() for line in table(LINES).splitlines()[4:]]
+    assert kinds_of_rows == ["dark", "**all**"]
+
+
+def test_without_spoilt_photos_the_table_has_no_row():
+    assert len(table(LINES[:1]).splitlines()) == 4
 
 
 def test_a_number_from_0_to_1_has_three_decimals():

@@ -61,6 +61,12 @@ def test_a_doubtful_twin_moves_a_joint_less():
     np.testing.assert_allclose(people.joint("left_hand")[0, 0], 63 * 0.2, atol=0.6)
 
 
+def test_the_looks_weigh_by_the_square_of_their_scores():
+    logit = [0, -np.log(3)]  # scores 1/2 and 1/4, so weights 4 to 1
+    people = views(fixed([[0.2, 0.5], [0.6, 0.5]], logit), flip=True)(red_side("top"), BOX)
+    np.testing.assert_allclose(people.joint("left_hand")[0, 0], 63 * 0.24, atol=0.6)
+
+
 def test_the_larger_score_of_the_flips_stays():
     people = views(fixed([[0.2, 0.5], [0.6, 0.5]], [2, -2]), flip=True)(red_side("top"), BOX)
     np.testing.assert_allclose(people.score, 1 / (1 + np.exp(-2)), atol=1e-5)
@@ -77,6 +83,20 @@ def test_where_heatmaps_of_the_flips_disagree_the_higher_peak_wins():
     people = views(estimate, flip=True)(red_side("top"), BOX)
     np.testing.assert_allclose(
         people.joint("left_hand")[0, 0], (2 + 0.5) * 4 * 63 / 64 - 0.5, atol=0.6
+    )
+
+
+def test_heatmaps_of_flips_that_agree_keep_their_scores():
+    maps = np.zeros((2, 16, 16), dtype=np.float32)
+    maps[0, 8, 2] = maps[1, 8, 13] = 4
+
+    def network(crops):
+        return (np.repeat(maps[None], len(crops), axis=0),)
+
+    once = TopDown(Card("fixed", "heatmap", HANDS, (64, 64), margin=1.0), network)
+    twice = views(once, flip=True)
+    np.testing.assert_allclose(
+        twice(red_side("top"), BOX).score, once(red_side("top"), BOX).score, atol=1e-5
     )
 
 
@@ -112,6 +132,12 @@ def test_a_turn_that_gains_less_than_the_bonus_loses():
     np.testing.assert_allclose(people.xy, model(red_side("bottom"), BOX).xy, atol=0.1)
 
 
+def test_a_turn_that_gains_more_than_the_bonus_wins():
+    model, _ = compass(0, 0.16)  # scores 0.500 and 0.540
+    people = views(model, rotations=True)(red_side("bottom"), BOX)
+    assert people.xy[0, 0, 1] > 50
+
+
 def test_somebody_sure_as_the_photo_stands_costs_one_look():
     model, calls = compass(-2, 2)
     views(model, rotations=True)(red_side("top"), BOX)
@@ -139,7 +165,7 @@ def test_a_crop_on_its_side_still_holds_a_tall_person():
     box = np.array([[80, 20, 120, 180]], dtype=np.float32)
     views(replace(model, network=network), rotations=True)(image, box)
     ends = seen[1][0, :, :, 1].max(axis=0)  # by column: a quarter turn lays the box across
-    assert min(ends[:24].max(), ends[24:].max()) > 100
+    assert min(ends[:2].max(), ends[-2:].max()) > 100
 
 
 # what is wrapped
@@ -169,3 +195,9 @@ def test_only_the_body_decides_which_way_is_up():
     logit = np.where([j in COCO17.joints[:5] for j in COCO17.joints], 9.0, -1.0)
     model = Views(**vars(fixed(np.full((17, 2), 0.5), logit, COCO17)))
     assert model._merit(logit[None].astype(np.float32))[0] == pytest.approx(1 / (1 + np.e))
+
+
+def test_confidences_of_a_plain_network_are_scores_already():
+    model = Views(**vars(fixed([[0.2, 0.5], [0.6, 0.5]], [1, 1])), plain=True)
+    found = model._merit(np.float32([[0.7, 0.9], [-1, 2]]))
+    np.testing.assert_allclose(found, [0.8, 0.5])

@@ -67,6 +67,11 @@ def test_another_seed_gives_another_interval():
     assert interval(statistic, 400, seed=3).low != interval(statistic, 400, seed=4).low
 
 
+def test_2000_resamples_are_drawn_unless_said_otherwise():
+    statistic = means([column(normal())], np.arange(400))
+    assert interval(statistic, 400).low == interval(statistic, 400, resamples=2000).low
+
+
 def test_every_resample_draws_as_many_images_as_there_are():
     assert {int(n) for block in draws(7, 50, 0) for n in block.sum(axis=1)} == {7}
 
@@ -113,3 +118,7 @@ def test_two_samples_of_one_law_show_no_difference():
 )
 def test_a_verdict_needs_an_interval_without_zero(low, high, higher, words):
     assert verdict(low, high, higher_is_better=higher) == words
+
+
+def test_more_is_better_unless_said_otherwise():
+    assert verdict(1, 2) == "second is better"

@@ -51,6 +51,15 @@ def test_the_best_boxes_are_likely_and_no_doubles():
     assert best(found, score, least=0.3).tolist() == [1, 2]
 
 
+def test_the_best_boxes_overlap_by_no_more_than_half():
+    found = box([0, 0, 10, 10], [0, 2, 10, 12])  # by 2/3
+    assert best(found, np.float32([0.9, 0.8]), least=0.3).tolist() == [0]
+
+
+def test_a_box_of_just_the_least_score_is_looked_at():
+    assert best(box([0, 0, 10, 10]), np.float32([0.5]), least=0.5).tolist() == [0]
+
+
 def test_no_more_than_300_boxes_are_looked_at():
     corner = np.arange(400, dtype=np.float32)[:, None] * 10
     apart = np.concatenate([corner, corner, corner + 5, corner + 5], axis=1)

@@ -30,9 +30,18 @@ def test_unlabelled_joints_do_not_enter():
     assert calibration_error(score, ALL, counted) == 0
 
 
-def test_a_score_above_one_is_refused():
+@pytest.mark.parametrize("score", [1.5, -0.5])
+def test_a_single_score_that_is_no_probability_is_refused(score):
     with pytest.raises(ValueError, match="between 0 and 1"):
-        calibration_error(np.full((1, 4), 1.5), ALL, ALL)
+        calibration_error(np.array([[score, 1.0, 1.0, 1.0]]), ALL, ALL)
+
+
+def test_there_are_15_bins_unless_said_otherwise():
+    rng = np.random.default_rng(0)
+    case = rng.random((50, 4)), rng.random((50, 4)) > 0.5, np.ones((50, 4), dtype=bool)
+    wanted = calibration_error(*case, bins=15)
+    statistic = calibration_statistic(*case, np.zeros(50, dtype=np.int64))
+    assert calibration_error(*case) == wanted == statistic(np.ones((1, 1)))[0, 0]
 
 
 def test_no_labelled_joint_is_refused():

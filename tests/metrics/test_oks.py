@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from posegram.metrics import oks
 from posegram.metrics.oks import AP_NAMES, ap_statistic, keypoint_ap, matches
 from posegram.pose import COCO17
 
@@ -92,6 +93,15 @@ def test_an_image_drawn_twice_counts_as_two_images():
     assert drawn == pytest.approx(reference(twice_truth, twice_results))
 
 
+@pytest.mark.parametrize("cells", [1, 500_000])
+def test_resamples_measured_together_give_the_numbers_of_each_alone(monkeypatch, cells):
+    monkeypatch.setattr(oks, "_CELLS", cells)
+    statistic = ap_statistic(matches(*scene(3)))
+    times = np.random.default_rng(0).integers(0, 3, (5, 7)).astype(float)
+    alone = np.concatenate([statistic(row[None]) for row in times])
+    assert statistic(times) == pytest.approx(alone, nan_ok=True)
+
+
 def test_a_perfect_result_has_ap_one():
     truth, _ = scene(1)
     people = [a for a in truth["annotations"] if a["num_keypoints"]]
@@ -115,6 +125,14 @@ def test_somebody_whose_count_of_joints_is_wrong_is_wanted_all_the_same():
     expected = keypoint_ap(truth, results)
     for label in truth["annotations"]:
         label["num_keypoints"] = 0
+    assert keypoint_ap(truth, results) == expected
+
+
+def test_somebody_without_keypoints_is_not_wanted():
+    truth, results = scene()
+    expected = keypoint_ap(truth, results)
+    box = {"image_id": 0, "category_id": 1, "area": 900.0, "bbox": [500, 0, 30, 30]}
+    truth["annotations"].append(box)
     assert keypoint_ap(truth, results) == expected
 
 

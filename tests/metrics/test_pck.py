@@ -37,8 +37,19 @@ def test_distance_is_euclidean():
     assert distance(XY, TRUTH).tolist() == [[5, 1], [10, 0]]
 
 
+def test_distance_does_not_depend_on_where_the_person_stands():
+    assert distance(XY + 7, TRUTH + 7).tolist() == distance(XY, TRUTH).tolist()
+
+
 def test_distance_is_divided_by_each_persons_normaliser():
     assert distance(XY, TRUTH, np.array([10.0, 20.0])).tolist() == [[0.5, 0.1], [0.5, 0]]
+
+
+def test_distance_is_unknown_where_the_normaliser_is_zero():
+    assert np.isnan(distance(XY, TRUTH, np.array([10.0, 0.0]))).tolist() == [
+        [False] * 2,
+        [True] * 2,
+    ]
 
 
 def test_distance_refuses_labels_of_another_shape():
@@ -53,6 +64,10 @@ def test_distance_refuses_normalisers_of_other_people():
 
 def test_mae_is_the_mean_over_both_coordinates():
     assert mae(XY, TRUTH, ALL) == pytest.approx((3 + 4 + 0 + 1 + 6 + 8) / 8)
+
+
+def test_mae_does_not_depend_on_where_the_person_stands():
+    assert mae(XY + 7, TRUTH + 7, ALL) == pytest.approx(mae(XY, TRUTH, ALL))
 
 
 def test_mae_leaves_out_unlabelled_joints():
@@ -122,9 +137,10 @@ def test_auc_is_the_trapezoid_area_under_pck_at_every_threshold():
     assert auc(xy, truth, seen, size) == pytest.approx(wanted)
 
 
-def test_auc_refuses_a_step_that_does_not_divide_its_range():
+@pytest.mark.parametrize(("top", "step"), [(0.5, 0.3), (0.0, 0.1)])
+def test_auc_refuses_a_step_that_does_not_divide_its_range(top, step):
     with pytest.raises(ValueError, match="does not divide"):
-        area_under(XY[..., 0], top=0.5, step=0.3)
+        area_under(XY[..., 0], top=top, step=step)
 
 
 def test_a_missing_prediction_adds_no_area():
@@ -142,6 +158,10 @@ def test_torso_is_unknown_where_an_end_is_not_labelled():
     seen = np.ones((1, 14), dtype=bool)
     seen[0, LSP14.index("right_hip")] = False
     assert np.isnan(torso(truth, LSP14, seen)).all()
+
+
+def test_torso_is_unknown_where_both_ends_are_one_point():
+    assert np.isnan(torso(np.zeros((1, 14, 2)), LSP14)).all()
 
 
 def test_head_size_is_six_tenths_of_the_box_diagonal():

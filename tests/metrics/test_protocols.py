@@ -6,7 +6,7 @@ import pytest
 from figures import pose
 from posegram.metrics import METRICS
 from posegram.metrics.oks import AP_NAMES
-from posegram.metrics.pck import average, distance, mae, pck, pckh, torso
+from posegram.metrics.pck import area_under, average, distance, mae, pck, pckh, torso
 from posegram.metrics.protocols import (
     ap_numbers,
     average_precision,
@@ -127,6 +127,28 @@ def test_pck_without_any_torso_is_refused():
         pck_torso(replace(one, labelled=labelled))
 
 
+@pytest.mark.parametrize(
+    ("metric", "name", "top"), [(pckh_head, "PCKh AUC", 0.5), (pck_torso, "PCK AUC", 0.2)]
+)
+def test_the_area_runs_to_the_threshold_of_its_metric(metric, name, top):
+    one = case()
+    length = one.head if metric is pckh_head else torso(one.truth, COCO17, one.labelled)
+    counted = one.labelled & (length > 0)[:, None]
+    wanted = average(area_under(distance(one.xy, one.truth, length), top=top), counted)
+    assert values(metric(one))[name] == pytest.approx(100 * wanted)
+
+
+def test_a_joint_exactly_on_the_threshold_is_right_in_pckh():
+    one = replace(case(), head=np.full(8, 20.0))
+    edge = replace(one, truth=np.zeros_like(one.xy), xy=np.full_like(one.xy, [10.0, 0.0]))
+    assert values(pckh_head(edge))["PCKh@0.5"] == 100
+
+
+def test_the_number_of_each_joint_is_pckh_at_one_half():
+    panel = pckh_head(case())
+    assert {n.name for n in panel.numbers[-panel.by_joint :]} == {"PCKh@0.5"}
+
+
 def test_every_joint_has_its_own_number():
     one = case()
     panel = pckh_head(one)
@@ -188,6 +210,19 @@ def test_average_precision_says_what_is_lacking(change, words):
 
 def test_the_ap_numbers_stand_in_cocos_order():
     assert tuple(n.name for n in ap_numbers(COCO17.joints, 3)) == AP_NAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "threshold"), [("AP", "0.50:0.05:0.95"), ("AP75", "0.75"), ("ARM", "0.50:0.05:0.95")]
+)
+def test_each_ap_number_says_its_threshold(name, threshold):
+    (number,) = (n for n in ap_numbers(COCO17.joints, 3) if n.name == name)
+    assert number.threshold == threshold
+
+
+def test_of_errors_and_miscalibration_less_is_better():
+    panels = [error(case()), calibration(case())]
+    assert not any(n.higher_is_better for panel in panels for n in panel.numbers)
 
 
 def test_calibration_takes_half_a_head_where_heads_are_known():

@@ -59,6 +59,13 @@ def test_what_mpiis_mean_leaves_out_is_said():
     )
 
 
+def test_a_joint_that_the_mean_leaves_out_anyway_is_not_named_twice():
+    (note,) = case(MPII16, absent=["pelvis"]).notes
+    assert note == (
+        "14 of 16 joints: pelvis is not predicted; thorax is outside this data set's mean"
+    )
+
+
 def test_a_full_joint_set_needs_no_note():
     assert case().notes == ()
 
@@ -116,6 +123,20 @@ def test_the_table_has_a_line_for_every_joint():
     assert text.splitlines()[-1].split() == ["neck", "7", "50.00", "[40.00,", "60.00]"]
 
 
+def test_the_table_has_straight_columns():
+    wrist = replace(SURE, joints=("left_wrist",), value=5.0)
+    text = str(report(SURE, by_joint=(SURE, wrist), labels={"neck": 7, "left_wrist": 1234}))
+    assert text.splitlines()[-3:] == [
+        "joint       labelled  PCK@0.2 (%)",
+        "neck               7  50.00 [40.00, 60.00]",
+        "left_wrist     1,234  5.00 [40.00, 60.00]",
+    ]
+
+
+def test_without_numbers_of_joints_there_is_no_table():
+    assert "labelled" not in str(report(SURE))
+
+
 def test_the_dictionary_goes_into_strict_json():
     made = report(NUMBER, by_joint=(SURE,)).to_dict()
     assert json.loads(json.dumps(made, allow_nan=False)) == made
@@ -123,3 +144,7 @@ def test_the_dictionary_goes_into_strict_json():
 
 def test_a_missing_interval_is_none_in_the_dictionary():
     assert report(NUMBER).to_dict()["numbers"][0]["low"] is None
+
+
+def test_a_value_stands_in_the_dictionary():
+    assert report(NUMBER).to_dict()["numbers"][0]["value"] == 50.0

@@ -53,12 +53,13 @@ def test_giou_tells_far_from_near(other, value):
 # who answers
 
 
-def test_cells_outside_every_person_are_background():
-    target = assign(around(), STILL, CENTRE, *labels([8, 8, 24, 40]))
+@pytest.mark.parametrize("person", [[8, 8, 24, 40], [8, 32, 24, 56], [40, 8, 60, 24]])
+def test_cells_outside_every_person_are_background(person):
+    target = assign(around(), STILL, CENTRE, *labels(person))
     answering = CENTRE[target.score[0] > 0]
     assert len(answering)
-    assert (answering >= 8).all()
-    assert (answering <= torch.tensor([24, 40])).all()
+    assert (answering >= torch.tensor(person[:2])).all()
+    assert (answering <= torch.tensor(person[2:])).all()
 
 
 def test_a_few_cells_answer_for_one_person():
@@ -70,6 +71,13 @@ def test_the_best_cell_should_score_its_overlap():
     target = assign(around(), STILL, CENTRE, *labels([8, 8, 24, 24]))
     best = iou(around(), torch.tensor([8.0, 8, 24, 24])).max()
     assert target.score.max().item() == pytest.approx(best.item())
+
+
+def test_a_persons_lesser_cells_weigh_less():
+    target = assign(around(), STILL, CENTRE, *labels([8, 8, 24, 24]))
+    shares = target.share[target.share > 0].sort().values
+    assert shares[-1] == 1
+    assert shares[-2] < 0.5
 
 
 def test_every_person_weighs_the_same():

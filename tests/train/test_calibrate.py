@@ -55,3 +55,10 @@ def test_joints_that_the_logits_tell_apart_exactly_give_a_steep_curve():
 def test_joints_that_part_without_error_give_a_gentle_curve():
     slope, _ = calibrate(np.array([-2.0, -1.9, -1.8, 2.0], np.float32), np.array([0, 0, 0, 1]) > 0)
     assert 0.2 < slope < 3
+
+
+def test_joints_that_part_without_error_are_as_probable_as_platts_targets():
+    logit = np.array([-1, -1, -1, 1, 1], dtype=np.float32)
+    curve = calibrate(logit, logit > 0)
+    found = probability(np.float32([-1, 1]), curve)
+    np.testing.assert_allclose(found, [1 / (3 + 2), (2 + 1) / (2 + 2)], atol=1e-3)

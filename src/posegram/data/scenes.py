@@ -61,8 +61,7 @@ def input_size(photo: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]
     (288, 384)
     """
     area = size[0] * size[1]
-    most = max(int(_LONG * area**0.5) // STEP, 1)
-    sides = [STEP * (n + 1) for n in range(most)]
+    sides = range(STEP, int(_LONG * area**0.5) + 1, STEP)
     shapes = [(h, w) for h in sides for w in sides if h * w <= _MORE * area]
 
     def zoom(shape: tuple[int, int]) -> tuple[float, int]:
