@@ -250,6 +250,15 @@ def test_options_out_of_range_are_misuse(tmp_path, run, option):
     assert run(clips.make(tmp_path / "a.mp4"), *option)[0] == 2
 
 
+def test_options_of_clips_are_refused_where_there_is_none(tmp_path, run):
+    pictures.write(tmp_path / "a.png", np.zeros((40, 40, 3), np.uint8))
+    code, _, told = run(tmp_path / "a.png", "--start", "5", "--no-smooth")
+    assert (code, told) == (
+        2,
+        "posegram: clips alone have --no-smooth, --start, and no clip is given\n",
+    )
+
+
 def test_an_end_before_the_start_is_misuse(tmp_path, run):
     code, _, told = run(clips.make(tmp_path / "a.mp4"), "--start", "5", "--end", "2")
     assert (code, told) == (2, "posegram: --end 2 is not after --start 5\n")

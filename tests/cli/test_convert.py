@@ -96,6 +96,11 @@ def test_the_joints_may_be_chosen(capsys, tmp_path, source):
     assert coco.read(tmp_path / "a.json")[0].skeleton is LSP14
 
 
+def test_joints_that_the_chosen_ones_lack_are_counted(capsys, tmp_path, source):
+    _, out, _ = run(capsys, source, tmp_path / "a.json", "--to", "coco", "--skeleton", "lsp14")
+    assert "  does not fit coco: 14 labelled joints: lsp14 has no left_eye, right_eye, " in out
+
+
 def test_what_does_not_fit_is_listed_with_counts(capsys, tmp_path, source):
     _, out, _ = run(capsys, source, tmp_path / "yolo", "--to", "yolo")
     assert out.splitlines() == [

@@ -210,3 +210,16 @@ def test_a_report_over_a_file_is_refused_before_the_work(capsys, people, tmp_pat
     path = coco.write(tmp_path / "a.json", people)
     code, out, err = _run(capsys, "check", path, "--out", path)
     assert (code, out, "wanted a folder" in err) == (2, "", True)
+
+
+def test_photos_without_labels_are_not_called_sound(capsys, people):
+    code, _, err = _run(capsys, "check", people[0].image.parent)
+    assert (code, "holds nobody with joints" in err) == (2, True)
+
+
+def test_a_preview_without_pictures_says_how_to_name_their_folder(capsys, people, tmp_path):
+    people[0].image.unlink()
+    labels = coco.write(tmp_path / "a.json", people)
+    code, _, err = _run(capsys, "preview", labels, "--out", tmp_path / "p.png")
+    said = "figure0000.png (1 of 3 pictures missing; --images says where)"
+    assert (code, said in err) == (2, True)

@@ -565,3 +565,11 @@ def test_a_report_never_replaces_what_is_read(run, truth):
     code, _, said = run(f"coco:{truth}#1-3", "--out", truth)
     assert (code, truth.read_bytes()) == (2, before)
     assert said.startswith(f"posegram: cannot write {truth}: it is read, and")
+
+
+def test_missing_pictures_are_told_before_a_model_looks(run, truth, people, monkeypatch):
+    monkeypatch.setattr(TopDown, "__call__", lambda *_: pytest.fail("the model was asked"))
+    people[1].image.unlink()
+    code, _, err = run(truth)
+    said = "(1 of 6 pictures missing; --images says where)"
+    assert (code, said in err) == (2, True)

@@ -140,6 +140,25 @@ def test_the_file_says_which_second_model_was_asked(tmp_path, photos, model):
     assert content(tmp_path / "l.json")["info"]["second"]["model"] == "constant"
 
 
+def test_an_adapter_without_its_model_is_refused(tmp_path, photos, capsys):
+    assert run(photos, "--adapter", "movenet", "--out", tmp_path / "l.json") == 2
+    assert "give it as --model" in capsys.readouterr().err
+
+
+def test_a_detector_beside_boxes_is_refused(tmp_path, photos, model, capsys):
+    (tmp_path / "b.json").write_text(
+        json.dumps(
+            {
+                "images": [{"id": 1, "file_name": "p0.png"}],
+                "annotations": [{"image_id": 1, "bbox": [1, 1, 20, 20]}],
+            }
+        )
+    )
+    options = ("--boxes", tmp_path / "b.json", "--detector", "detector", "--model", model)
+    assert run(photos, *options, "--out", tmp_path / "l.json") == 2
+    assert "every photo has some" in capsys.readouterr().err
+
+
 def test_a_second_adapter_without_a_second_model_is_refused(tmp_path, photos, model, capsys):
     options = ("--second-adapter", "movenet", "--out", tmp_path / "l.json")
     assert run(photos, "--model", model, *options) == 2

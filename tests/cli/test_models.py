@@ -36,7 +36,7 @@ def test_the_list_names_every_bundled_model_with_its_facts(weights, capsys):
     lines = capsys.readouterr().out.splitlines()
     for name in BUNDLED:
         (line,) = [row for row in lines if row.split()[:1] == [name]]
-        for fact in ("MB", "regression", "48x64", "lsp14", "Apache-2.0"):
+        for fact in ("MB", "regression", "64x48", "lsp14", "Apache-2.0"):
             assert fact in line
 
 
@@ -97,7 +97,7 @@ def test_the_card_of_a_keypoint_rcnn_is_shown(tmp_path, capsys, preset):
     weights = {f"network.{k}": v for k, v in rcnns.kept().state_dict().items()}
     torch.save({"card": rcnns.card().to_json(), "state_dict": weights}, tmp_path / "best.ckpt")
     assert run("info", f"{tmp_path / 'best.ckpt'}{preset}") == 0
-    assert "128x96 pixels, a whole photo" in capsys.readouterr().out
+    assert "96x128 pixels, a whole photo" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["small", "medium", "cnn", "detector"])

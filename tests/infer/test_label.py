@@ -44,6 +44,28 @@ def test_a_folder_gives_its_photos_without_boxes(tmp_path):
     assert [(t.photo, t.box) for t in work] == [(p, None) for p in paths]
 
 
+def test_photos_with_a_note_among_them_are_photos_without_boxes(tmp_path):
+    photo(tmp_path / "p" / "a.png")
+    (tmp_path / "p" / "readme.txt").write_text("from the lake")
+    (task,) = labels.tasks(str(tmp_path / "p"))
+    assert task.box is None
+
+
+def test_a_range_of_a_folder_of_photos_is_refused(tmp_path):
+    photo(tmp_path / "p" / "a.png")
+    with pytest.raises(ValueError, match="p#1-1 is a folder of photos; a range goes with labels"):
+        labels.tasks(f"{tmp_path / 'p'}#1-1")
+
+
+def test_labels_whose_pictures_are_all_elsewhere_are_refused(tmp_path):
+    made = figures.samples(tmp_path, 2)
+    spec = f"coco:{coco.write(tmp_path / 'l.json', made, tmp_path)}"
+    for sample in made:
+        sample.image.unlink()
+    with pytest.raises(FileNotFoundError, match=r"2 of 2 pictures missing; --images says where"):
+        labels.tasks(spec)
+
+
 def test_labels_give_each_photo_once_with_all_its_boxes(tmp_path):
     made = figures.samples(tmp_path, 2)
     spec = f"coco:{coco.write(tmp_path / 'l.json', [made[0], made[1], made[0]], tmp_path)}"

@@ -21,9 +21,16 @@ from posegram.data.stream import save_text
 from posegram.infer import records
 from posegram.pose import Estimate, Skeleton
 
-__all__ = ["INCOMPLETE", "Cut", "Filmed", "film_clip", "results_of", "stoppable"]
+__all__ = ["INCOMPLETE", "Cut", "Filmed", "film_clip", "require_clip", "results_of", "stoppable"]
 
 INCOMPLETE = ".incomplete"  # ending of the note beside the results of a clip that ended too early
+_OPTIONS = {  # what is asked of clips alone
+    "every": "--every",
+    "smooth": "--no-smooth",
+    "start": "--start",
+    "end": "--end",
+    "stride": "--stride",
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,18 @@ class Cut:
     def __post_init__(self) -> None:
         if self.end is not None and self.end <= self.start:
             raise ValueError(f"--end {self.end:g} is not after --start {self.start:g}")
+
+
+def require_clip(cut: Cut, given: bool) -> Cut:
+    """The same, where a clip is given or nothing is asked that clips alone have.
+
+    Raises:
+        ValueError: something is, and there is none.
+    """
+    asked = [name for key, name in _OPTIONS.items() if getattr(cut, key) != getattr(Cut, key)]
+    if asked and not given:
+        raise ValueError(f"clips alone have {', '.join(asked)}, and no clip is given")
+    return cut
 
 
 @dataclass(frozen=True)

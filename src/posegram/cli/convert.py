@@ -9,7 +9,7 @@ import typer
 from posegram import data
 from posegram.cli.words import counted
 from posegram.data.joints import in_skeleton
-from posegram.data.losses import losses, unread
+from posegram.data.losses import dropped, losses, unread
 from posegram.pose import skeleton_named
 
 __all__ = ["convert"]
@@ -50,10 +50,12 @@ def convert(
     if not samples:
         raise ValueError(f"{source}: holds nobody with a labelled joint")
     left = unread(path) if name == "coco" else []
+    lost = []
     if skeleton:
         chosen = skeleton_named(skeleton)
+        lost = dropped(samples, chosen)
         samples = [in_skeleton(sample, chosen) for sample in samples]
-    lost = losses(samples, to)
+    lost += losses(samples, to)
     options = {} if to in _FILES else {"copy": not no_pictures}
     data.WRITERS[to](out, samples, **options)
     people = counted(len(samples), "person", "people")

@@ -78,7 +78,7 @@ def check(
     if out is not None and out.exists() and not out.is_dir():
         raise ValueError(f"cannot write {out}: it is a file, wanted a folder for the report")
     sets = [one for spec in sources for one in load(spec, images, split=split)]
-    if not any(len(one) or one.broken for one in sets):
+    if not any(one.broken or _has_joints(one) for one in sets):
         raise ValueError(f"{', '.join(sources)}: holds nobody with joints, so nothing to check")
     opinions = [look(one, model, threads) for one in sets] if model else []
     report = examine(sets, copies=copies, opinions=opinions)
@@ -93,6 +93,11 @@ def check(
         typer.echo(f"mended: {fix} ({counts or 'nothing to mend'})")
     if report.faults:
         raise typer.Exit(1)
+
+
+def _has_joints(people: Annotations) -> bool:
+    """Whether anybody has a flag or a place, be they right or wrong: photos alone have neither."""
+    return bool(people.flag.any() or people.xy.any())
 
 
 def _refuse(fix: Path | None, also: Sequence[str], sources: Sequence[str]) -> None:
@@ -144,7 +149,9 @@ def preview(
     """Write one picture of augmented people with their joints drawn."""
     from posegram.train.preview import preview as draw_preview
 
-    typer.echo(draw_preview(read(spec, images), out, count=count, seed=seed))
+    people = read(spec, images)
+    door.require_pictures(sample.image for sample in people)
+    typer.echo(draw_preview(people, out, count=count, seed=seed))
 
 
 def _number(title: str) -> Column:

@@ -94,6 +94,7 @@ def evaluate(
         door.require_apart(out, [data.reader_of(truth)[1], predictions, compare, heads])
     spoilt = robust.kinds(corrupt) if corrupt else ()
     known = _truth(truth, images, heads, skeleton)
+    _require_pictures(known.samples, predictions)
     if spoilt:
         first = "pck" if metric == "all" else metric
         estimate = load(model, detector="none", threads=threads, engine=engine)
@@ -122,6 +123,12 @@ def _refuse(metric: str, model: str, files: tuple[Path | None, Path | None], cor
         raise ValueError("--compare tests two files: give the first one with --predictions")
     if corrupt and predictions:
         raise ValueError("--corrupt spoils photos for a model; give --model, not --predictions")
+
+
+def _require_pictures(samples: Sequence[Sample], predictions: Path | None) -> None:
+    """See that the pictures are there, before a model is to look at them."""
+    if predictions is None:
+        door.require_pictures(sample.image for sample in samples)
 
 
 def _spoil(

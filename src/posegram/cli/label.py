@@ -84,8 +84,8 @@ def label(
     """
     door.require_apart(out, [data.reader_of(source)[1], boxes, *skip])
     work = active.without(labels.tasks(source, boxes, images), skip)
-    _check(work, source, mend, out if most_uncertain else None)
-    _check_second(second, second_adapter, most_uncertain)
+    _check(work, source, detector, mend, out if most_uncertain else None)
+    _check_models(model, adapter, second, second_adapter, most_uncertain)
     look = {"flip": flip, "rotations": rotations}
     crew, threads = crew_for(len(work), (model, detector, second), "onnxruntime", threads)
     estimate = views(load(model, threads=threads, adapter=adapter, detector=detector), **look)
@@ -109,8 +109,12 @@ def label(
         raise typer.Exit(1)
 
 
-def _check(work: Sequence[Task], source: str, mend: float | None, chosen_to: Path | None) -> None:
+def _check(
+    work: Sequence[Task], source: str, detector: str, mend: float | None, chosen_to: Path | None
+) -> None:
     """Refuse what does not go together; the file is that of a round, if one is wanted."""
+    if detector not in ("", "none") and all(task.box is not None for task in work):
+        raise ValueError("--detector is for photos without boxes, and here all have some")
     if chosen_to is not None:
         active.room(chosen_to)  # before hours of work
     if mend is None:
@@ -121,9 +125,13 @@ def _check(work: Sequence[Task], source: str, mend: float | None, chosen_to: Pat
         raise ValueError(f"--mend combines labels with the model's, and {source} has no labels")
 
 
-def _check_second(second: str, adapter: str, most_uncertain: int) -> None:
-    """Refuse what does not go together with a second model."""
-    if adapter and not second:
+def _check_models(
+    model: str, adapter: str, second: str, second_adapter: str, most_uncertain: int
+) -> None:
+    """Refuse what does not go together with one model or two."""
+    if adapter and not model:
+        raise ValueError("--adapter describes somebody else's .onnx file: give it as --model")
+    if second_adapter and not second:
         raise ValueError("--second-adapter describes the second model: give --second as well")
     if second and most_uncertain:
         raise ValueError("--second and --most-uncertain do not go together: give one of them")

@@ -106,5 +106,6 @@ def _text(name: str) -> str:
 
 
 def _pixels(card: Card) -> str:
+    """Height and width of the input, in the order of `size` in settings and of the documents."""
     height, width = card.size
-    return f"{width}x{height}"
+    return f"{height}x{width}"

@@ -13,7 +13,7 @@ import typer
 
 from posegram import image as pictures
 from posegram.cli.bars import watched
-from posegram.cli.clips import INCOMPLETE, Cut, film_clip, stoppable
+from posegram.cli.clips import INCOMPLETE, Cut, film_clip, require_clip, stoppable
 from posegram.cli.crew import crew_for, in_order
 from posegram.cli.photos import (
     TABLE,
@@ -84,10 +84,10 @@ def predict(
 
     Exit code 1: what failed is listed, all else is done. 2: misuse. 130, 143: stopped.
     """
-    cut = Cut(every, not no_smooth, start, end, stride)
     chosen = skeleton_named(skeleton) if skeleton else None
     places, missing = _found(inputs, out, recursive)
     names = _names(places, out, form)
+    cut = require_clip(Cut(every, not no_smooth, start, end, stride), any(map(_is_clip, names)))
     given = _given(boxes, list(names), detector, min_score, max_people)
     found, clips = _sorted_out(names, out, given, form, skip_done, drawn=not no_pictures)
     detector = "none" if boxes else detector

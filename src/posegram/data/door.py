@@ -33,6 +33,7 @@ __all__ = [
     "picture_size",
     "require",
     "require_apart",
+    "require_pictures",
     "save_json",
     "within",
 ]
@@ -68,6 +69,19 @@ def require_apart(out: Path, sources: Iterable[Path | None]) -> None:
     for path in sources:
         if path is not None and out.exists() and path.exists() and out.samefile(path):
             raise ValueError(f"cannot write {out}: it is read, and what is read is never changed")
+
+
+def require_pictures(images: Iterable[Path]) -> None:
+    """See that people have their pictures, before work begins that needs them all.
+
+    Raises:
+        FileNotFoundError: one is missing.
+    """
+    wanted = dict.fromkeys(images)
+    missing = [path for path in wanted if not path.exists()]
+    if missing:
+        count = f"{len(missing):,} of {len(wanted):,} pictures missing"
+        raise FileNotFoundError(f"there is no file {missing[0]} ({count}; --images says where)")
 
 
 def load_mat(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from posegram.data import door
 from posegram.data.joints import in_skeleton
 from posegram.pose import LSP14, MPII16, Sample, Skeleton, sources
 
-__all__ = ["FIXED", "Loss", "losses", "unread"]
+__all__ = ["FIXED", "Loss", "dropped", "losses", "unread"]
 
 FIXED: dict[str, Skeleton] = {"lsp": LSP14, "mpii": MPII16}  # formats with joints of their own
 
@@ -42,6 +42,12 @@ def losses(samples: Sequence[Sample], form: str) -> list[Loss]:
     found = [_joints(samples, FIXED[form])] if form in FIXED else []
     found += [count(samples) for count in _KINDS[form]]
     return [loss for loss in found if loss.count]
+
+
+def dropped(samples: Sequence[Sample], skeleton: Skeleton) -> list[Loss]:
+    """The labelled joints of these people that another skeleton has no place for."""
+    found = _joints(samples, skeleton)
+    return [found] if found.count else []
 
 
 def unread(path: Path) -> list[Loss]:

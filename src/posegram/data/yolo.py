@@ -141,7 +141,8 @@ def _sizes(path: Path, images: Sequence[Path]) -> dict[Path, tuple[int, int]]:
             raise ValueError(f"{path}: {other} and {image} would share one label file")
         size = door.picture_size(image)
         if size is None:
-            raise ValueError(f"{image}: YOLO labels need the picture's size, and it is not at hand")
+            need = "YOLO labels need the picture's size, and it is not at hand"
+            raise ValueError(f"{image}: {need} (--images says where)")
         sizes[image] = size
     return sizes
 

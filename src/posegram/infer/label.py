@@ -48,16 +48,13 @@ def tasks(source: str, boxes: Path | None = None, images: Path | None = None) ->
         images: folder of the pictures of labels; by default beside them.
 
     Raises:
-        FileNotFoundError: there is no such file or folder.
-        ValueError: there is no photo, the boxes fit none, the labels are refused, or boxes or
-            images are given where they mean nothing.
+        FileNotFoundError: there is no such file or folder, or none of the labels' pictures.
+        ValueError: there is no photo, the boxes fit none, the labels are refused, or boxes,
+            images or a range are given where they mean nothing.
     """
     place = Path(source.removeprefix("folder:"))
     if not (source.startswith("folder:") or _plain(place)):
-        labelled = _labelled(data.read(source, images))
-        if boxes is not None:
-            raise ValueError(f"{source} has boxes of its own; --boxes goes with a folder of photos")
-        return labelled
+        return _with_labels(source, boxes, images)
     if images is not None:
         raise ValueError(f"{source} is a folder of photos; --images goes with labels")
     photos = folder.images_in(place)
@@ -72,11 +69,21 @@ def tasks(source: str, boxes: Path | None = None, images: Path | None = None) ->
     return found
 
 
+def _with_labels(source: str, boxes: Path | None, images: Path | None) -> list[Task]:
+    """The photos of labels; not all of them have to be there, but some."""
+    if data.reader_of(source)[0] == "folder":  # else each photo would be one person, unasked
+        raise ValueError(f"{source} is a folder of photos; a range goes with labels")
+    labelled = _labelled(data.read(source, images))
+    if boxes is not None:
+        raise ValueError(f"{source} has boxes of its own; --boxes goes with a folder of photos")
+    if not any(task.photo.exists() for task in labelled):
+        door.require_pictures(task.photo for task in labelled)
+    return labelled
+
+
 def _plain(place: Path) -> bool:
-    """Whether this is a folder with photos right inside and no labels that a reader knows."""
-    if not place.is_dir() or (place / "joints.mat").exists() or any(place.glob("*.txt")):
-        return False
-    return bool(folder.images_in(place))
+    """Whether this is a folder of photos, without labels that a reader knows."""
+    return place.is_dir() and data.reader_of(str(place))[0] == "folder"
 
 
 def _labelled(samples: Sequence[Sample]) -> list[Task]:
