@@ -155,8 +155,10 @@ def test_a_detector_beside_boxes_is_refused(tmp_path, photos, model, capsys):
         )
     )
     options = ("--boxes", tmp_path / "b.json", "--detector", "detector", "--model", model)
-    assert run(photos, *options, "--out", tmp_path / "l.json") == 2
-    assert "every photo has some" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        main(["label", *map(str, (photos, *options, "--out", tmp_path / "l.json"))])
+    assert stop.value.code == 2
+    assert "--detector is for photos without boxes" in capsys.readouterr().err
 
 
 def test_a_second_adapter_without_a_second_model_is_refused(tmp_path, photos, model, capsys):
