@@ -11,11 +11,11 @@ at 96x72; what is finished in OUT is not trained again. Writes table.md: PCK@0.2
 
 from __future__ import annotations
 
-import sys
 import tomllib
 from pathlib import Path
 
 import numpy as np
+from usage import arguments
 
 from posegram import data
 from posegram.metrics.bootstrap import Mean, compare, interval, means
@@ -93,10 +93,11 @@ def table(scores: dict[str, dict[str, np.ndarray]], photos: dict[str, np.ndarray
 
 
 def main() -> None:
-    sets = tomllib.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    out = Path(sys.argv[2]).resolve()
+    given = arguments(__doc__, 2)
+    sets = tomllib.loads(Path(given[0]).read_text(encoding="utf-8"))
+    out = Path(given[1]).resolve()
     out.mkdir(parents=True, exist_ok=True)
-    base = Config.read(BASE).override(SETTINGS, {"folder": str(out)}, *sys.argv[3:])
+    base = Config.read(BASE).override(SETTINGS, {"folder": str(out)}, *given[2:])
     judges = {name: data.read(spec) for name, spec in sets["judges"].items()}
     photos = {
         name: np.unique([str(s.image) for s in people], return_inverse=True)[1]

@@ -9,11 +9,11 @@ labelled joints, exp(-d^2 / (2 area (2 sigma)^2)), and the share of joints above
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from usage import arguments
 
 from posegram import data, image
 from posegram.infer.load import load
@@ -34,11 +34,12 @@ def similarity(estimate, samples: list[Sample]) -> Iterator[np.ndarray]:
 
 
 def main() -> None:
-    samples = [s for s in data.read(f"coco:{sys.argv[1]}") if s.area and (s.visible > 0).any()]
+    given = arguments(__doc__, 2)
+    samples = [s for s in data.read(f"coco:{given[0]}") if s.area and (s.visible > 0).any()]
     area = np.array([s.area for s in samples])
     print("| model | " + " | ".join(f"{name} people" for name in BOUNDS) + " |")
     print("|---" * (len(BOUNDS) + 1) + "|")
-    for model in sys.argv[2:]:
+    for model in given[1:]:
         path, _, adapter = model.partition(":")
         near = np.stack([*similarity(load(path, adapter=adapter, detector="none"), samples)])
         cells = []

@@ -8,9 +8,8 @@ be drawn) and .5, and the mean score of the joints of the arms, which are there.
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
+from usage import arguments
 
 from posegram import data
 from posegram import image as pictures
@@ -22,10 +21,11 @@ BELOW = 8  # pixels from the lower hip to the cut
 
 
 def main() -> None:
-    people = data.read(sys.argv[1])
+    given = arguments(__doc__, 2)
+    people = data.read(given[0])
     print("| model | people | knees > .3 | > .5 | ankles > .3 | > .5 | arms, mean |")
     print("|---" * 7 + "|")
-    for name in sys.argv[2:]:
+    for name in given[1:]:
         estimate = load(name, detector="none", threads=1)
         place = estimate.card.skeleton.index
         scores = []

@@ -9,11 +9,11 @@ to 1000 judge. Writes labels.md and labels.png into OUT; what is finished there 
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from usage import arguments
 
 from posegram import data
 from posegram.data import coco
@@ -65,7 +65,8 @@ def written(lsp: Path, out: Path, name: str, rows: slice) -> str:
 
 
 def main() -> None:
-    lsp, out = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
+    given = arguments(__doc__, 2)
+    lsp, out = Path(given[0]).resolve(), Path(given[1]).resolve()
     out.mkdir(parents=True, exist_ok=True)
     (out / "creature8.toml").write_text(SKELETON, encoding="utf-8")
     base = Config.read("configs/finetune.toml").override(
@@ -75,7 +76,7 @@ def main() -> None:
             "skeleton": str(out / "creature8.toml"),
             "folder": str(out),
         },
-        *sys.argv[3:],
+        *given[2:],
     )
     points = []
     for label, changes in STARTS.items():

@@ -24,13 +24,13 @@ import io
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from usage import arguments
 
 from posegram.data import door
 from posegram.pose import COCO17, MPII16
@@ -182,7 +182,8 @@ def record(row: int, image: int, one: Person, zoom: float, size: tuple[int, int]
 
 
 def main() -> None:
-    kind, out, *sources = sys.argv[1:]
+    given = arguments(__doc__, 3)
+    kind, out, *sources = given
     # what MPII calls the upper neck is LSP's neck
     names = [joint.replace("upper_neck", "neck") for joint in MPII16.joints]
     joints, rows = {"mpii": (names, mpii), "fit": (FIT, fit), "coco": (COCO17.joints, coco)}[kind]

@@ -10,11 +10,11 @@ pictures into OUT; what is finished there is not done again.
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from usage import arguments
 
 from posegram import data, image
 from posegram.data.corrupt import SEVERITIES
@@ -54,9 +54,10 @@ def gain(before: list[Spoilt], after: list[Spoilt]) -> str:
 
 
 def main() -> None:
-    lsp, out = (Path(a).resolve() for a in sys.argv[1:3])
+    args = arguments(__doc__, 2)
+    lsp, out = (Path(a).resolve() for a in args[:2])
     out.mkdir(parents=True, exist_ok=True)
-    given = dict(a.split("=", 1) for a in sys.argv[3:] if a.startswith("people="))
+    given = dict(a.split("=", 1) for a in args[2:] if a.startswith("people="))
     base = Config.read("configs/finetune.toml").override(
         {
             "train": [f"lsp:{lsp}#1-800"],
@@ -66,7 +67,7 @@ def main() -> None:
             "size": [192, 144],
             "release": 0,
         },
-        *[a for a in sys.argv[3:] if not a.startswith("people=")],
+        *[a for a in args[2:] if not a.startswith("people=")],
     )
     people = data.read(f"lsp:{lsp}#801-1000")[: int(given.get("people", "100"))]
     found = {}

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from usage import arguments
 
 from posegram import coords, data, image
 from posegram.data import coco
@@ -159,9 +160,10 @@ def arm_settings(arm: str, labelled: str, others: str, labels: Config, out: Path
 
 
 def main() -> None:
-    lspet, lsp, out = (Path(a).resolve() for a in sys.argv[1:4])
-    given = dict(a.split("=", 1) for a in sys.argv[4:] if a.startswith(("seeds=", "arms=")))
-    changes = [a for a in sys.argv[4:] if not a.startswith(("seeds=", "arms="))]
+    args = arguments(__doc__, 3)
+    lspet, lsp, out = (Path(a).resolve() for a in args[:3])
+    given = dict(a.split("=", 1) for a in args[3:] if a.startswith(("seeds=", "arms=")))
+    changes = [a for a in args[3:] if not a.startswith(("seeds=", "arms="))]
     everybody = cuts(f"lsp:{lspet}", out / "lspet")
     judges = cuts(f"lsp:{lsp}", out / "lsp")
     base = Config().override(SETTINGS, {"folder": str(out)})

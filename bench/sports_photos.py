@@ -16,13 +16,13 @@ are left out.
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
+from usage import arguments
 
 from posegram.data import door
 from posegram.infer.load import load
@@ -70,7 +70,8 @@ def largest(box: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    out = Path(sys.argv[1])
+    given = arguments(__doc__, 2)
+    out = Path(given[0])
     found = load().detect
     detect = replace(found, threshold=0.4, overlap=0.6)
     sets = {
@@ -78,7 +79,7 @@ def main() -> None:
         for name in ("turn", "plain")
     }
     seen: set[str] = set()
-    for source in sys.argv[2:]:
+    for source in given[1:]:
         for sport, blob, data in photos(source):
             photo = None if blob in seen else shrunk(data)
             seen.add(blob)

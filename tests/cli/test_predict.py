@@ -244,7 +244,8 @@ def test_photos_of_one_name_have_yolo_labels_each(tmp_path, model):
 
 def test_yolo_labels_beside_the_photos_keep_the_photos_names(tmp_path, model):
     photo(tmp_path / "in" / "a.png")
-    run(tmp_path / "in", "--out", tmp_path / "in", "--model", model, "--format", "yolo")
+    args = ("--model", model, "--format", "yolo", "--no-pictures")
+    run(tmp_path / "in", "--out", tmp_path / "in", *args)
     assert listing(tmp_path / "in" / "photos_yolo" / "labels") == ["a.txt"]
 
 
@@ -255,10 +256,27 @@ def test_names_that_differ_in_case_alone_do_not_overwrite_each_other(tmp_path, m
 
 
 def test_results_beside_the_photos_leave_the_photos_alone(tmp_path, model):
-    before = photo(tmp_path / "in" / "a.png").read_bytes()
-    run(tmp_path / "in", "--out", tmp_path / "in", "--model", model)
-    assert (tmp_path / "in" / "a.png").read_bytes() == before
+    given = photo(tmp_path / "in" / "a.png")
+    before = given.read_bytes()
+    run(given, "--out", tmp_path / "in", "--model", model)
+    assert given.read_bytes() == before
     assert listing(tmp_path / "in") == ["a.png", "a_2.json", "a_2.png"]
+
+
+@pytest.mark.parametrize("out", ["in", "in/", "link"])
+def test_pictures_among_the_photos_of_a_folder_are_refused(tmp_path, model, capsys, out):
+    photo(tmp_path / "in" / "a.png")
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    assert run(tmp_path / "in", "--out", f"{tmp_path}/{out}", "--model", model) == 2
+    assert "give another --out, or --no-pictures" in capsys.readouterr().err
+    assert listing(tmp_path / "in") == ["a.png"]
+
+
+def test_results_without_pictures_may_lie_among_the_photos(tmp_path, model):
+    photo(tmp_path / "in" / "a.png")
+    args = ("--out", tmp_path / "in", "--model", model, "--no-pictures")
+    assert [run(tmp_path / "in", *args) for _ in range(2)] == [0, 0]
+    assert listing(tmp_path / "in") == ["a.png", "a_2.json"]
 
 
 @pytest.mark.parametrize(("given", "other"), [("a.gif", "a.jpg"), ("a.png", "a.json")])
@@ -273,7 +291,7 @@ def test_results_beside_a_photo_leave_other_files_of_its_name_alone(tmp_path, mo
 def test_results_in_a_link_to_the_photos_folder_leave_the_photos_alone(tmp_path, model):
     before = photo(tmp_path / "in" / "a.png").read_bytes()
     (tmp_path / "link").symlink_to(tmp_path / "in")
-    run(tmp_path / "in", "--out", tmp_path / "link", "--model", model)
+    run(tmp_path / "in" / "a.png", "--out", tmp_path / "link", "--model", model)
     assert (tmp_path / "in" / "a.png").read_bytes() == before
 
 

@@ -43,7 +43,12 @@ def test_a_range_of_lsp_is_of_image_numbers(lsp):
     assert [s.image.name for s in data.read(f"{lsp}#2-3")] == ["im0002.jpg", "im0003.jpg"]
 
 
-@pytest.mark.parametrize("range_", ["#0-3", "#4-2", "#1-6"])
+def test_a_range_that_ends_before_it_begins_is_refused(people):
+    with pytest.raises(ValueError, match="the range 4-2 ends before it begins"):
+        data.read(f"{people}#4-2")
+
+
+@pytest.mark.parametrize("range_", ["#0-3", "#1-6"])
 def test_a_range_beyond_the_people_is_refused(people, range_):
     with pytest.raises(ValueError, match="holds people 1 to 5, so not"):
         data.read(f"{people}{range_}")

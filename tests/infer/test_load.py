@@ -139,7 +139,10 @@ def test_joints_of_no_people_need_no_detector():
 
 
 def test_a_detector_that_is_none_says_what_there_is(weights):
-    with pytest.raises(ValueError, match="no detector 'foo'; there is detector, none, or an"):
+    with pytest.raises(
+        ValueError,
+        match=r"no detector 'foo'; there is detector, detector:640 \(pixels\), none, or an",
+    ):
         load(detector="foo")
 
 

@@ -72,6 +72,12 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path, look):
         cut(tmp_path / "gone", tmp_path / "out", look)
 
 
+def test_a_file_for_the_parts_is_refused(tmp_path, look):
+    (tmp_path / "parts").write_bytes(b"somebody's")
+    with pytest.raises(ValueError, match="parts is a file, wanted a folder for the parts"):
+        cut(tmp_path, tmp_path / "parts", look)
+
+
 def test_a_file_that_is_not_there_is_counted_as_failed(tmp_path, look):
     report = predict_many(
         look.model, [photos(tmp_path / "in"), tmp_path / "gone.jpg"], tmp_path / "out", look=look

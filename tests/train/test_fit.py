@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,6 +141,34 @@ def test_data_sets_are_put_together(labels, tmp_path):
     assert len(train) + len(valid) == 20
 
 
+@pytest.fixture
+def moved(labels, tmp_path):
+    """The labels alone, away from their pictures."""
+    path = tmp_path / "moved" / "labels.json"
+    path.parent.mkdir()
+    path.write_bytes(Path(labels.removeprefix("coco:")).read_bytes())
+    return f"coco:{path}"
+
+
+def test_pictures_may_lie_elsewhere(labels, moved, tmp_path):
+    folder = Path(labels.removeprefix("coco:")).parent / "images"
+    settings = runs.settings(tmp_path, moved, images=str(folder), valid=[f"{moved}#1-3"])
+    assert all(s.image.is_file() for side in sets(settings) for s in side)
+
+
+def test_a_missing_start_is_told_before_data_is_read(tmp_path):
+    config = runs.settings(tmp_path, "coco:gone.json", start="gone.ckpt")
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint gone\.ckpt to start from"):
+        fit(config, progress=False)
+
+
+def test_missing_pictures_are_told_before_anything_is_written(moved, tmp_path):
+    config = runs.settings(tmp_path, moved)
+    with pytest.raises(FileNotFoundError, match="20 of 20 pictures missing; images=FOLDER says"):
+        fit(config, progress=False)
+    assert not config.run.exists()
+
+
 def test_a_run_without_data_says_how_to_name_it(tmp_path):
     with pytest.raises(ValueError, match="no data to train on; give train=reader:path"):
         fit(runs.settings(tmp_path), progress=False)
@@ -213,6 +242,14 @@ def test_a_run_may_go_on_with_other_means(tmp_path, labels, undrawn, change):
     fit(config, progress=False)
     fit(config.override(change), progress=False)
     assert Config.read(config.run / "config.toml") == config.override(change)
+
+
+def test_a_run_may_go_on_with_pictures_that_were_moved(tmp_path, labels, undrawn):
+    config = runs.settings(tmp_path, labels, epochs=1)
+    fit(config, progress=False)
+    folder = Path(labels.removeprefix("coco:")).parent / "images"
+    fit(moved := config.override({"images": str(folder)}), progress=False)
+    assert Config.read(config.run / "config.toml") == moved
 
 
 def test_settings_written_by_hand_belong_to_the_run_all_the_same(tmp_path):

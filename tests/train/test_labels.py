@@ -58,6 +58,16 @@ def test_numbers_beyond_the_set_are_left_out(tmp_path, data, fitted):
     assert len(curve(runs.settings(tmp_path, data), (4, 999), progress=False)) == 1
 
 
+def test_what_is_left_out_is_told(tmp_path, data, fitted, caplog):
+    curve(runs.settings(tmp_path, data), (4, 99, 999), progress=False)
+    assert "left out: 99, 999; there are 9 people to train on" in caplog.text
+
+
+def test_nothing_is_told_where_all_numbers_fit(tmp_path, data, fitted, caplog):
+    curve(runs.settings(tmp_path, data), (4, 0), progress=False)
+    assert not caplog.text
+
+
 def test_a_set_smaller_than_every_number_is_refused(tmp_path, data):
     with pytest.raises(ValueError, match="there are 9 people to train on, fewer than 50"):
         curve(runs.settings(tmp_path, data), (50, 100))

@@ -61,6 +61,12 @@ def test_people_without_joints_stay_people(tmp_path):
     assert photo.people[1].box.tolist() == [20, 0, 29, 9]
 
 
+def test_pictures_may_lie_elsewhere(tmp_path):
+    spec = labels(tmp_path, [record([0, 0, 9, 9], SEEN)])
+    sides = sets(settings(train=[spec], valid=[spec], skeleton="data", images=str(tmp_path / "x")))
+    assert [photo.image for side in sides for photo in side] == [tmp_path / "x" / "p.png"] * 2
+
+
 def test_people_with_few_joints_stay_too(tmp_path):
     (photo,) = read(labels(tmp_path, [record([0, 0, 9, 9], [60, 30, 2, 0, 0, 0, 0, 0, 0])]))
     assert photo.people[0].visible.tolist() == [2, 0, 0]
@@ -94,7 +100,7 @@ def test_a_range_counts_photos(tmp_path):
 
 def test_people_of_other_data_sets_are_gathered_by_photo(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "posegram.data.read", lambda spec: [person(tmp_path / n) for n in ("a", "b", "a")]
+        "posegram.data.read", lambda spec, images: [person(tmp_path / n) for n in ("a", "b", "a")]
     )
     assert [len(p.people) for p in read("lsp:somewhere")] == [2, 1]
 

@@ -86,6 +86,13 @@ def test_a_file_is_read_whole_or_in_part(tmp_path):
     ]
 
 
+def test_pictures_of_a_set_may_lie_elsewhere(tmp_path):
+    both = [coco_file(tmp_path / folder, **{folder: {}}) for folder in ("a", "b")]
+    config = {"train": both[:1], "valid": both[1:], "images": str(tmp_path / "photos")}
+    sides = sets(Config().override(config))
+    assert [scene.image.parent.name for side in sides for scene in side] == ["photos", "photos"]
+
+
 def test_a_folder_holds_photos_of_nobody(tmp_path):
     for n in range(1, 4):
         photo(tmp_path / f"{n}.png")

@@ -15,16 +15,7 @@ from posegram import image as pictures
 from posegram.cli.bars import watched
 from posegram.cli.clips import INCOMPLETE, Cut, film_clip, require_clip, stoppable
 from posegram.cli.crew import crew_for, in_order
-from posegram.cli.photos import (
-    TABLE,
-    Form,
-    Job,
-    distinct,
-    look,
-    note,
-    picture_name,
-    saved,
-)
+from posegram.cli.photos import TABLE, Form, Job, distinct, look, note, picture_name, saved
 from posegram.cli.words import counted
 from posegram.data import folder, joints
 from posegram.infer import boxes as given_boxes
@@ -85,7 +76,7 @@ def predict(
     Exit code 1: what failed is listed, all else is done. 2: misuse. 130, 143: stopped.
     """
     chosen = skeleton_named(skeleton) if skeleton else None
-    places, missing = _found(inputs, out, recursive)
+    places, missing = _found(inputs, out, recursive, drawn=not no_pictures)
     names = _names(places, out, form)
     cut = require_clip(Cut(every, not no_smooth, start, end, stride), any(map(_is_clip, names)))
     given = _given(boxes, list(names), detector, min_score, max_people)
@@ -131,7 +122,9 @@ def _is_clip(path: Path) -> bool:
     return path.suffix.lower() in folder.CLIPS
 
 
-def _found(inputs: Sequence[Path], out: Path, recursive: bool) -> tuple[dict[Path, str], list[str]]:
+def _found(
+    inputs: Sequence[Path], out: Path, recursive: bool, *, drawn: bool
+) -> tuple[dict[Path, str], list[str]]:
     """Every file once, folders opened in natural order; and a sentence for each missing path.
 
     With each file goes its name, behind the folders that lie between it and the one given.
@@ -143,6 +136,8 @@ def _found(inputs: Sequence[Path], out: Path, recursive: bool) -> tuple[dict[Pat
         if not path.exists():
             missing.append(f"there is no file {path}{_elsewhere(path)}")
             continue
+        if drawn and path.is_dir() and path.resolve() == out.resolve():
+            raise ValueError(f"{path} holds the photos: give another --out, or --no-pictures")
         root = path if path.is_dir() else path.parent
         for file in _in_folder(path, out, recursive) if path.is_dir() else [path]:
             if found.setdefault(os.path.normpath(file.absolute()), file) is file:

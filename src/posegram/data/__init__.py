@@ -47,6 +47,8 @@ def read(spec: str, images: Path | None = None) -> list[Sample]:
     if found:
         spec, first = found["spec"], int(found["first"])
         last = int(found["last"]) if found["last"] else None
+        if last is not None and last < first:
+            raise ValueError(f"{spec}: the range {first}-{last} ends before it begins")
     name, path = _parts(spec)
     if name == "lsp":
         return lsp.read(path, images, first=first, last=last)

@@ -71,8 +71,12 @@ def require_apart(out: Path, sources: Iterable[Path | None]) -> None:
             raise ValueError(f"cannot write {out}: it is read, and what is read is never changed")
 
 
-def require_pictures(images: Iterable[Path]) -> None:
+def require_pictures(images: Iterable[Path], advice: str = "--images says where") -> None:
     """See that people have their pictures, before work begins that needs them all.
+
+    Args:
+        images: the pictures.
+        advice: what helps where one is missing.
 
     Raises:
         FileNotFoundError: one is missing.
@@ -81,7 +85,7 @@ def require_pictures(images: Iterable[Path]) -> None:
     missing = [path for path in wanted if not path.exists()]
     if missing:
         count = f"{len(missing):,} of {len(wanted):,} pictures missing"
-        raise FileNotFoundError(f"there is no file {missing[0]} ({count}; --images says where)")
+        raise FileNotFoundError(f"there is no file {missing[0]} ({count}; {advice})")
 
 
 def load_mat(path: Path) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def load_detector(
 
     path, side = sized(detector)
     if path != DETECTOR and Path(path).suffix.lower() not in (".onnx", ".ckpt"):
-        known = f"{DETECTOR}, none, or an .onnx or .ckpt file"
+        known = f"{DETECTOR}, {DETECTOR}:640 (pixels), none, or an .onnx or .ckpt file"
         raise ValueError(f"no detector {path!r}; there is {known}")
     card, network = load_network(detector_file(path), threads=threads, engine=engine)
     own = replace(card, size=(side, side)) if side else card

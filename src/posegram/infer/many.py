@@ -128,8 +128,13 @@ def cut(
         out: see there.
         look: see there.
         shard: photos of a shard; a clip is one of its own.
+
+    Raises:
+        ValueError: `out` is a file, or there is nothing to look at.
     """
     out = Path(out).absolute()
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file, wanted a folder for the parts")
     given = [source] if isinstance(source, (str, Path)) else list(source)
     listed = (path for one in given for path in _listed(Path(one)))
     rows = [_row(path) for path in dict.fromkeys(listed)]  # each once

@@ -59,6 +59,7 @@ class Config:
     folder: str = "runs"
     train: tuple[str, ...] = ()  # data sets, "reader:path" or "reader:path#first-last"
     valid: tuple[str, ...] = ()  # data sets to validate on; empty: `split` of `train` is kept apart
+    images: str = ""  # folder of all pictures of `train` and `valid`; empty: as the labels say
     split: float = 0.1  # share of the photos kept apart for validation
     seed: int = 0
     people: int = 0  # people to train on, drawn by `seed` from all; 0: everybody
@@ -212,6 +213,11 @@ class Config:
     def run(self) -> Path:
         """The run's folder."""
         return Path(self.folder) / self.name
+
+    @property
+    def pictures(self) -> Path | None:
+        """The folder of the data sets' pictures; None: where each set's labels say."""
+        return Path(self.images) if self.images else None
 
 
 _TYPES: dict[type, str] = {

@@ -21,7 +21,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from posegram import data
-from posegram.data import coco
+from posegram.data import coco, door
 from posegram.data.split import split
 from posegram.data.stream import save_text
 from posegram.models import KINDS
@@ -54,7 +54,13 @@ from posegram.train.pairs import Pairs
 from posegram.train.pairs import people as unlabelled
 from posegram.train.quicken import quicken
 
-_FREE = {"threads", "workers", "cache", "kernels"}  # settings that a resumed run may change
+_FREE = {
+    "images",
+    "threads",
+    "workers",
+    "cache",
+    "kernels",
+}  # settings that a resumed run may change
 
 __all__ = ["card_for", "fit", "sets"]
 
@@ -85,9 +91,10 @@ def sets(config: Config) -> tuple[list[Sample], list[Sample]]:
     """
     if not config.train:
         raise ValueError("no data to train on; give train=reader:path, such as train=lsp:data/lsp")
-    people = [s for spec in config.train for s in data.read(spec)]
+    images = config.pictures
+    people = [s for spec in config.train for s in data.read(spec, images)]
     if config.valid:
-        train, valid = people, [s for spec in config.valid for s in data.read(spec)]
+        train, valid = people, [s for spec in config.valid for s in data.read(spec, images)]
     else:
         train, valid = split(people, share=config.split, seed=config.seed)
     if config.people:
@@ -113,7 +120,9 @@ def fit(config: Config, *, progress: bool = True) -> Path:
     lightning.seed_everything(config.seed, verbose=False)
     run = config.run
     _refuse_others(run, config)
+    start.require(config)
     train, valid = (task := _task(config)).sets(config)
+    door.require_pictures((s.image for s in (*train, *valid)), "images=FOLDER says where")
     batches = [loader(pictures, config) for pictures in _pictures(task, config, train, valid)]
     if config.threads:
         torch.set_num_threads(min(config.threads, os.cpu_count() or 1))
@@ -137,13 +146,8 @@ def fit(config: Config, *, progress: bool = True) -> Path:
         for advice in _ADVICE:
             warnings.filterwarnings("ignore", advice)
         trainer = _trainer(config, precision, watch, progress=progress)
-        trainer.fit(
-            module,
-            batches[0],
-            batches[1],
-            ckpt_path=kept(run),
-            weights_only=False,
-        )
+        last = kept(run)
+        trainer.fit(module, batches[0], batches[1], ckpt_path=last, weights_only=False)
     if ranks.rank():
         return run / f"{config.name}.onnx"
     best = _validated(run / "best.ckpt", module, batches[1])

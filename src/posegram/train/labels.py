@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -15,6 +16,8 @@ from posegram.train.fit import fit, sets
 from posegram.train.plots import plot
 
 __all__ = ["Point", "counts", "curve", "write"]
+
+_log = logging.getLogger("posegram.train")
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def curve(config: Config, counts: Sequence[int], *, progress: bool = True) -> li
 
     Args:
         config: the settings of all runs.
-        counts: numbers of people, 0 for all; one beyond the set's size is left out.
+        counts: numbers of people, 0 for all; one beyond the set's size is left out, and told.
         progress: show bars.
 
     Raises:
@@ -66,6 +69,9 @@ def curve(config: Config, counts: Sequence[int], *, progress: bool = True) -> li
     wanted = [n for n in wanted if n <= len(train)]
     if not wanted:
         raise ValueError(f"there are {len(train)} people to train on, fewer than {min(counts)}")
+    beyond = ", ".join(str(n) for n in sorted(set(counts) - {0, *wanted}))
+    if beyond:
+        _log.warning("left out: %s; there are %d people to train on", beyond, len(train))
     drawn = config.epoch_people or len(train)
     points = []
     for people in wanted:

@@ -44,13 +44,14 @@ class Photo:
     ignore: Floats  # (M, 4) x0, y0, x1, y1 image pixels: crowds
 
 
-def read(spec: str) -> list[Photo]:
+def read(spec: str, images: Path | None = None) -> list[Photo]:
     """The photos that a spec names, also those of nobody.
 
     Args:
         spec: of a COCO annotation file, `path` or `coco:path`, with `#train`, `#valid`, `#partial`
             or `#first-last` (photos, from 1) behind it; or of any other labelled people, see
             `posegram.data.read`, where nobody but the labelled people is known.
+        images: the folder of the pictures; by default the reader looks beside the file.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -58,21 +59,21 @@ def read(spec: str) -> list[Photo]:
     """
     path = Path(spec.removeprefix("coco:").partition("#")[0])
     if path.suffix.lower() == ".json" and (spec.startswith("coco:") or ":" not in spec):
-        return _coco(spec.removeprefix("coco:"), path)
+        return _coco(spec.removeprefix("coco:"), path, images)
     by_image = defaultdict(list)
-    for sample in data.read(spec):
+    for sample in data.read(spec, images):
         by_image[sample.image].append(sample)
     nowhere = np.zeros((0, 4), dtype=np.float32)
     return [Photo(file, tuple(samples), nowhere) for file, samples in by_image.items()]
 
 
-def _coco(spec: str, path: Path) -> list[Photo]:
+def _coco(spec: str, path: Path, images: Path | None) -> list[Photo]:
     """Photos with everybody's box, and joints where a person of that box has some."""
     labelled = defaultdict(list)
-    for sample in coco.read(path):
+    for sample in coco.read(path, images):
         labelled[sample.image].append(sample)
     photos = []
-    for scene in scenes.read(spec):
+    for scene in scenes.read(spec, images):
         found = [_person(box, scene.image, labelled[scene.image]) for box in scene.box]
         # a box around everything says that not all people are listed, not that there is a crowd
         crowds = scene.ignore[(np.abs(scene.ignore) < 1e5).all(axis=1)]
@@ -107,9 +108,10 @@ def sets(config: Config) -> tuple[list[Photo], list[Photo]]:
         raise ValueError(
             "no data to train on; give train=coco:path, such as train=coco:labels.json"
         )
-    train = [photo for spec in config.train for photo in read(spec)]
+    images = config.pictures
+    train = [photo for spec in config.train for photo in read(spec, images)]
     if config.valid:
-        valid = [photo for spec in config.valid for photo in read(spec)]
+        valid = [photo for spec in config.valid for photo in read(spec, images)]
     else:
         _, held = split(people_of(train), share=config.split, seed=config.seed)
         apart = {sample.image for sample in held}

@@ -33,7 +33,7 @@ _KEPT = 1.3  # longest side of a kept photo / side of the input
 _SPEC = re.compile(r"^((coco|folder):)?(?P<path>.+?)(#(?P<part>[a-z]+|\d+-\d*))?$")
 
 
-def read(spec: str) -> list[Scene]:
+def read(spec: str, images: Path | None = None) -> list[Scene]:
     """The scenes that a spec names.
 
     Args:
@@ -41,6 +41,7 @@ def read(spec: str) -> list[Scene]:
             `folder:` before it if you like; `#train`, `#valid` or `#partial` behind a file keep a
             part of it, see `coco.read_scenes`, and `#first-last` behind either keeps a range of its
             photos counted from 1.
+        images: the folder of a file's pictures; by default the reader looks beside the file.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
@@ -55,7 +56,7 @@ def read(spec: str) -> list[Scene]:
         if part and not span:
             raise ValueError(f"{path}: a folder has no part {part!r}, only #first-last")
     else:
-        scenes = coco.read_scenes(path, part="" if span else part)
+        scenes = coco.read_scenes(path, images, part="" if span else part)
     if not span:
         return scenes
     first, _, last = span.partition("-")
@@ -77,9 +78,10 @@ def sets(config: Config) -> tuple[list[Scene], list[Scene]]:
         raise ValueError(
             "a detector needs train=[...] and valid=[...], such as train=boxes.json#train"
         )
-    valid = [scene for spec in config.valid for scene in read(spec)]
+    images = config.pictures
+    valid = [scene for spec in config.valid for scene in read(spec, images)]
     held = {scene.image.name for scene in valid}
-    train = [s for spec in config.train for s in read(spec) if s.image.name not in held]
+    train = [s for spec in config.train for s in read(spec, images) if s.image.name not in held]
     for name, side in (("train", train), ("valid", valid)):
         if not any(len(scene.box) for scene in side):
             raise ValueError(f"{name} = {list(getattr(config, name))} holds nobody")

@@ -20,7 +20,7 @@ from posegram.train import places
 from posegram.train.config import Config
 from posegram.train.unfold import settle, unfold
 
-__all__ = ["hold", "load", "path_of", "precision", "read", "summary"]
+__all__ = ["hold", "load", "path_of", "precision", "read", "require", "summary"]
 
 Weights = dict[str, torch.Tensor]
 Items = dict[str, Any]  # crop (B, H, W, 3) uint8; xy (B, K, 2) crop pixels; weight (B, K)
@@ -88,6 +88,21 @@ def load(
     return fresh
 
 
+def require(config: Config) -> None:
+    """See that the start is there, before data is read and a network built.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if config.start not in ("", "imagenet", "coco"):
+        _require(path_of(config.start))
+
+
+def _require(path: Path) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint {path} to start from")
+
+
 def path_of(start: str) -> Path:
     """The file that a start names: a bundled model's, or the path itself."""
     bundled = Path(str(files("posegram") / "weights" / f"{start}.onnx"))
@@ -102,8 +117,7 @@ def read(path: Path, crops: Callable[[], Image] | None = None) -> tuple[Card | N
         ValueError: it is neither.
         FileNotFoundError: there is no such file.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint {path} to start from")
+    _require(path)
     if path.suffix.lower() == ".onnx":
         card, network = unfold(path)
         if crops is not None:
