@@ -269,6 +269,23 @@ def test_forgetting_all_deletes_what_newer_results_pushed_out_of_the_list(page, 
     assert server.ask(f"/v1/results/{key}.json")[0] == 404
 
 
+def test_forgetting_all_deletes_what_a_full_browser_could_not_list(page, server):
+    page.goto("/")
+    page.evaluate(
+        """() => {
+          let n = 0;
+          for (let size = 1 << 22; size >= 1; size >>= 1) {
+            try { for (;;) localStorage.setItem(`full${n++}`, "x".repeat(size)); } catch { /* full */ }
+          }
+        }"""
+    )
+    _upload(page)
+    key = page.url.rsplit("#", 1)[1]
+    page.click("#forget-all")
+    page.get_by_text("Everything is deleted").wait_for()
+    assert server.ask(f"/v1/results/{key}.json")[0] == 404
+
+
 def test_more_photos_than_the_list_holds_are_told(page):
     page.goto("/")
     page.route("**/v1/pose/image*", lambda route: route.abort())
@@ -587,6 +604,19 @@ def test_what_is_left_is_not_reckoned_from_the_time_that_the_network_loads(page)
     assert page.inner_text("#left") == ""
 
 
+def test_the_list_of_clips_follows_their_states(page):
+    states = ["running", "done"]
+    body = {"done": 3, "total": 9, "tries": 1, "error": None, "files": []}
+    page.route("**/v1/jobs/*", lambda route: route.fulfill(json=body | {"state": states.pop(0)}))
+    clips = [{"id": "0" * 32, "name": "a.mp4", "when": 0}]
+    page.goto("/video")
+    page.evaluate("(clips) => localStorage.setItem('posegram.clips', JSON.stringify(clips))", clips)
+    page.reload()
+    page.locator("#clips", has_text="at work").wait_for()
+    page.locator("#clips", has_text="ready").wait_for()
+    assert not states
+
+
 def test_a_clip_that_ended_too_early_is_told(page):
     _states(page, {"state": "done", "error": "The video ends too early."})
     page.locator("#job-state", has_text="3 frames. The video ends too early.").wait_for(
@@ -758,6 +788,18 @@ def test_a_snapshot_shows_the_camera(page):
         "async (i) => { await i.decode(); return i.naturalWidth; }"
     )
     assert size == 640
+
+
+def test_a_snapshot_may_be_removed(page):
+    _start(page, "server")
+    _people(page)
+    for _ in range(2):
+        page.click("#snapshot")
+        page.locator("#shots img").first.wait_for()
+    page.locator("#shots button").first.click()
+    assert page.locator("#shots img").count() == 1
+    page.locator("#shots button").click()
+    assert page.locator("#shots-part").is_hidden()
 
 
 def test_a_recording_plays(page):

@@ -51,6 +51,10 @@ def test_a_page_is_there(client, page):
     assert client.get(page).status_code == 200
 
 
+def test_an_address_that_no_job_can_have_is_no_page(client):
+    assert client.get("/jobs/anything").status_code == 404
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_names_only_addresses_of_this_server(client, page):
     assert re.findall(r"""(?:src|href|action)="(?!/|\#)[^"]*\"""", _text(client, page)) == []

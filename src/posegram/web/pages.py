@@ -62,7 +62,7 @@ def install(app: flask.Flask, service: Service) -> None:
         pages.add_url_rule(address, name, _page(site, f"{name}.html"))
     pages.add_url_rule("/live", "live", lambda: _live(site))
     pages.add_url_rule("/models", "models", lambda: _models(site))
-    pages.add_url_rule("/jobs/<name>", "job", lambda name: _job(site, name))
+    pages.add_url_rule("/jobs/<key:name>", "job", lambda name: _job(site, name))
     pages.add_url_rule("/assets/<stamp>/<path:name>", "asset", _asset_of(site))
     pages.add_url_rule("/weights/<stamp>/<name>.onnx", "weights", _weights_of(site))
     app.register_blueprint(pages)

@@ -4,10 +4,12 @@ import { ago } from "./gallery.js";
 import { ask, clear, config, keep, limit, make, part, picker, receive, recall, refusal, say, size, warn } from "./page.js";
 
 const MOST = 12;
+const AGAIN = 5000; // milliseconds between two looks at clips that are under way
 const KINDS = /\.(mp4|m4v|mov|webm|mkv|avi)$/i;
 const model = picker({ about: (chosen) => (chosen?.kind === "rcnn" ? "Seconds a frame on a processor: a minute of film takes hours." : "") });
 const most = limit();
 let sending = null;
+let next = 0; // the timer of the list
 
 function take([file, ...others]) {
   clear();
@@ -68,8 +70,17 @@ async function list() {
     const words = `${WORDS[states[n].state] ?? "unknown"} · ${ago(when)}`;
     return [make("li", {}, make("a", { href: `/jobs/${id}` }, make("b", {}, name), make("span", {}, words)))];
   });
+  const held = document.activeElement?.closest("#clips a")?.href; // a new row gets the focus of its old one
   part("clips").replaceChildren(...rows);
+  if (held) [...part("clips").querySelectorAll("a")].find((link) => link.href === held)?.focus({ preventScroll: true });
   part("clips-empty").hidden = rows.length > 0;
+  return states.some(({ state }) => ["queued", "running"].includes(state));
+}
+
+/** List the clips, again and again while one is under way and somebody may be looking. */
+async function watch() {
+  clearTimeout(next);
+  if (!document.hidden && await list()) next = setTimeout(watch, AGAIN);
 }
 
 receive((files) => { if (files.length) take(files); });
@@ -77,4 +88,5 @@ part("upload-stop").addEventListener("click", () => sending?.abort());
 addEventListener("beforeunload", (event) => {
   if (sending) event.preventDefault(); // the browser asks: all that was sent would be lost
 });
-list();
+document.addEventListener("visibilitychange", watch);
+watch();

@@ -89,8 +89,11 @@ export function clear() {
   part("alerts").replaceChildren();
 }
 
-/** A value kept in this browser under a name; the fallback where nothing can be kept. */
+const held = new Map(); // what the browser would not keep, until this page is left
+
+/** A value kept in this browser under a name; the fallback where there is none. */
 export function recall(name, fallback) {
+  if (held.has(name)) return held.get(name);
   try {
     return JSON.parse(localStorage.getItem(`posegram.${name}`)) ?? fallback;
   } catch {
@@ -101,8 +104,9 @@ export function recall(name, fallback) {
 export function keep(name, value) {
   try {
     localStorage.setItem(`posegram.${name}`, JSON.stringify(value));
+    held.delete(name);
   } catch {
-    // a browser that keeps nothing (private windows, full storage) still shows results
+    held.set(name, value); // private windows and full storage still show results, and forget all
   }
 }
 

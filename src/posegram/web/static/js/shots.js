@@ -59,6 +59,14 @@ export function addShot(blob, suffix) {
     : make("video", { src: url, controls: true, playsinline: true, "aria-label": "Recording of your camera" });
   const link = make("a", { class: "name", href: url, download: name }, `Save ${suffix === "png" ? "snapshot" : "recording"}`);
   const about = make("span", { class: "about" }, size(blob.size));
-  part("shots").prepend(make("li", { class: "tile" }, make("div", {}, make("span", { class: "thumb" }, view), link, about)));
+  const away = make("button", { class: "link", type: "button", "aria-label": `Remove ${name}` }, "Remove");
+  const tile = make("li", { class: "tile" }, make("div", {}, make("span", { class: "thumb" }, view), link, about, away));
+  away.addEventListener("click", () => {
+    tile.remove();
+    URL.revokeObjectURL(url);
+    part("shots-part").hidden = !part("shots").childElementCount;
+    part("main").focus(); // its button is gone
+  });
+  part("shots").prepend(tile);
   part("shots-part").hidden = false;
 }
