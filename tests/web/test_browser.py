@@ -275,7 +275,9 @@ def test_forgetting_all_deletes_what_a_full_browser_could_not_list(page, server)
         """() => {
           let n = 0;
           for (let size = 1 << 22; size >= 1; size >>= 1) {
-            try { for (;;) localStorage.setItem(`full${n++}`, "x".repeat(size)); } catch { /* full */ }
+            try {
+              for (;;) localStorage.setItem(`full${n++}`, "x".repeat(size));
+            } catch { /* full at this size */ }
           }
         }"""
     )
