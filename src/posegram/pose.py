@@ -151,6 +151,7 @@ class Sample:
     area: float | None  # of the person's outline, square pixels
     skeleton: Skeleton
     weight: Floats | None = None  # (K,) 0 to 1, trust in each label; None: full trust
+    estimated: bool = False  # whether `area` is a guess from the box
 
     def __post_init__(self) -> None:
         k = len(self.skeleton)

@@ -157,3 +157,14 @@ def test_the_source_is_never_overwritten(capsys, tmp_path, source):
     before = source.read_bytes()
     assert "is the source itself" in refused(capsys, source, source, "--to", "coco")
     assert source.read_bytes() == before
+
+
+def test_what_yolo_holds_beside_people_is_told(capsys, tmp_path, source):
+    out = tmp_path / "yolo"
+    run(capsys, source, out, "--to", "yolo")
+    text = next((out / "labels").glob("*.txt"))
+    text.write_text(text.read_text() + "5 0.5 0.5 0.2 0.2\n")
+    (out / "data.yaml").write_text((out / "data.yaml").read_text().replace("val: images", "val: x"))
+    _, told, _ = run(capsys, out / "data.yaml", tmp_path / "back.json", "--to", "coco")
+    assert "left out by reading yolo: 1 line: of other classes, not read" in told
+    assert "left out by reading yolo: 1 part: val, not read: train alone is" in told

@@ -223,3 +223,33 @@ def test_a_preview_without_pictures_says_how_to_name_their_folder(capsys, people
     code, _, err = _run(capsys, "preview", labels, "--out", tmp_path / "p.png")
     said = "figure0000.png (1 of 3 pictures missing; --images says where)"
     assert (code, said in err) == (2, True)
+
+
+def test_a_report_among_somebodys_photos_is_refused_before_the_work(capsys, people, tmp_path):
+    spec = coco.write(tmp_path / "set" / "a.json", people)
+    (tmp_path / "images").rename(tmp_path / "set" / "pictures")
+    code, _, err = _run(
+        capsys, "check", spec, "--images", tmp_path / "set" / "pictures", "--out", tmp_path / "set"
+    )
+    assert (code, err.count("\n")) == (2, 1)
+    assert "no report made it: give another --out" in err
+
+
+def test_a_preview_never_replaces_a_photo_of_the_set(capsys, people, tmp_path):
+    pytest.importorskip("torch")
+    before = people[0].image.read_bytes()
+    spec = coco.write(tmp_path / "a.json", people)
+    code, _, err = _run(capsys, "preview", spec, "--out", people[0].image)
+    assert code == 2
+    assert "it is read, and what is read is never changed" in err
+    assert people[0].image.read_bytes() == before
+
+
+def test_numbers_that_are_none_are_mended_and_counted(capsys, people, tmp_path):
+    spec = coco.write(tmp_path / "a.json", people)
+    whole = json.loads(spec.read_text())
+    whole["annotations"][0]["area"] = float("nan")
+    spec.write_text(json.dumps(whole))
+    _, out, _ = _run(capsys, "check", spec, "--fix", tmp_path / "fixed.json")
+    assert "not-a-number 1" in out
+    assert len(coco.read(tmp_path / "fixed.json")) == 3

@@ -573,3 +573,27 @@ def test_missing_pictures_are_told_before_a_model_looks(run, truth, people, monk
     code, _, err = run(truth)
     said = "(1 of 6 pictures missing; --images says where)"
     assert (code, said in err) == (2, True)
+
+
+@pytest.mark.parametrize("means", [("--threads", "2"), ("--engine", "openvino")])
+def test_means_of_a_model_beside_predictions_are_refused(run, truth, people, tmp_path, means):
+    code, _, err = run(truth, "--predictions", npy(tmp_path / "p.npy", people), *means)
+    assert code == 2
+    assert "--threads and --engine are for a model" in err
+
+
+def test_spoilt_photos_are_never_drawn_over_one_of_the_set(run, truth, people):
+    before = people[0].image.read_bytes()
+    out = people[0].image.with_suffix(".json")
+    code, _, err = run(truth, "--model", "small", "--corrupt", "dark", "--out", out)
+    assert code == 2
+    assert "it is read, and what is read is never changed" in err
+    assert people[0].image.read_bytes() == before
+
+
+def test_ap_says_how_many_areas_are_guesses(run, truth, people, tmp_path):
+    whole = json.loads(truth.read_text())
+    whole["annotations"][0]["area_is_estimated"] = True
+    truth.write_text(json.dumps(whole))
+    _, out, _ = run(truth, "--predictions", results(tmp_path / "r.json", people), "--metric", "ap")
+    assert "AP: the area of 1 people is a guess, 0.53 x their box" in out

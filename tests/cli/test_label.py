@@ -1,5 +1,6 @@
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,9 +15,10 @@ from posegram import image as pictures
 from posegram.cli import main
 from posegram.data import coco
 from posegram.infer.load import load
-from posegram.pose import BODY19, COCO17, LSP14
+from posegram.pose import BODY19, COCO17, LSP14, Skeleton
 
 module = sys.modules["posegram.cli.label"]  # the package's own `label` is the verb
+resume = sys.modules["posegram.cli.resume"]
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def content(path):
 @pytest.fixture
 def few(monkeypatch):
     """Chunks of two photos."""
-    monkeypatch.setattr(module, "_CHUNK", 2)
+    monkeypatch.setattr(resume, "_CHUNK", 2)
 
 
 def stop_at(monkeypatch, count):
@@ -389,3 +391,34 @@ def test_a_keypoint_rcnn_labels_whom_it_finds(tmp_path):
     model = f"{tmp_path / 'best.ckpt'}:box_score=0.05,people=3"
     assert run(tmp_path / "in", "--model", model, "--out", tmp_path / "o.json") == 0
     assert len(content(tmp_path / "o.json")["annotations"]) == 3
+
+
+def test_photos_that_the_boxes_do_not_list_are_told(tmp_path, photos, model, capsys):
+    whole = {"images": [{"id": 1, "file_name": "p0.png"}],
+             "annotations": [{"image_id": 1, "bbox": [1, 1, 20, 20]}]}  # fmt: skip
+    (tmp_path / "b.json").write_text(json.dumps(whole))
+    args = ("--model", model, "--boxes", tmp_path / "b.json", "--out", tmp_path / "l.json")
+    assert run(photos, *args) == 0
+    assert "4 photos not in the file of boxes, so left out" in capsys.readouterr().err
+
+
+def test_joints_that_mending_has_no_place_for_are_told(tmp_path, model, capsys):
+    toes = Skeleton("toes", (*COCO17.joints, "toe"))
+    made = figures.samples(tmp_path / "images", 2, skeleton=COCO17)
+    wide = [
+        replace(s, skeleton=toes, xy=np.vstack([s.xy, [[9, 9]]]), visible=np.append(s.visible, 2))
+        for s in made
+    ]
+    spec = f"coco:{coco.write(tmp_path / 'l.json', wide, tmp_path / 'images')}"
+    run(
+        spec,
+        "--images",
+        tmp_path / "images",
+        "--model",
+        model,
+        "--mend",
+        "0.8",
+        "--out",
+        tmp_path / "m.json",
+    )
+    assert "--mend writes body19: 2 " in capsys.readouterr().err

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from posegram.data import coco
+from posegram.data import coco, door
 from posegram.pose import COCO17, LSP14, MPII16, People, Sample
 from posegram.scores import overall
 
@@ -368,3 +368,20 @@ def test_a_picture_listed_twice_is_one_picture(tmp_path):
 def test_a_file_name_from_windows_has_folders(tmp_path):
     path = _with_images(_file(tmp_path, _person()), "day 1\\ü.jpg")
     assert coco.read(path)[0].image == tmp_path / "day 1" / "ü.jpg"
+
+
+def test_an_estimated_area_stays_one(tmp_path):
+    first = coco.write(tmp_path / "o.json", [_sample(tmp_path / "b.jpg", area=None)])
+    second = coco.write(tmp_path / "p.json", coco.read(first))
+    entry = json.loads(second.read_text())["annotations"][0]
+    assert (entry["area_is_estimated"], entry["area"]) == (True, pytest.approx(0.53 * 89 * 93.5))
+
+
+def test_a_known_area_is_no_estimate(tmp_path):
+    assert not coco.read(_file(tmp_path, _person()))[0].estimated
+
+
+@pytest.mark.parametrize("bbox", [[0, 0, 0, 0], [5, 6, 30, 0], [5, 6, 0, 40], None])
+def test_a_box_of_no_size_becomes_that_of_the_joints(tmp_path, bbox):
+    found = coco.read(_file(tmp_path, _person(bbox=bbox)))[0]
+    np.testing.assert_allclose(found.box, door.person_box(found.xy, found.visible > 0))

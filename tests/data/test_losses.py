@@ -105,7 +105,7 @@ def test_what_the_coco_reader_leaves_out_is_counted(tmp_path):
         ],
     }
     (tmp_path / "a.json").write_text(json.dumps(whole))
-    assert [str(loss) for loss in unread(tmp_path / "a.json")] == [
+    assert [str(loss) for loss in unread("coco", tmp_path / "a.json")] == [
         "1 crowd region: not read",
         "2 annotations: without a labelled joint, not read",
         "2 pictures: without a person who has joints, not read",

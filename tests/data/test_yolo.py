@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from posegram.data import yolo
+from posegram.data import door, yolo
 from posegram.data.stream import Shot
-from posegram.pose import COCO17, LSP14, MPII16, People, Sample
+from posegram.pose import COCO17, LSP14, MPII16, People, Sample, Skeleton
 
 
 @pytest.fixture
@@ -234,3 +234,59 @@ def test_nothing_is_written_where_one_picture_is_missing(photos):
     with pytest.raises(ValueError, match="not at hand"):
         yolo.write(photos / "set", people)
     assert not (photos / "set").exists()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "names: {0: dog, 1: person}",
+        "names: [dog, person]",
+        "names: ['dog', 'Person']",
+        "names:\n  0: dog\n  1: person",
+        "names:\n- dog\n- person\nnc: 2",
+    ],
+)
+def test_people_are_the_class_that_is_called_person(photos, names):
+    (photos / "data.yaml").write_text(f"{names}\n")
+    _label(photos, "0 0.1 0.1 0.1 0.1", "1 0.5 0.5 0.2 0.4")
+    (found,) = yolo.read(photos)
+    np.testing.assert_allclose(found.box, [80, 30, 120, 70], atol=1e-4)
+
+
+def test_classes_without_a_person_are_refused(photos):
+    (photos / "data.yaml").write_text("names: [cat, dog]\n")
+    _label(photos, "0 0.5 0.5 0.2 0.4")
+    with pytest.raises(ValueError, match="`names` has no person among cat, dog"):
+        yolo.read(photos)
+
+
+def test_a_single_class_is_people_whatever_its_name(photos):
+    (photos / "data.yaml").write_text("names: ['athlete']\n")
+    _label(photos, "0 0.5 0.5 0.2 0.4")
+    assert len(yolo.read(photos)) == 1
+
+
+def test_lines_of_other_classes_are_counted(photos):
+    _label(photos, "0 0.5 0.5 0.2 0.4", "3 0.5 0.5 0.2 0.4", "", "7 0.5 0.5 0.2 0.4")
+    assert yolo.others(photos) == 2
+
+
+@pytest.mark.parametrize("names", [("épaule_gauche", "nez"), ("左肩", "右肩"), ("l", "r")])
+def test_names_in_any_script_come_back(photos, names):
+    own = Skeleton("own", names)
+    joints = {"xy": np.ones((2, 2), np.float32), "visible": np.full(2, 2, np.uint8)}
+    out = yolo.write(photos / "out", [sample(photos / "a.png", skeleton=own, **joints)])
+    assert yolo.read(out)[0].skeleton.joints == names
+
+
+def test_twins_whose_names_do_not_tell_come_back(photos):
+    own = Skeleton("own", ("port", "starboard"), mirror=(("port", "starboard"),))
+    joints = {"xy": np.ones((2, 2), np.float32), "visible": np.full(2, 2, np.uint8)}
+    out = yolo.write(photos / "out", [sample(photos / "a.png", skeleton=own, **joints)])
+    assert yolo.read(out)[0].skeleton.mirror == (("port", "starboard"),)
+
+
+def test_a_box_of_no_size_becomes_that_of_the_joints(photos):
+    _label(photos, f"0 0 0 0 0 {JOINTS}")
+    (found,) = yolo.read(photos)
+    np.testing.assert_allclose(found.box, door.person_box(found.xy, found.visible > 0))

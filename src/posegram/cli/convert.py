@@ -49,7 +49,7 @@ def convert(
     samples = data.read(spec, images)
     if not samples:
         raise ValueError(f"{source}: holds nobody with a labelled joint")
-    left = unread(path) if name == "coco" else []
+    left = unread(name, path, images)
     lost = []
     if skeleton:
         chosen = skeleton_named(skeleton)

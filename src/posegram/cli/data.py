@@ -77,6 +77,8 @@ def check(
     _refuse(fix, also, sources)
     if out is not None and out.exists() and not out.is_dir():
         raise ValueError(f"cannot write {out}: it is a file, wanted a folder for the report")
+    if out is not None:
+        page.require_own(out)
     sets = [one for spec in sources for one in load(spec, images, split=split)]
     if not any(one.broken or _has_joints(one) for one in sets):
         raise ValueError(f"{', '.join(sources)}: holds nobody with joints, so nothing to check")
@@ -151,6 +153,7 @@ def preview(
 
     people = read(spec, images)
     door.require_pictures(sample.image for sample in people)
+    door.require_apart(out, [reader_of(spec)[1], *{sample.image for sample in people}])
     typer.echo(draw_preview(people, out, count=count, seed=seed))
 
 

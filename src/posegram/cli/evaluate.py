@@ -87,6 +87,7 @@ def evaluate(
     """
     names = tuple(METRICS) if metric == "all" else (metric,)
     _refuse(metric, model, (predictions, compare), corrupt)
+    _refuse_means(predictions, threads, engine)
     for path in (predictions, compare):
         if path is not None:
             door.require(path, "file of predictions")
@@ -125,6 +126,12 @@ def _refuse(metric: str, model: str, files: tuple[Path | None, Path | None], cor
         raise ValueError("--corrupt spoils photos for a model; give --model, not --predictions")
 
 
+def _refuse_means(predictions: Path | None, threads: int, engine: str) -> None:
+    """See that nothing is said of a model's work where there is none."""
+    if predictions and (threads or engine != "onnxruntime"):
+        raise ValueError("--threads and --engine are for a model, and --predictions needs none")
+
+
 def _require_pictures(samples: Sequence[Sample], predictions: Path | None) -> None:
     """See that the pictures are there, before a model is to look at them."""
     if predictions is None:
@@ -140,6 +147,10 @@ def _spoil(
     out: Path | None,
 ) -> None:
     """The report of --corrupt."""
+    if out is not None:
+        if out.suffix.lower() != ".json":
+            raise ValueError(f"--out is a .json file, beside which a .png is drawn: not {out}")
+        door.require_apart(out.with_suffix(".png"), {sample.image for sample in samples})
     lines = robust.robustness(
         estimate, samples, kinds, metric=metric, resamples=resamples, watch=_watched
     )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -16,10 +15,11 @@ import typer
 
 from posegram import __version__, data
 from posegram import image as pictures
-from posegram.cli.bars import bar
-from posegram.cli.crew import crew_for, in_order
+from posegram.cli.crew import crew_for
+from posegram.cli.resume import begin, records_of
 from posegram.cli.words import counted
-from posegram.data import door
+from posegram.data import door, folder
+from posegram.data.losses import dropped
 from posegram.infer import active
 from posegram.infer import boxes as given_boxes
 from posegram.infer import label as labels
@@ -45,7 +45,6 @@ _TURNS = "Choose among four turns of the crop, for acrobatic photos."
 _SECOND = (
     "Another model's opinion: joints on which both agree become their mean, the others count less."
 )
-_CHUNK = 32  # photos whose results are kept together: what a killed run loses at most
 
 
 def label(
@@ -83,7 +82,8 @@ def label(
     Exit code 1: photos that could not be read are listed. 2: misuse.
     """
     door.require_apart(out, [data.reader_of(source)[1], boxes, *skip])
-    work = active.without(labels.tasks(source, boxes, images), skip)
+    found = labels.tasks(source, boxes, images)
+    work = active.without(found, skip)
     _check(work, source, detector, mend, out if most_uncertain else None)
     _check_models(model, adapter, second, second_adapter, most_uncertain)
     look = {"flip": flip, "rotations": rotations}
@@ -93,10 +93,12 @@ def label(
     opinion = _settings(other, second, second_adapter) if other else None
     more = {"doubts": bool(most_uncertain), "second": opinion}
     settings = _settings(estimate, model, adapter) | look | more
+    if boxes is not None:
+        _tell_left_out(Path(source.removeprefix("folder:")), len(found))
     parts = out.with_name(f"{out.name}.parts")
-    _begin(parts, settings | {"photos": _fingerprint(work)})
+    begin(parts, settings | {"photos": _fingerprint(work)})
     one = partial(_one, estimate=estimate, second=other, judge=bool(most_uncertain))
-    records = _found(work, one, parts, crew)
+    records = records_of(work, one, parts, crew)
     _list([record["failed"] for record in records if "failed" in record])
     info = {"min_score": min_score, "mend": mend} | settings
     if most_uncertain:
@@ -121,8 +123,19 @@ def _check(
         return
     if chosen_to is not None:
         raise ValueError("--mend and --most-uncertain do not go together: give one of them")
-    if not any((s.visible > 0).any() for task in work for s in task.samples):
+    labelled = [s for task in work for s in task.samples if (s.visible > 0).any()]
+    if not labelled:
         raise ValueError(f"--mend combines labels with the model's, and {source} has no labels")
+    for loss in dropped(labelled, BODY19):
+        typer.echo(f"posegram: --mend writes {BODY19.name}: {loss}", err=True)
+
+
+def _tell_left_out(photos: Path, listed: int) -> None:
+    """Say how many photos of a folder the file of boxes does not list."""
+    left = len(folder.images_in(photos)) - listed
+    if left:
+        said = f"{counted(left, 'photo')} not in the file of boxes, so left out"
+        typer.echo(f"posegram: {said}", err=True)
 
 
 def _check_models(
@@ -200,71 +213,6 @@ def _sha(parts: Sequence[bytes]) -> str:
 def _fingerprint(work: Sequence[Task]) -> str:
     """Changes when the list of photos or a box does; for what is in a photo see `_stamp`."""
     return _sha([f"{t.photo}:{[] if t.box is None else t.box.tolist()}".encode() for t in work])
-
-
-def _stamp(photo: Path) -> list[int]:
-    """Size in bytes and time of the last change of a file, ns; nothing where there is none."""
-    try:
-        found = photo.stat()
-    except OSError:
-        return []
-    return [found.st_size, found.st_mtime_ns]
-
-
-def _begin(parts: Path, settings: dict[str, Any]) -> None:
-    """A folder for the results of these settings, new or that of an interrupted run.
-
-    Raises:
-        ValueError: the folder holds results of other settings.
-    """
-    path = parts / "settings.json"
-    if not path.exists():
-        door.save_json(path, settings)
-        return
-    before = door.load_json(path)
-    other = sorted(k for k in settings.keys() | before.keys() if settings.get(k) != before.get(k))
-    if other:
-        advice = "repeat that command to go on, or delete the folder to begin anew"
-        raise ValueError(f"{parts} is of a run with another {', '.join(other)}; {advice}")
-
-
-def _found(
-    work: Sequence[Task], one: Callable[[Task], dict[str, Any]], parts: Path, crew: int
-) -> list[dict[str, Any]]:
-    """A record for each photo, from finished chunks or made now, with a bar on a terminal."""
-
-    def known_or_made(task: Task, known: dict[str, Any]) -> dict[str, Any]:
-        # what failed may have been mended since, and a photo replaced by another of its name
-        stamp = _stamp(task.photo)
-        same = known and "failed" not in known and known.get("stamp") == stamp
-        return known if same else one(task) | {"stamp": stamp}
-
-    records: list[dict[str, Any]] = []
-    with _resumable(), bar() as shown:
-        photos = shown.add_task("photos", total=len(work))
-        for start in range(0, len(work), _CHUNK):
-            path = parts / f"{start:07d}.json"
-            tasks = work[start : start + _CHUNK]
-            before = door.load_json(path) if path.exists() else []
-            before += [{}] * (len(tasks) - len(before))
-            chunk = []
-            pairs = zip(tasks, before, strict=False)
-            for record in in_order(lambda pair: known_or_made(*pair), pairs, crew):
-                chunk.append(record)
-                shown.advance(photos)
-            if chunk != before:
-                door.save_json(path, chunk)
-            records += chunk
-    return records
-
-
-@contextmanager
-def _resumable() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("posegram: stopped; the same command goes on from here", err=True)
-        raise
 
 
 def _one(task: Task, *, estimate: TopDown, second: TopDown | None, judge: bool) -> dict[str, Any]:

@@ -201,9 +201,8 @@ def _sample(record: dict[str, Any], image: Path, skeleton: Skeleton) -> Sample |
     if not visible.any():
         return None
     xy = rows[:, :2].astype(np.float32)
-    if record.get("bbox"):
-        box = np.array(door.corners(record["bbox"]), dtype=np.float32)
-    else:
+    box = np.array(door.corners(record.get("bbox") or [0] * 4), dtype=np.float32)
+    if not (box[2:] > box[:2]).all():  # tools that know joints alone write four zeros
         box = door.person_box(xy, visible > 0)
     area = float(record["area"]) if record.get("area") else None
     if area is not None and not 0 < area < math.inf:
@@ -212,7 +211,9 @@ def _sample(record: dict[str, Any], image: Path, skeleton: Skeleton) -> Sample |
     trust = None if weight is None else np.asarray(weight, dtype=np.float32)
     if trust is not None and not ((trust >= 0) & (trust <= 1)).all():
         raise ValueError("`keypoint_weights` are numbers from 0 to 1")
-    return Sample(image, xy, visible.astype(np.uint8), box, None, area, skeleton, trust)
+    guess = area is not None and bool(record.get("area_is_estimated"))
+    flags = visible.astype(np.uint8)
+    return Sample(image, xy, flags, box, None, area, skeleton, trust, estimated=guess)
 
 
 def _rows(keypoints: Sequence[float], skeleton: Skeleton) -> npt.NDArray[np.float64]:
@@ -285,6 +286,8 @@ def _image(file: Path, number: int, folder: Path) -> dict[str, Any]:
 
 def _record(sample: Sample, number: int, image: int) -> dict[str, Any]:
     made = record(sample.xy, sample.visible, sample.box, sample.area)
+    if sample.estimated:
+        made["area_is_estimated"] = True
     if sample.weight is not None:
         made["keypoint_weights"] = [exact(v) for v in sample.weight]
     return {"id": number, "image_id": image} | made

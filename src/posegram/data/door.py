@@ -199,7 +199,11 @@ def save_json(path: Path, value: Any) -> Path:
         OSError: it cannot be written.
         ValueError: the value holds what JSON does not know, such as NaN.
     """
-    return save_text(path, json.dumps(value, allow_nan=False))
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except ValueError as fault:
+        raise ValueError(f"cannot write {path}: it would hold a number that is none") from fault
+    return save_text(path, text)
 
 
 def images_beside(path: Path, names: Sequence[str] = ()) -> Path:

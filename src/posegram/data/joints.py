@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -112,4 +113,4 @@ def in_skeleton(sample: Sample, skeleton: Skeleton) -> Sample:
     visible = people.score[0].astype(np.uint8)
     xy = np.where(visible[:, None] > 0, people.xy[0], 0).astype(np.float32)
     weight = None if sample.weight is None else moved(sample.weight).score[0]
-    return Sample(sample.image, xy, visible, sample.box, sample.head, sample.area, skeleton, weight)
+    return replace(sample, xy=xy, visible=visible, skeleton=skeleton, weight=weight)

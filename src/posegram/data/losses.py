@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from posegram.data import door
+from posegram.areas import OUTLINE
+from posegram.data import door, yolo, yolo_folders
 from posegram.data.joints import in_skeleton
 from posegram.pose import LSP14, MPII16, Sample, Skeleton, sources
 
@@ -50,13 +51,28 @@ def dropped(samples: Sequence[Sample], skeleton: Skeleton) -> list[Loss]:
     return [found] if found.count else []
 
 
-def unread(path: Path) -> list[Loss]:
-    """What a COCO annotation file holds beside people with joints, and our reader leaves out.
+def unread(reader: str, path: Path, images: Path | None = None) -> list[Loss]:
+    """What a set holds beside people with joints, and our reader leaves out.
 
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no JSON.
+    Args:
+        reader: its name; of others than coco and yolo nothing is known.
+        path: the set, which that reader has read.
+        images: the pictures' folder, where it was given.
     """
+    readers = {"coco": _unread_coco, "yolo": _unread_yolo}
+    found = readers[reader](path, images) if reader in readers else []
+    return [loss for loss in found if loss.count]
+
+
+def _unread_yolo(path: Path, images: Path | None) -> list[Loss]:
+    left = yolo_folders.parts_left(path)
+    return [
+        Loss(yolo.others(path, images), "lines", "of other classes, not read"),
+        Loss(len(left), "parts", f"{' and '.join(left)}, not read: train alone is"),
+    ]
+
+
+def _unread_coco(path: Path, _: Path | None) -> list[Loss]:
     whole = door.load_json(path)
     records: list[dict[str, Any]] = whole["annotations"]
     crowds = [r for r in records if r.get("iscrowd")]
@@ -66,14 +82,15 @@ def unread(path: Path) -> list[Loss]:
     empty = [image for image in whole["images"] if image["id"] not in shown]
     outlines = [r for r in people if r.get("segmentation")]
     licences = [image for image in whole["images"] if image.get("license")]
-    found = [
+    tracks = [r for r in people if "track_id" in r]
+    return [
         Loss(len(crowds), "crowd regions", "not read"),
         Loss(len(single) - len(people), "annotations", "without a labelled joint, not read"),
         Loss(len(empty), "pictures", "without a person who has joints, not read"),
         Loss(len(outlines), "people", "outline (segmentation), of which only the area is kept"),
         Loss(len(licences), "pictures", "licence of the photo"),
+        Loss(len(tracks), "people", "track_id"),
     ]
-    return [loss for loss in found if loss.count]
 
 
 def _joints(samples: Sequence[Sample], skeleton: Skeleton) -> Loss:
@@ -145,12 +162,12 @@ def _square(sample: Sample) -> bool:
 
 
 _HEAD = _people("head size", lambda s: s.head is not None)
-_AREA = _people("area", lambda s: s.area is not None)
+_AREA = _people("area", lambda s: s.area is not None and not s.estimated)
 _WEIGHT = _people("trust in each label (weights)", lambda s: s.weight is not None)
 _KINDS: dict[str, tuple[Callable[[Sequence[Sample]], Loss], ...]] = {
     "coco": (
         _HEAD,
-        _people("area not known, so estimated as 0.53 x the box", lambda s: s.area is None),
+        _people(f"area not known, so estimated as {OUTLINE} x the box", lambda s: s.area is None),
     ),
     "yolo": (_HEAD, _AREA, _WEIGHT, _outside, _cut),
     "mpii": (

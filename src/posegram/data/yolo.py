@@ -18,18 +18,19 @@ from posegram.data import door, yolo_folders
 from posegram.data.stream import Shot, Stream, save_bytes, save_text
 from posegram.pose import COCO17, Bytes, Floats, People, Sample, Skeleton
 
-__all__ = ["Labels", "line", "read", "write"]
+__all__ = ["Labels", "line", "others", "read", "write"]
 
-_PERSON = 0  # class of the lines that are people
+_PERSON = 0  # class of the lines that we write
 
 
 def read(
     path: Path, images: Path | None = None, *, skeleton: Skeleton | None = None
 ) -> list[Sample]:
-    """The people (class 0) of a folder of label files; a plain box has no labelled joint.
+    """The people of a folder of label files; a plain box has no labelled joint.
 
-    A picture without a label file has nobody. Joints without v count as seen, unless they are
-    0, 0, which YOLO writes for unlabelled ones.
+    People are lines of the class that a data.yaml calls `person`, or of class 0. A picture without
+    a label file has nobody. Joints without v count as seen, unless they are 0, 0, which YOLO writes
+    for unlabelled ones.
 
     Args:
         path: a folder or a data.yaml, see `posegram.data.yolo_folders.pairs`.
@@ -40,21 +41,30 @@ def read(
     Raises:
         FileNotFoundError: there is no such file or folder.
         ValueError: a line is wrong, labels have no picture, or one cannot be read; file and line
-            are named.
+            are named. Or a data.yaml has several classes and none of them is `person`.
     """
     places = yolo_folders.pairs(path, images)
+    kind = yolo_folders.person_class(path)
     skeleton = skeleton or yolo_folders.skeleton(path) or COCO17
     found = []
     for image, text in places:
         if text.exists():
-            found += _people(text, image, skeleton)
+            found += _people(text, image, skeleton, kind)
     if not found:
         where = places[0][0].parent
         raise ValueError(f"{path}: holds no label file with a person for a picture in {where}")
     return found
 
 
-def _people(text: Path, image: Path, skeleton: Skeleton) -> list[Sample]:
+def others(path: Path, images: Path | None = None) -> int:
+    """How many lines of a set are of other classes than the people's; arguments as `read`."""
+    kind = yolo_folders.person_class(path)
+    texts = [text for _, text in yolo_folders.pairs(path, images) if text.exists()]
+    lines = [line for text in texts for line in door.load_text(text, "labels").splitlines()]
+    return sum(int(float(line.split()[0])) != kind for line in lines if line.strip())
+
+
+def _people(text: Path, image: Path, skeleton: Skeleton, kind: int) -> list[Sample]:
     size = door.picture_size(image)
     if size is None:
         raise ValueError(f"{image}: is not a readable picture")
@@ -63,7 +73,7 @@ def _people(text: Path, image: Path, skeleton: Skeleton) -> list[Sample]:
     for number, line in enumerate(lines, start=1):
         try:
             numbers = np.array([float(word) for word in line.split()])
-            if numbers.size and int(numbers[0]) == _PERSON:
+            if numbers.size and int(numbers[0]) == kind:
                 found.append(_sample(numbers[1:], image, size, skeleton))
         except (ValueError, OverflowError) as fault:
             raise ValueError(f"{text}: line {number} is wrong: {fault}") from fault
@@ -84,6 +94,8 @@ def _sample(
     rows = _rows(numbers[4:], k)
     visible = rows[:, 2].astype(np.uint8)
     xy = np.where(visible[:, None] > 0, rows[:, :2] * scale, 0).astype(np.float32)
+    if visible.any() and not (half > 0).all():  # a tool that knows joints alone
+        box = door.person_box(xy, visible > 0)
     return Sample(image, xy, visible, box, None, None, skeleton)
 
 
@@ -209,6 +221,6 @@ def _yaml(skeleton: Skeleton) -> str:
             "kpt_shape": [len(skeleton), 3],
             "flip_idx": skeleton.flipped.tolist(),
             "names": "{0: person}",
-            "kpt_names": f"{{0: {json.dumps(list(skeleton.joints))}}}",
+            "kpt_names": f"{{0: {json.dumps(list(skeleton.joints), ensure_ascii=False)}}}",
         }.items()
     )

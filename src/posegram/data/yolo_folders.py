@@ -5,16 +5,20 @@ Ultralytics takes `labels/train/a.txt` for `images/train/a.jpg` (docs.ultralytic
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from posegram.data import door, folder, joints
 from posegram.pose import Skeleton
 
-__all__ = ["pairs", "skeleton"]
+__all__ = ["pairs", "parts_left", "person_class", "skeleton"]
 
 _YAMLS = (".yaml", ".yml")
+_NUMBER = re.compile(r"^(-|\d+\s*:|-\s*\d+\s*:)(\s+|$)")  # before a name in a list of YAML's
+_NAMED = 5  # classes
 _LINE = re.compile(rb"(\xef\xbb\xbf)?\s*\d+(\s+[-+.\de]+){4}")  # how labels begin: class and box
 
 
@@ -44,21 +48,84 @@ def pairs(path: Path, images: Path | None = None) -> list[tuple[Path, Path]]:
 def skeleton(path: Path) -> Skeleton | None:
     """The skeleton whose joints a data.yaml names, as Ultralytics' `kpt_names` does.
 
-    It is the path itself, or lies in the folder of the labels or up to two above.
+    It is the path itself, or lies in the folder of the labels or up to two above. Left/right pairs
+    are those of its `flip_idx`, else those that the names tell.
 
     Raises:
         ValueError: it is no text.
     """
+    for _, text in _descriptions(path):
+        names = _listed(text, "kpt_names")
+        if names:
+            found = joints.skeleton_of(f"yolo{len(names)}", names)
+            twins = _twins(text, found.joints)
+            known = {frozenset(pair) for pair in found.mirror}
+            new = twins and {frozenset(pair) for pair in twins} != known
+            return replace(found, mirror=twins) if new else found
+    return None
+
+
+def person_class(path: Path) -> int:
+    """The class of the lines that are people: `person` of a data.yaml's `names`, else 0.
+
+    Raises:
+        ValueError: the data.yaml is no text, or has several names and none of them is `person`.
+    """
+    for file, text in _descriptions(path):
+        names = [name.lower() for name in _listed(text, "names")]
+        if "person" in names:
+            return names.index("person")
+        if len(names) > 1:
+            known = ", ".join(names[:_NAMED]) + ", ..." * (len(names) > _NAMED)
+            raise ValueError(f"{file}: `names` has no person among {known}; call that class person")
+    return 0
+
+
+def parts_left(path: Path) -> list[str]:
+    """The parts beside `train` that a data.yaml names and `pairs` does not take."""
+    if path.suffix.lower() not in _YAMLS:
+        return []
+    text = door.load_text(path, "YAML file")
+    taken = _values(text, "train")
+    return [key for key in ("val", "test") if _values(text, key) not in ([], taken)]
+
+
+def _descriptions(path: Path) -> Iterator[tuple[Path, str]]:
+    """The data.yaml that the path is, or those in the folder of the labels and up to two above."""
     places = [_labels(path), *_labels(path).absolute().parents[:2]]
     files = [path] if path.suffix.lower() in _YAMLS else [p / "data.yaml" for p in places]
     for file in files:
-        text = door.load_text(file, "YAML file") if file.is_file() else ""
-        # up to the next key at the start of a line, in block or in flow style
-        found = re.search(r"^kpt_names:(.*?)(?=^\S|\Z)", text, re.M | re.S)
-        names = re.findall(r"[A-Za-z_][\w -]*\w", found[1]) if found else []
-        if names:
-            return joints.skeleton_of(f"yolo{len(names)}", names)
-    return None
+        if file.is_file():
+            yield file, door.load_text(file, "YAML file")
+
+
+def _listed(text: str, key: str) -> list[str]:
+    """The names of a key at the start of a line, as a list or by number, in block or flow style."""
+    # up to the next key at the start of a line
+    found = re.search(rf"^{key}:(.*?)(?=^[^\s-]|\Z)", text, re.M | re.S)
+    if not found:
+        return []
+    flow = re.search(r"\[(.*)\]", found[1], re.S) or re.search(r"\{(.*)\}", found[1], re.S)
+    if flow and flow[0][0] == "[":
+        try:
+            return [str(name) for name in json.loads(flow[0])]
+        except json.JSONDecodeError:
+            pass  # YAML needs no quotes
+    pieces = flow[1].split(",") if flow else found[1].splitlines()
+    return [name for piece in pieces if (name := _NUMBER.sub("", piece.strip()).strip(" \t'\""))]
+
+
+def _twins(text: str, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """The left/right pairs that `flip_idx` says; none where it says none, or is none."""
+    rows = _values(text, "flip_idx")
+    if not all(row.isdecimal() for row in rows) or len(rows) != len(names):
+        return ()
+    flip = [int(row) for row in rows]
+    if any(other >= len(flip) or flip[other] != row for row, other in enumerate(flip)):
+        return ()
+    known = joints.pairs_by_name(names)
+    pairs = [(names[a], names[b]) for a, b in enumerate(flip) if a < b]
+    return tuple((b, a) if (b, a) in known else (a, b) for a, b in pairs)
 
 
 def _labels(path: Path) -> Path:

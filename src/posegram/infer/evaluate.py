@@ -15,7 +15,7 @@ from posegram.metrics import METRICS
 from posegram.metrics.bootstrap import compare as paired
 from posegram.metrics.bootstrap import interval, verdict
 from posegram.metrics.oks import ap_statistic, matches
-from posegram.metrics.protocols import ap_numbers
+from posegram.metrics.protocols import ap_numbers, rough_areas
 from posegram.metrics.report import Case, Number, Panel, Report, filled
 from posegram.pose import COCO17, Floats, Image, Ints, People, Sample, Skeleton, convert
 
@@ -210,6 +210,7 @@ def _cases(found: Sequence[Predicted], samples: Sequence[Sample]) -> list[Case]:
         head=_known([sample.head for sample in samples]),
         area=_known([sample.area for sample in samples]),
         skeleton=skeleton,
+        estimated=sum(sample.estimated for sample in samples),
     )
     return [replace(base, xy=one.xy.astype(np.float64), score=_double(one.score)) for one in found]
 
@@ -322,4 +323,6 @@ def _ap_page(
 ) -> Report:
     images = len(truth["images"])
     people = _scored_people(truth)
-    return Report(title, people, images, numbers, notes=tuple(_rough(images)), resamples=resamples)
+    guessed = sum(bool(label.get("area_is_estimated")) for label in truth["annotations"])
+    notes = (*rough_areas(guessed), *_rough(images))
+    return Report(title, people, images, numbers, notes=notes, resamples=resamples)

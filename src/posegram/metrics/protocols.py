@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from posegram.areas import OUTLINE
 from posegram.metrics.bootstrap import Mean, means
 from posegram.metrics.calibration import calibration_statistic
 from posegram.metrics.oks import AP_NAMES, ap_statistic, matches
@@ -18,7 +19,15 @@ from posegram.metrics.pck import Doubles, Mask, Reals, area_under, distance, tor
 from posegram.metrics.report import Case, Number, Panel
 from posegram.scores import overall
 
-__all__ = ["ap_numbers", "average_precision", "calibration", "error", "pck_torso", "pckh_head"]
+__all__ = [
+    "ap_numbers",
+    "average_precision",
+    "calibration",
+    "error",
+    "pck_torso",
+    "pckh_head",
+    "rough_areas",
+]
 
 _TORSO = "torso (left shoulder to right hip)"
 _HEAD = "head size (0.6 x head-box diagonal)"
@@ -184,7 +193,14 @@ def average_precision(case: Case) -> Panel:
     found = matches(_coco_truth(case), _coco_results(case, case.score), sigmas=sigmas)
     numbers = ap_numbers(case.joints, int(case.labelled[:, case.rows].any(axis=1).sum()))
     note = "AP on given boxes: one detection per labelled person, scored by its joints' scores"
-    return Panel(numbers, ap_statistic(found), notes=(note,))
+    return Panel(numbers, ap_statistic(found), notes=(note, *rough_areas(case.estimated)))
+
+
+def rough_areas(count: int) -> tuple[str, ...]:
+    """A note that so many people's areas are guesses; none for nobody."""
+    if not count:
+        return ()
+    return (f"AP: the area of {count:,} people is a guess, {OUTLINE} x their box",)
 
 
 def ap_numbers(joints: tuple[str, ...], people: int) -> tuple[Number, ...]:

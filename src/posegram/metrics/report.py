@@ -33,6 +33,7 @@ class Case:
     head: Doubles  # (N,) NaN where not known
     area: Doubles  # (N,) square pixels; NaN where not known
     skeleton: Skeleton
+    estimated: int = 0  # people whose area is a guess from their box
 
     @property
     def rows(self) -> list[int]:

@@ -83,6 +83,22 @@ def test_pictures_of_an_earlier_report_are_gone(report, people):
     assert not (report / "sheet.jpg").exists()
 
 
+@pytest.mark.parametrize("name", ["pictures/0001.jpg", "sheet.jpg", "index.html", "report.json"])
+def test_somebody_elses_files_are_neither_removed_nor_replaced(people, tmp_path, name):
+    (tmp_path / "set" / "pictures").mkdir(parents=True)
+    (tmp_path / "set" / "pictures").rmdir() if "/" not in name else None
+    (tmp_path / "set" / name).write_bytes(b"{}")
+    with pytest.raises(ValueError, match=f"{name.split('/')[0]} is there, and no report made it"):
+        page.write(tmp_path / "set", report_of(people, []))
+    assert (tmp_path / "set" / name).read_bytes() == b"{}"
+
+
+def test_a_report_that_broke_off_is_replaced(people, tmp_path):
+    page.write(tmp_path / "r", report_of(people, []))
+    (tmp_path / "r" / "index.html").unlink()
+    assert page.write(tmp_path / "r", report_of(people, [])).is_file()
+
+
 def test_no_more_than_the_worst_are_shown(people, tmp_path):
     found = [Finding("crossed", "look", 0.1, "", 0, row, row) for row in range(4)]
     page.write(tmp_path / "r", report_of(people, found), worst=2)

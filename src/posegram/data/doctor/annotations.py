@@ -186,17 +186,12 @@ def gather(samples: Sequence[Sample], source: str = "", *, split: str = "") -> l
 def _record(sample: Sample, number: int, image: int, category: int) -> dict[str, Any]:
     flags = sample.visible.astype(np.float64)
     rows = np.column_stack([np.where(flags[:, None] > 0, sample.xy, 0), flags])
-    x0, y0, x1, y1 = (float(v) for v in sample.box)
-    return {
-        "id": number,
-        "image_id": image,
-        "category_id": category,
-        "iscrowd": 0,
-        "bbox": [x0, y0, x1 - x0, y1 - y0],
-        "area": sample.area or max(x1 - x0, 0.0) * max(y1 - y0, 0.0),
-        "num_keypoints": int((flags > 0).sum()),
-        "keypoints": rows.ravel().tolist(),
-    }
+    made = coco.record(sample.xy, sample.visible, sample.box, sample.area)
+    places = rows.ravel().tolist()  # as they are written
+    own = {"category_id": category, "keypoints": places}
+    if sample.weight is not None:
+        own["keypoint_weights"] = [float(v) for v in sample.weight]
+    return {"id": number, "image_id": image} | made | own
 
 
 def _people(

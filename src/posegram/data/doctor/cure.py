@@ -92,6 +92,7 @@ def cure(
     _leave_out(whole, gone, lost)
     done = Counter({"broken-record": len(sources[0].broken)})
     done.update(one.kind for one in own)
+    done["not-a-number"] += sum(map(_finite, whole["annotations"]))
     return Cured(whole, dict(+done))
 
 
@@ -128,8 +129,23 @@ def _mend(record: dict[str, Any], people: Annotations, row: int, kinds: set[str]
         record["bbox"] = [x, y, x1 - x, y1 - y]
     if kinds & _REFIT:
         record["bbox"] = _refitted(xy, keep, people.canvas[row])
-    if not math.isfinite(float(record.get("area") or 0.0)):
-        del record["area"]
+
+
+def _finite(record: dict[str, Any]) -> bool:
+    """Take out of an annotation what JSON cannot hold; whether there was any."""
+    bad = [key for key, value in record.items() if not _holds(value)]
+    for key in bad:
+        del record[key]
+    return bool(bad)
+
+
+def _holds(value: Any) -> bool:
+    """Whether JSON can hold a value: all its numbers are finite."""
+    if isinstance(value, dict):
+        return all(map(_holds, value.values()))
+    if isinstance(value, list):
+        return all(map(_holds, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _places(people: Annotations, row: int, kinds: set[str]) -> Doubles:

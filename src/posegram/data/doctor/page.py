@@ -26,6 +26,7 @@ __all__ = ["Case", "cases", "picture", "summary", "write"]
 
 _TILE = (300, 260)  # height, width of one view of a person, pixels
 _MARGIN = 1.3  # side of the view / side of what it must show
+_FORMAT = "posegram data check 1"
 _WIDE = 1600  # pixels, about, of the contact sheet
 _SHEET = (200, 150)  # height, width of a picture on the sheet
 _ALARM = (230, 20, 40)  # red, green, blue of the rings around joints in question
@@ -135,7 +136,7 @@ def summary(report: Report) -> dict[str, Any]:
     """What was found as plain values for machines, the worst finding first."""
     sources = report.sources
     return {
-        "format": "posegram data check 1",
+        "format": _FORMAT,
         "people": report.people,
         "images": report.images,
         "people_with_faults": len(report.flagged()),
@@ -175,15 +176,21 @@ def write(
 ) -> Path:
     """The page's path, `index.html`, written with `report.json`, `sheet.jpg` and `pictures/`.
 
-    Files of an earlier report in the folder are replaced; nothing outside of it is touched.
+    Files of an earlier report in the folder are replaced; nothing else is touched.
 
     Args:
         folder: where to; made when it is not there.
         report: what was found.
         worst: how many people or pictures are shown.
         opinions: the model's joints of each source, drawn beside the labels.
+
+    Raises:
+        ValueError: a file or folder of such a name is there, and no report made it.
     """
+    require_own(folder)
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
+    # first: a report that breaks off is known as one by this file
+    door.save_json(folder / "report.json", summary(report))
     (folder / "sheet.jpg").unlink(missing_ok=True)
     for old in (folder / "pictures").glob("[0-9][0-9][0-9][0-9].jpg"):
         old.unlink()
@@ -201,8 +208,21 @@ def write(
     if tiles:
         columns = min(len(tiles), max(1, _WIDE // max(tile.shape[1] for tile in tiles)))
         pictures.write(folder / "sheet.jpg", pictures.grid(tiles, columns))
-    door.save_json(folder / "report.json", summary(report))
     return save_text(folder / "index.html", _page(report, shown, sheet=bool(tiles)))
+
+
+def require_own(folder: Path) -> None:
+    """See that a report there replaces an earlier one at most, and nobody's photos.
+
+    Raises:
+        ValueError: a file or folder of such a name is there, and no report made it.
+    """
+    earlier = folder / "report.json"
+    if earlier.is_file() and _FORMAT in earlier.read_bytes()[:200].decode(errors="replace"):
+        return
+    for name in ("report.json", "index.html", "sheet.jpg", "pictures"):
+        if (folder / name).exists():
+            raise ValueError(f"{folder / name} is there, and no report made it: give another --out")
 
 
 def _tile(view: Image, number: int) -> Image:
