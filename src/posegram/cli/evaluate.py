@@ -86,8 +86,7 @@ def evaluate(
     number of --metric (default pck) is measured on spoilt photos; --out adds pictures beside.
     """
     names = tuple(METRICS) if metric == "all" else (metric,)
-    _refuse(metric, model, (predictions, compare), corrupt)
-    _refuse_means(predictions, threads, engine)
+    _refuse(metric, model, (predictions, compare), corrupt, (threads, engine))
     for path in (predictions, compare):
         if path is not None:
             door.require(path, "file of predictions")
@@ -113,7 +112,13 @@ def evaluate(
         door.save_json(out, [r.to_dict() for r in reports] if compare else reports[0].to_dict())
 
 
-def _refuse(metric: str, model: str, files: tuple[Path | None, Path | None], corrupt: str) -> None:
+def _refuse(
+    metric: str,
+    model: str,
+    files: tuple[Path | None, Path | None],
+    corrupt: str,
+    means: tuple[int, str],
+) -> None:
     """See that the options go together."""
     predictions, compare = files
     if metric not in {*METRICS, "all"}:
@@ -122,14 +127,10 @@ def _refuse(metric: str, model: str, files: tuple[Path | None, Path | None], cor
         raise ValueError("give --model or --predictions, not both")
     if compare and not predictions:
         raise ValueError("--compare tests two files: give the first one with --predictions")
+    if predictions and means != (0, "onnxruntime"):
+        raise ValueError("--threads and --engine are for a model, and --predictions needs none")
     if corrupt and predictions:
         raise ValueError("--corrupt spoils photos for a model; give --model, not --predictions")
-
-
-def _refuse_means(predictions: Path | None, threads: int, engine: str) -> None:
-    """See that nothing is said of a model's work where there is none."""
-    if predictions and (threads or engine != "onnxruntime"):
-        raise ValueError("--threads and --engine are for a model, and --predictions needs none")
 
 
 def _require_pictures(samples: Sequence[Sample], predictions: Path | None) -> None:

@@ -36,6 +36,7 @@ _MEND = (
     "Combine the source's labels with the model's; TRUST is the probability that a label is right, "
     "such as 0.85."
 )
+_WORTH = "Only the N photos most worth labelling, to be corrected."
 _SKIP = "COCO file whose photos are left out: labelled before. May be given again."
 _DETECTOR = "Finds people where no boxes are: detector:640 (its input's side), a file, or none."
 _ADAPTER = "For somebody else's .onnx file: movenet, or a .toml file that describes it."
@@ -63,9 +64,7 @@ def label(
     rotations: bool = typer.Option(False, "--rotations", help=_TURNS),
     min_score: float = typer.Option(0.3, min=0.0, max=1.0, help=_LEAST),
     mend: float | None = typer.Option(None, min=0.0, max=1.0, metavar="TRUST", help=_MEND),
-    most_uncertain: int = typer.Option(
-        0, min=0, metavar="N", help="Only the N photos most worth labelling, to be corrected."
-    ),
+    most_uncertain: int = typer.Option(0, min=0, metavar="N", help=_WORTH),
     skip: list[Path] = typer.Option([], help=_SKIP),
     threads: int = typer.Option(0, min=0, help="Cores to use; 0 means all."),
 ) -> None:
@@ -82,8 +81,7 @@ def label(
     Exit code 1: photos that could not be read are listed. 2: misuse.
     """
     door.require_apart(out, [data.reader_of(source)[1], boxes, *skip])
-    found = labels.tasks(source, boxes, images)
-    work = active.without(found, skip)
+    work = active.without(_tasks(source, boxes, images), skip)
     _check(work, source, detector, mend, out if most_uncertain else None)
     _check_models(model, adapter, second, second_adapter, most_uncertain)
     look = {"flip": flip, "rotations": rotations}
@@ -93,8 +91,6 @@ def label(
     opinion = _settings(other, second, second_adapter) if other else None
     more = {"doubts": bool(most_uncertain), "second": opinion}
     settings = _settings(estimate, model, adapter) | look | more
-    if boxes is not None:
-        _tell_left_out(Path(source.removeprefix("folder:")), len(found))
     parts = out.with_name(f"{out.name}.parts")
     begin(parts, settings | {"photos": _fingerprint(work)})
     one = partial(_one, estimate=estimate, second=other, judge=bool(most_uncertain))
@@ -130,12 +126,15 @@ def _check(
         typer.echo(f"posegram: --mend writes {BODY19.name}: {loss}", err=True)
 
 
-def _tell_left_out(photos: Path, listed: int) -> None:
-    """Say how many photos of a folder the file of boxes does not list."""
-    left = len(folder.images_in(photos)) - listed
+def _tasks(source: str, boxes: Path | None, images: Path | None) -> list[Task]:
+    """What is to be labelled; says how many photos a file of boxes does not list."""
+    found = labels.tasks(source, boxes, images)
+    photos = Path(source.removeprefix("folder:"))
+    left = 0 if boxes is None else len(folder.images_in(photos)) - len(found)
     if left:
         said = f"{counted(left, 'photo')} not in the file of boxes, so left out"
         typer.echo(f"posegram: {said}", err=True)
+    return found
 
 
 def _check_models(

@@ -22,7 +22,7 @@ from posegram.data.doctor.opinion import Opinion
 from posegram.data.stream import save_text
 from posegram.pose import Floats, Image, People
 
-__all__ = ["Case", "cases", "picture", "summary", "write"]
+__all__ = ["Case", "cases", "picture", "require_own", "summary", "write"]
 
 _TILE = (300, 260)  # height, width of one view of a person, pixels
 _MARGIN = 1.3  # side of the view / side of what it must show
