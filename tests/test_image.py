@@ -1,3 +1,4 @@
+import contextlib
 import io
 import os
 import stat
@@ -378,3 +379,13 @@ def test_a_grid_centres_smaller_pictures():
 def test_a_grid_of_nothing_is_refused(count, columns):
     with pytest.raises(ValueError, match="a grid needs pictures and columns"):
         pictures.grid([grey()] * count, columns)
+
+
+def test_damaged_bytes_of_an_avif_are_one_sentence(tmp_path):
+    path = tmp_path / "a.avif"
+    PIL.Image.new("RGB", (64, 64), "red").save(path)
+    whole = path.read_bytes()
+    for place in range(0, min(len(whole), 300)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with contextlib.suppress(ValueError, OSError):
+            pictures.read(path)

@@ -241,3 +241,18 @@ def test_jitter_is_acceleration_in_sizes():
 def test_one_frame_has_no_jitter_to_tell():
     frames, _ = clip(1)
     assert np.isnan(jitter(frames, times(frames)))
+
+
+def test_a_joint_seen_in_every_other_frame_keeps_its_places():
+    frames, clean = clip(9, noise=0.0, speed=3.0)
+    for n in range(1, 9, 2):
+        frames[n].score[0, 9], frames[n].xy[0, 9] = 0.0, np.nan
+    made = mend(frames, times(frames))
+    places = np.stack([people.xy[0, 9] for people in made])
+    np.testing.assert_allclose(places, np.stack([p.xy[0, 9] for p in clean]), atol=1.0)
+
+
+def test_a_gap_in_a_clip_of_three_frames_is_bridged():
+    frames, clean = clip(3, noise=0.0, speed=3.0)
+    made = mend([frames[0], frames[1][:0], frames[2]], times(frames))
+    np.testing.assert_allclose(made[1].xy, clean[1].xy, atol=0.1)

@@ -35,7 +35,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # major brands
 _BOMBS = (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning)
 # what Pillow's decoders are known to raise on damaged bytes
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError, struct.error)
 
 _WHITES = (1, 255, 65_535)  # what programs that store numbers with a point call white
 _ORIENTATION = 0x0112  # the EXIF tag; its values, CIPA DC-008 table 4.6.4: how to stand upright

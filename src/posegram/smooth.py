@@ -110,9 +110,7 @@ def smooth(
         scale: size of the person in pixels.
     """
     made = np.array(xy, dtype=np.float32)
-    if len(times) < 4:
-        return made
-    bend, length = _bends(times, cutoff)
+    course = _bends(times, cutoff) if len(times) > 3 else None
     for joint in range(xy.shape[1]):
         usable = np.isfinite(xy[:, joint]).all(axis=1)
         if usable.sum() < 2:
@@ -120,6 +118,10 @@ def smooth(
         points = np.stack(
             [np.interp(times, times[usable], xy[usable, joint, axis]) for axis in (0, 1)], axis=1
         )
+        if course is None:  # too few frames to tell it from a tremor: gaps alone are bridged
+            made[:, joint] = points
+            continue
+        bend, length = course
         trust = np.where(usable, np.clip(weight[:, joint], 0.02, 1.0) ** 2, 1e-4)
         made[:, joint] = _robust(points, trust * length, bend, scale)
     return made
@@ -192,7 +194,8 @@ def _mended(course: People, times: Doubles, run: Ints, cutoff: float) -> list[tu
         return np.asarray(values[low] * (1 - part) + values[high] * part, dtype=np.float32)
 
     score = between(course.score) * np.where(back, 1.0, 0.5)[:, None].astype(np.float32)
-    xy = np.where(back[:, None, None], between(course.xy), np.nan)
+    xy = np.full((len(whole), *course.xy.shape[1:]), np.nan, dtype=np.float32)
+    xy[back] = course.xy  # and not `between`, in which a joint's absence would spread
     scale = float(np.median(sizes(course)))
     xy = smooth(xy, score, times[whole], cutoff=cutoff, scale=scale)
     track = np.full(len(whole), ids_of(course)[0])

@@ -128,3 +128,13 @@ def test_ranked_keeps_also_who_is_unlikely():
 def test_ranked_leaves_an_estimate_without_our_detector_as_it_is():
     estimate = load(detector="none")
     assert ranked(estimate) is estimate
+
+
+def test_who_is_large_in_the_closer_look_alone_is_not_lost():
+    def network(picture):
+        zoom = picture.shape[1] / 96
+        wide = 30 if zoom == 1 else 31  # of 96 pixels, 30 high: just below and above a tenth
+        people = np.array([[0, 0, 9, 9], [0, 60, 9, 69], [0, 80, 9, 89], [50, 50, 50 + wide, 80]])
+        return says(people * zoom, [3.0, 2.0, 2.0, 1.0])(picture)
+
+    assert len(Detector(CARD, network)(blank())) == 4

@@ -254,3 +254,12 @@ def test_the_whole_image_is_a_box_too():
     scene = Scene(walk(2))
     scene.detect = whole
     assert Follower(scene)(image, 0.0).track.tolist() == []
+
+
+def test_doubt_never_makes_the_detector_look_less_often():
+    frames = walk(20)
+    for n in range(5, 20):
+        frames[n] = frames[n][[0]]
+    scene = Scene(frames)
+    scene.play(every=1)
+    assert scene.looks == list(range(20))

@@ -203,3 +203,10 @@ def test_a_model_that_does_not_load_is_refused_before_anything_is_written(tmp_pa
     with pytest.raises(FileNotFoundError, match=r"gone.onnx"):
         cut(photos(tmp_path / "in"), tmp_path / "out", Look(model=str(tmp_path / "gone.onnx")))
     assert not (tmp_path / "out").exists()
+
+
+def test_other_presets_of_a_model_have_parts_of_their_own(tmp_path):
+    (tmp_path / "x.onnx").write_bytes(b'{"kind": "rcnn"}')
+    facts = [many._facts(Look(model=f"{tmp_path}/x.onnx{behind}", detector="none"))
+             for behind in ("", ":fast", ":fast,people=5")]  # fmt: skip
+    assert len({json.dumps(one) for one in facts}) == 3

@@ -170,3 +170,15 @@ def test_joints_that_do_not_exist_stay_so(tmp_path):
     (part,) = written(tmp_path, [photo("1.jpg", people)])
     with gzip.open(part, "rt") as text:
         assert json.loads(text.readlines()[1])["xy"][0][6:8] == [None, None]
+
+
+@pytest.mark.parametrize("names", [("a.mov", "a.mp4"), ("a.mp4", "a/frame_000000.png")])
+def test_clips_and_photos_of_like_names_have_pictures_of_their_own(tmp_path, names):
+    lines = [parts.line(Path(names[0]), somebody(track=0), (30, 40), 0, 0.0)]
+    other = Path(names[1])
+    again = (0, 0.0) if other.suffix == ".mp4" else ()
+    lines.append(parts.line(other, somebody(), (30, 40), *again))
+    written(tmp_path, lines)
+    path = parts.merge(tmp_path, "coco-annotations", tmp_path / "all.json", LSP14)
+    images = json.loads(path.read_text())["images"]
+    assert len({one["id"] for one in images}) == len({one["file_name"] for one in images}) == 2

@@ -33,6 +33,7 @@ def test_answers_are_not_stored_unless_they_say_so(client):
     [
         {"Origin": "https://elsewhere.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Origin": "http://localhost:1"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
@@ -71,7 +72,7 @@ def test_this_computers_own_names_are_taken(client, host):
 
 
 def test_a_public_server_answers_to_its_names_and_its_own(tmp_path):
-    settings = serving.settings_for(tmp_path, public=True, names=("pose.example.org",))
+    settings = serving.settings_for(tmp_path, public=True, names=("Pose.Example.org",))
     client = create_app(settings).test_client()
     hosts = ("pose.example.org", "localhost", "other.example")
     statuses = [client.get("/healthz", headers={"Host": host}).status_code for host in hosts]
@@ -118,3 +119,11 @@ def test_the_log_names_the_route_and_not_the_key(client, caplog):
     record = caplog.records[-1]
     assert record.fields["status"] == 404
     assert "a" * 32 not in str(record.fields)
+
+
+def test_methods_that_nobody_knows_are_counted_as_one(client):
+    for number in range(3):
+        client.open("/", method=f"ZZ{number}")
+    text = client.get("/metrics").get_data(as_text=True)
+    assert 'method="other"' in text
+    assert "ZZ" not in text

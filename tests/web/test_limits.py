@@ -30,3 +30,9 @@ def test_no_file_can_be_written(tmp_path):
     path = tmp_path / "a.txt"
     run(f"limits.no_files()\nopen({str(path)!r}, 'w').write('x' * 100)")
     assert not path.exists() or path.stat().st_size == 0
+
+
+def test_no_more_is_wanted_than_the_system_allows():
+    code = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (5 << 30, 5 << 30))\n"
+    done = run(f"{code}limits.memory(6 << 30)\nprint(resource.getrlimit(resource.RLIMIT_AS)[0])")
+    assert done.stdout == f"{5 << 30}\n"

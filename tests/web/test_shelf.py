@@ -141,3 +141,10 @@ def test_a_loaded_model_waits_for_no_other_one(model, monkeypatch):
     shelf.estimate()
     with shelf.locks["mine"], shelf.locks["small"]:
         assert shelf.estimate() is shelf.loaded["mine"]
+
+
+@pytest.mark.parametrize("name", ["small", RCNN])
+def test_a_file_with_a_bundled_models_name_is_itself(tmp_path, name):
+    shelf = Shelf.of((str(tiny.constant(tmp_path / f"{name}.onnx")),), detector="none")
+    assert shelf.card(name).name == shelf.estimate(name).card.name == "constant"
+    assert shelf.entries({})[0]["available"]

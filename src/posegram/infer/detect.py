@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from posegram import coords
-from posegram.areas import areas
+from posegram.areas import areas, iou
 from posegram.data.scenes import input_size
 from posegram.infer.topdown import TopDown
 from posegram.metrics import boxes
@@ -63,7 +63,10 @@ class Detector:
             return box, sure
         height, width = self.card.size
         near, likely = self._look(image, (round(_CLOSER * height), round(_CLOSER * width)))
-        large, small = share >= _LARGE, areas(near) / pixels < _LARGE
+        large = share >= _LARGE
+        # who is large now and was not, quite, before would otherwise be in neither
+        grown = iou(near, box[~large]).max(axis=1, initial=0) > self.overlap
+        small = (areas(near) / pixels < _LARGE) | grown
         box = np.concatenate([box[large], near[small]])
         sure = np.concatenate([sure[large], likely[small]])
         rows = boxes.best(box, sure, least=self.threshold, overlap=self.overlap)

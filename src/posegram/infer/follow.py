@@ -92,7 +92,7 @@ class Follower:
         if given.detect is None:  # without a detector the whole image is one person's, at first
             return _faithful(given(image, box)) if len(box) else self.estimate(image)
         self._since += 1
-        if len(box) and self._since < (2 if self._doubt else self.every):
+        if len(box) and self._since < (min(2, self.every) if self._doubt else self.every):
             return _faithful(given(image, box))
         self._since = 0
         found, sure = _looked(given.detect, image)

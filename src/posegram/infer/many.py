@@ -22,6 +22,7 @@ from posegram.infer import parts
 from posegram.infer.executors import EXECUTORS
 from posegram.infer.load import detector_file, file_of, sized
 from posegram.infer.parts import Count
+from posegram.infer.rcnn_load import parted
 from posegram.infer.shards import Look, Row, Shards, estimate_of
 from posegram.pose import Skeleton, skeleton_named
 
@@ -228,6 +229,7 @@ def _facts(look: Look) -> dict[str, Any]:
     detector, side = look.detector, sized(look.detector)[1]
     known = detector if detector == "none" else f"{_content(detector_file(detector))}:{side}"
     contents = {"model": _content(file_of(look.model)), "detector": known}
+    contents["preset"] = parted(look.model)[1]
     return {"posegram": __version__} | asdict(look) | contents
 
 

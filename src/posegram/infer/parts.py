@@ -203,6 +203,6 @@ def _coco_names(parts: Sequence[Path]) -> Callable[[Line], Shot]:
 
 
 def _picture(one: Line) -> Path:
-    """The photo, or what a clip's frame is called in a folder of the clip's name."""
+    """The photo, or what a clip's frame is called in a folder of the clip's whole name."""
     path = Path(one["image"])
-    return path if "frame" not in one else path.with_suffix("") / f"frame_{one['frame']:06d}.png"
+    return path if "frame" not in one else path / f"frame_{one['frame']:06d}.png"

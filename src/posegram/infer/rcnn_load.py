@@ -8,7 +8,7 @@ from pathlib import Path
 
 from posegram.infer.rcnn_people import KeypointRcnn, Options, open_rcnn, options_named
 
-__all__ = ["NAME", "is_rcnn", "load_rcnn", "weights_of"]
+__all__ = ["NAME", "is_rcnn", "load_rcnn", "parted", "weights_of"]
 
 NAME = "keypoint-rcnn"  # torchvision's published one
 _SUFFIXES = (".onnx", ".ckpt", ".pth")
@@ -23,7 +23,7 @@ def is_rcnn(model: str | Path) -> bool:
 
     A file is only glanced at.
     """
-    name, _ = _parted(model)
+    name, _ = parted(model)
     path = Path(name)
     if name == NAME or path.suffix.lower() == ".pth":
         return True
@@ -36,7 +36,7 @@ def is_rcnn(model: str | Path) -> bool:
     return path.suffix.lower() == ".ckpt" and _in_checkpoint(path)
 
 
-def _parted(model: str | Path) -> tuple[str, str]:
+def parted(model: str | Path) -> tuple[str, str]:
     """A model's name or file, and the preset or options behind its colon."""
     name, _, behind = str(model).rpartition(":")
     if name == NAME or Path(name).suffix.lower() in _SUFFIXES:
@@ -59,7 +59,7 @@ def _in_checkpoint(path: Path) -> bool:
 
 def weights_of(model: str | Path) -> Path:
     """The file behind such a model; behind "keypoint-rcnn", the one that it was loaded from."""
-    name, _ = _parted(model)
+    name, _ = parted(model)
     if name != NAME:
         return Path(name)
     from posegram.models import published  # brings torch
@@ -90,7 +90,7 @@ def load_rcnn(
         ImportError: torch or torchvision is needed and missing.
         ValueError: the file is another one, or the preset or an option is.
     """
-    name, behind = _parted(model)
+    name, behind = parted(model)
     how = options_named(preset or behind) if isinstance(preset, str) else preset
     path = Path(weights) if name == NAME else Path(name)
     if path.suffix.lower() == ".onnx":

@@ -47,6 +47,7 @@ HEADERS = {
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _QUIET = ("/healthz", "/readyz", "/metrics")  # asked every few seconds by machines
 
+_METHODS = {"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"}
 _log = logging.getLogger("posegram.access")
 
 
@@ -57,7 +58,8 @@ def install(app: APIFlask, settings: Settings, meters: Meters) -> None:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=count, x_proto=count, x_host=count
         )
-    known = {*LOCAL, *settings.names} if settings.names or not settings.public else None
+    names = {name.lower() for name in settings.names}
+    known = {*LOCAL, *names} if names or not settings.public else None
 
     @app.before_request
     def begin() -> None:
@@ -104,9 +106,17 @@ def same_site(asked: Request) -> bool:
     if asked.method in _SAFE and not socket:
         return True
     origin = asked.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != asked.host.lower():
+    if origin is not None and _place(origin) != asked.host.lower():
         return False
     return asked.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
+
+
+def _place(origin: str) -> str:
+    """Name and port of an origin; empty where it is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _name(host: str) -> str:
@@ -118,7 +128,9 @@ def _note(response: Response, meters: Meters) -> None:
     """Count and log an answer by its route: an address may hold the key to a result."""
     route = request.url_rule.rule if request.url_rule else "none"
     seconds = time.perf_counter() - g.get("started", time.perf_counter())
-    meters.requests.labels(route, request.method, str(response.status_code)).inc()
+    # any word may stand for a method, and each would be a row that is kept for ever
+    method = request.method if request.method in _METHODS else "other"
+    meters.requests.labels(route, method, str(response.status_code)).inc()
     meters.seconds.labels(route).observe(seconds)
     level = logging.DEBUG if request.path in _QUIET else logging.INFO
     fields = {

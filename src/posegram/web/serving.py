@@ -25,6 +25,8 @@ class Threads(ThreadWorker):  # type: ignore[misc]
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Say to all threads that the server stops, then stop."""
+        if not hasattr(self, "wsgi"):  # the app is still being loaded: there is nothing to end
+            raise SystemExit(0)
         self.wsgi.extensions["posegram"].stopping.set()
         super().handle_exit(sig, frame)
 

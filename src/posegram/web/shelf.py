@@ -52,7 +52,9 @@ class Shelf:
         for name in (*cards, RCNN):
             sources.setdefault(name, name)
         locks = {name: threading.Lock() for name in sources}
-        return cls(sources, detector, threads, cards=dict(cards), locks=locks)
+        # a file of the user's may have a bundled model's name: then its own card counts
+        cards = {name: card for name, card in cards.items() if sources[name] == name}
+        return cls(sources, detector, threads, cards=cards, locks=locks)
 
     @property
     def default(self) -> str:
@@ -75,13 +77,13 @@ class Shelf:
             return self.loaded[name]
 
     def _load(self, name: str) -> Estimate:
-        if name == RCNN and not _rcnn_runs():
+        source = self.sources[name]
+        if source == RCNN and not _rcnn_runs():
             raise ImportError(f"Keypoint R-CNN needs torch: {_RCNN_INSTALL}")
-        if name == RCNN and not _rcnn_weights():  # a visitor should not wait for the download
+        if source == RCNN and not _rcnn_weights():  # a visitor should not wait for the download
             raise ValueError(
                 f"the weights of {name} are not on this server; {_RCNN_FETCH} fetches them"
             )
-        source = self.sources[name]
         try:
             detector = "" if is_rcnn(source) else self.detector
             return load(source, threads=self.threads, detector=detector)
@@ -113,7 +115,7 @@ class Shelf:
             "install": None,
             "milliseconds": None if milliseconds is None else round(milliseconds, 1),
         }
-        if name == RCNN:
+        if self.sources[name] == RCNN:
             return entry | {"title": _RCNN_NOTE, "kind": "rcnn"} | _rcnn_lacks()
         card, path = self.card(name), file_of(self.sources[name])
         return entry | {

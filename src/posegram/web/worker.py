@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sqlite3
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -194,6 +195,8 @@ def _age(path: Path) -> float:
 
 def _clocks() -> tuple[float, float]:
     """Seconds by the wall's clock, and of processor time that the main thread has taken."""
+    if sys.platform != "linux":  # elsewhere a thread's clock can be read by itself alone
+        return time.monotonic(), time.process_time()
     main = time.pthread_getcpuclockid(threading.main_thread().ident or 0)
     return time.monotonic(), time.clock_gettime(main)
 

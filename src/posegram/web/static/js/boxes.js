@@ -80,7 +80,8 @@ export async function search(look, picture, size) {
   const [low, high] = [shares[(shares.length - 1) >> 1], shares[shares.length >> 1]];
   if (!shares.length || (low + high) / 2 > SMALL) return first;
   const again = await look(size.map((side) => Math.round(CLOSER * side)));
-  return best([
-    ...first.filter((row) => share(row) >= LARGE), ...again.filter((row) => share(row) < LARGE),
-  ]);
+  const [large, others] = [first.filter((row) => share(row) >= LARGE), first.filter((row) => share(row) < LARGE)];
+  // who is large now and was not, quite, before would otherwise be in neither
+  const grown = (row) => others.some((other) => iou(other.box, row.box) > OVERLAP);
+  return best([...large, ...again.filter((row) => share(row) < LARGE || grown(row))]);
 }
