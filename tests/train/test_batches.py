@@ -403,3 +403,11 @@ def test_people_of_different_skeletons_share_a_batch(people, tmp_path):
     batch = next(iter(loader(crops([*people[:2], *others]), PLAIN)))
     neck = LSP14.index("neck")
     assert batch["weight"][:, neck].tolist() == [1.0, 1.0, 0.0, 0.0]
+
+
+def test_epochs_that_draw_some_show_everybody_before_anybody_again():
+    order, seen = Shuffle(10, seed=0, drawn=4), []
+    for epoch in range(5):
+        order.epoch = epoch
+        seen += [row % 10 for row in order]
+    assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10))

@@ -403,3 +403,22 @@ def test_people_of_another_skeleton_are_trained_on_by_joint_name(tmp_path, undra
     labels = runs.labels(tmp_path, 8, skeleton=COCO17)
     config = runs.settings(tmp_path, labels, epochs=1, batch=3)
     assert load(fit(config, progress=False)).card.skeleton == LSP14
+
+
+def test_a_run_shorter_than_its_warm_up_saves_what_it_learnt(tmp_path, labels, undrawn):
+    config = runs.settings(tmp_path, labels, epochs=1, warmup=500, ema=0.999, rate=0.5)
+    fit(config, progress=False)
+    other = runs.settings(tmp_path / "plain", labels, epochs=1, warmup=500, rate=0.5)
+    fit(other, progress=False)
+    averaged, plain = (load_weights(c.run / "best.ckpt")[1].state_dict() for c in (config, other))
+    assert all(torch.equal(averaged[name], plain[name]) for name in plain)
+
+
+def test_a_run_that_goes_on_keeps_its_number_format(tmp_path, labels, undrawn):
+    config = runs.settings(tmp_path, labels, epochs=1, precision="auto")
+    fit(config, progress=False)
+    path = config.run / "environment.json"
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps(facts | {"precision": "bf16-mixed"}))
+    fit(config, progress=False)
+    assert json.loads(path.read_text())["precision"] == "bf16-mixed"

@@ -51,7 +51,7 @@ def test_patience_stops_early(tmp_path):
 
 
 def test_weights_are_averaged_on_request(tmp_path):
-    assert "EMAWeightAveraging" in names(runs.settings(tmp_path, ema=0.9))
+    assert "_Average" in names(runs.settings(tmp_path, ema=0.9))
     assert "EMAWeightAveraging" not in names(runs.settings(tmp_path))
 
 

@@ -354,6 +354,8 @@ def test_every_weight_is_trained(tmp_path):
 
 def test_a_started_body_learns_at_its_own_rate(tmp_path):
     mine = module(tmp_path, network="lite", start="imagenet", rate=0.1, start_rate=0.2, warmup=0)
+    names = [name for name, _ in mine.network.named_parameters()]
+    mine.fresh = {name for name in names if not name.startswith(("stem", "blocks"))}
     head, body = mine.configure_optimizers()["optimizer"].param_groups
     assert (head["lr"], body["lr"]) == (pytest.approx(0.1), pytest.approx(0.02))
 
@@ -408,3 +410,19 @@ def test_the_loss_fits_what_the_network_emits(tmp_path):
     assert regression.loss((share, weight), labels).item() == pytest.approx(0.01, rel=1e-4)
     even = heatmap.loss(torch.zeros(3, 14, 16, 12), labels).item()
     assert even == pytest.approx(np.log(16 * 12), rel=1e-4)
+
+
+def test_crops_whose_heatmaps_would_not_fit_are_refused(tmp_path):
+    config = runs.settings(tmp_path, network="lite", size=[220, 220])
+    with pytest.raises(ValueError, match=r"size = \[220, 220\]; lite takes multiples of 8"):
+        card_for(config)
+
+
+def test_a_started_head_learns_at_the_started_rate(tmp_path):
+    mine = module(tmp_path, network="lite", start="imagenet", rate=0.1, start_rate=0.2, warmup=0)
+    mine.fresh = {name for name, _ in mine.network.named_parameters() if name.startswith("maps")}
+    _, started = mine.configure_optimizers()["optimizer"].param_groups
+    named = dict(mine.network.named_parameters())
+    others = [p for n, p in named.items() if not n.startswith("maps")]
+    assert started["lr"] == pytest.approx(0.02)
+    assert {id(p) for p in started["params"]} == {id(p) for p in others}

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -86,7 +88,10 @@ def test_a_file_without_a_card_is_refused(tmp_path):
 
 def test_a_detectors_boxes_stay(tmp_path):
     settings = {"network": "dense_detector", "channels": 16}
-    card = Card("d", "detector", Skeleton("box", ()), (64, 64), margin=1.0, settings=settings)
+    card = replace(
+        Card("d", "detector", Skeleton("box", ()), (64, 64), margin=1.0, settings=settings),
+        calibration=(1.0, 9.0),  # sure of every box
+    )
     whole = exported(tmp_path / "whole.onnx", card)
     quantize(whole, tmp_path / "eight.onnx", crops=pictures(), budget=1.0)
     first, second = (
@@ -98,7 +103,10 @@ def test_a_detectors_boxes_stay(tmp_path):
 
 def test_a_detectors_corners_may_lie_beyond_those_of_the_calibration(tmp_path):
     settings = {"network": "dense_detector", "channels": 16}
-    card = Card("d", "detector", Skeleton("box", ()), (64, 64), margin=1.0, settings=settings)
+    card = replace(
+        Card("d", "detector", Skeleton("box", ()), (64, 64), margin=1.0, settings=settings),
+        calibration=(1.0, 9.0),  # sure of every box
+    )
     whole = exported(tmp_path / "whole.onnx", card)
     quantize(whole, tmp_path / "eight.onnx", crops=pictures(), budget=1.0)
     large = np.tile(pictures(1), (1, 4, 4, 1))

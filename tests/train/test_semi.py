@@ -271,3 +271,13 @@ def test_a_run_told_to_agree_with_itself_on_nothing_is_stopped(tmp_path, undrawn
     config = settings(tmp_path, semi="consistency", semi_weight=100.0, epochs=20, rate=0.2)
     with pytest.raises(Collapsed, match="stopped after epoch"):
         fit(config, progress=False)
+
+
+def test_maps_are_carried_to_the_same_place_in_bf16():
+    share = torch.rand(4, 3, 64, 48)
+    share = share / share.sum(dim=(2, 3), keepdim=True)
+    turn = torch.tensor([[0.94, -0.31, 37.3], [0.28, 0.97, -21.7]]).repeat(4, 1, 1)
+    plain = carried(share, turn, (256, 192))[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = carried(share, turn, (256, 192))[0]
+    torch.testing.assert_close(mixed, plain)

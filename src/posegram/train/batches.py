@@ -197,10 +197,11 @@ def _inside(xy: Floats, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
 
 
 class Shuffle(Sampler[int]):
-    """Another order every epoch, fixed by (seed, epoch); `drawn` rows of it, 0 for all.
+    """Orders of all rows one after another, fixed by `seed`; an epoch takes `drawn`, 0 for all.
 
-    Where fewer rows are there than drawn, further orders follow, counted on: row + n x count. Of
-    several processes each takes its part of every batch; all have equally many rows.
+    So everybody is seen before anybody comes again, also where an epoch draws fewer. Rows of a
+    second order in an epoch are counted on: row + n x count. Of several processes each takes its
+    part of every batch; all have equally many rows.
     """
 
     def __init__(
@@ -214,10 +215,14 @@ class Shuffle(Sampler[int]):
         return self.drawn // self.ranks
 
     def __iter__(self) -> Iterator[int]:
-        rng = np.random.default_rng((self.seed, self.epoch, 7))
-        rounds = -(-self.drawn // max(self.count, 1))
-        orders = [rng.permutation(self.count) + n * self.count for n in range(rounds)]
-        drawn = np.concatenate(orders)[: len(self) * self.ranks]
+        whole, past = divmod(self.epoch * self.drawn, max(self.count, 1))
+        rounds = -(-(past + self.drawn) // max(self.count, 1))
+        orders = [
+            np.random.default_rng((self.seed, whole + n, 7)).permutation(self.count)
+            + n * self.count
+            for n in range(rounds)
+        ]
+        drawn = np.concatenate(orders)[past : past + len(self) * self.ranks]
         return iter(drawn[self.rank :: self.ranks].tolist())
 
 

@@ -107,7 +107,7 @@ class Config:
     epochs: int = 30
     epoch_people: int = 0  # people drawn an epoch, some twice if there are fewer; 0: everybody
     schedule: str = "cosine"
-    warmup: int = 200  # steps from zero to `rate`
+    warmup: int = 200  # steps from zero to `rate`; not with "plateau"
     step_epochs: int = 10  # "step": every so many epochs ...
     step_factor: float = 0.1  # ... and "plateau": the rate is multiplied by this
     plateau_patience: int = 3  # epochs without gain before "plateau" lowers the rate

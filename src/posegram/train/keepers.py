@@ -47,6 +47,24 @@ class _Ended(callbacks.Callback):
             trainer.should_stop = True
 
 
+class _Average(callbacks.EMAWeightAveraging):
+    """Averaged weights; until the warm-up ends, the network's own.
+
+    Untrained weights would stay in a mean for long, and one that waits for the warm-up would be
+    judged and saved as if those weights were the epoch's.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(decay=config.ema)
+        self._warmup = config.warmup
+
+    def on_train_batch_end(self, trainer: Any, *rest: Any) -> None:
+        if trainer.global_step <= self._warmup:
+            assert self._average_model is not None
+            self._average_model.n_averaged.zero_()  # whose first mean is a copy
+        super().on_train_batch_end(trainer, *rest)
+
+
 def keepers(config: Config, watched: str) -> list[Any]:
     """What keeps the best and the last weights, stops early and averages."""
     folder: dict[str, Any] = {"dirpath": config.run, "enable_version_counter": False}
@@ -58,11 +76,7 @@ def keepers(config: Config, watched: str) -> list[Any]:
         stopping = callbacks.EarlyStopping(watched, mode=mode, patience=config.patience)
         found += [stopping, _Ended()]
     if config.ema:
-        # from the end of the warm-up on: untrained weights would stay in the mean for long
-        average = callbacks.EMAWeightAveraging(
-            decay=config.ema, update_starting_at_step=config.warmup
-        )
-        found.append(average)
+        found.append(_Average(config))
     return found
 
 

@@ -34,16 +34,22 @@ __all__ = [
 
 Batch = dict[str, torch.Tensor]
 
+_STEP = 8  # pixels: sides of a crop for which heatmaps have cells of whole pixels
+
 
 def card_for(config: Config) -> Card:
     """The card of the pose network that the settings describe.
 
     Raises:
-        ValueError: there is no such skeleton.
+        ValueError: there is no such skeleton, or heatmaps would not fit crops of that size.
     """
+    kind = cast(Kind, models.KINDS[config.network])
+    if kind == "heatmap" and any(side % _STEP for side in config.size):
+        sides = f"size = {list(config.size)}; {config.network} takes multiples of {_STEP}"
+        raise ValueError(f"{sides}, such as [256, 192]")
     return Card(
         name=config.name,
-        kind=cast(Kind, models.KINDS[config.network]),
+        kind=kind,
         skeleton=skeletons.named(config),
         size=config.size,
         mean=config.mean,
@@ -170,20 +176,16 @@ def has_torso(skeleton: Skeleton) -> bool:
 
 
 def _groups(network: nn.Module, config: Config, fresh: Collection[str]) -> list[dict[str, Any]]:
-    """Groups of weights with their learning rates: fresh ones, then the body's by depth.
+    """Groups of weights with their learning rates: fresh ones, then started ones by depth.
 
-    With a `depth_rate` below 1, the head's layers that came from the start count as its nearest.
+    The head's layers that came from the start count as the body's nearest to it.
     """
     named = list(network.named_parameters())
-    body = [(n, p) for n, p in named if config.start and n.startswith(("stem", "blocks"))]
-    if config.start and config.depth_rate != 1:
-        body += [
-            (n, p) for n, p in named if n not in fresh and not n.startswith(("stem", "blocks"))
-        ]
-    ids = {id(p) for _, p in body}
+    started = [(n, p) for n, p in named if config.start and n not in fresh]
+    ids = {id(p) for _, p in started}
     others = [p for _, p in named if id(p) not in ids]
-    groups = [{"params": others, "lr": config.rate}] if others or not body else []
-    return [*groups, *_by_depth(body, config)]
+    groups = [{"params": others, "lr": config.rate}] if others or not started else []
+    return [*groups, *_by_depth(started, config)]
 
 
 def _by_depth(started: list[tuple[str, nn.Parameter]], config: Config) -> list[dict[str, Any]]:

@@ -1,8 +1,9 @@
 """One run by several processes, as torchrun starts them: who is who, and what they agree on.
 
-Each process takes its share of every batch, and gradients are averaged over all (DDP), so that a
-run with the same settings learns the same, whatever the number of processes. Every process
-validates on everything, and process 0 alone writes.
+Each process takes its share of every batch, and gradients are averaged over all (DDP), so a run
+with the same settings learns nearly the same, whatever the number of processes: batch norms and
+the weights of joints are each process's own means over its share. Every process validates on
+everything, and process 0 alone writes.
 """
 
 from __future__ import annotations

@@ -62,7 +62,9 @@ def carried(
     y = (torch.arange(height).to(share) + 0.5) * (size[0] / height) - 0.5
     x = (torch.arange(width).to(share) + 0.5) * (size[1] / width) - 0.5
     place = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)  # (h, w, 2) pixels
-    there = torch.einsum("hwi,uji->uhwj", place, to_easy[:, :, :2]) + to_easy[:, None, None, :, 2]
+    with torch.autocast(share.device.type, enabled=False):  # bf16 would be off by up to 3 pixels
+        there = torch.einsum("hwi,uji->uhwj", place, to_easy[:, :, :2])
+    there = there + to_easy[:, None, None, :, 2]
     grid = (there + 0.5) / share.new_tensor([size[1], size[0]]) * 2 - 1
     moved = nn.functional.grid_sample(share, grid, align_corners=False)
     mass = moved.sum(dim=(2, 3))

@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from posegram import models
+from posegram.data import door
 from posegram.models.lite import Body, load_imagenet
 from posegram.pose import Card, Image, Skeleton
 from posegram.train import places
@@ -250,12 +251,18 @@ def hold(
 
 
 def precision(module: Any, config: Config) -> str:
-    """Lightning's name of the number format: the one asked for, or the faster of two steps each."""
+    """Lightning's name of the number format: the one asked for, or the faster of two steps each.
+
+    A run that goes on keeps the one it was begun with.
+    """
     names = {"bf16": "bf16-mixed", "fp32": "32-true"}
     if config.precision != "auto":
         return names[config.precision]
     if torch.cuda.is_available():
         return names["bf16"] if torch.cuda.is_bf16_supported() else names["fp32"]
+    begun = config.run / "environment.json"
+    if (config.run / "last.ckpt").exists() and begun.exists():
+        return str(door.load_json(begun)["precision"])
     times = {name: _seconds(module, config, bf16=name == "bf16") for name in names}
     return names[min(times, key=lambda name: times[name])]
 
