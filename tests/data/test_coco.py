@@ -377,6 +377,14 @@ def test_an_estimated_area_stays_one(tmp_path):
     assert (entry["area_is_estimated"], entry["area"]) == (True, pytest.approx(0.53 * 89 * 93.5))
 
 
+def test_an_image_may_say_that_its_areas_are_estimated(tmp_path):
+    path = _file(tmp_path, _person())
+    whole = json.loads(path.read_text())
+    whole["images"][0]["area_is_estimated"] = True
+    path.write_text(json.dumps(whole))
+    assert coco.read(path)[0].estimated
+
+
 def test_a_known_area_is_no_estimate(tmp_path):
     assert not coco.read(_file(tmp_path, _person()))[0].estimated
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,8 @@ def read(path: Path, images: Path | None = None) -> list[Sample]:
     """The people of an annotation file who have at least one labelled joint; crowds are left out.
 
     The category's own joint names make the skeleton: a built-in one where the names agree, else a
-    new one with left/right pairs found by name. A person without a box gets the joints' bounds
-    grown by 6 %.
+    new one with left/right pairs found by name. A person without a box, or with one of no size,
+    gets the joints' bounds grown by 6 %. `area_is_estimated` may stand at a person or an image.
 
     Args:
         path: the JSON file.
@@ -49,6 +50,7 @@ def read(path: Path, images: Path | None = None) -> list[Sample]:
     files = _files(whole)
     images = images or door.images_beside(path, list(files.values()))
     kinds = skeletons(path, whole.get("categories"))
+    guessed = {entry["id"] for entry in whole["images"] if entry.get("area_is_estimated")}
     found = []
     for number, record in enumerate(whole["annotations"]):
         where = f"{path}: annotation {number}"
@@ -63,7 +65,8 @@ def read(path: Path, images: Path | None = None) -> list[Sample]:
         except (ValueError, TypeError, AttributeError, IndexError) as fault:
             raise ValueError(f"{where} is wrong: {fault}") from fault
         if sample is not None:
-            found.append(sample)
+            known = sample.area is None or record["image_id"] not in guessed
+            found.append(sample if known else replace(sample, estimated=True))
     return found
 
 
