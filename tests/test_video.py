@@ -199,6 +199,21 @@ def test_a_slow_reader_gets_the_newest_frame():
     assert seen in ([0.0, 5.0], [0.0, 4.0])
 
 
+def test_a_camera_that_stalls_is_left_when_told_to():
+    stalled, left = threading.Event(), threading.Event()
+
+    def camera():
+        yield still(0)
+        stalled.wait(10)
+
+    live = latest(camera(), stop=left.is_set)
+    next(live)
+    left.set()
+    assert next(live, None) is None
+    assert not stalled.is_set()
+    stalled.set()
+
+
 def test_a_camera_that_fails_fails_its_reader():
     def camera():
         yield still(0)

@@ -6,7 +6,7 @@ import contextlib
 import math
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -32,6 +32,7 @@ _GUARDED = {"protocol_whitelist": "file", "format_whitelist": "mov,mp4,matroska,
 _CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"),
             "win32": ("dshow", "video={}")}  # fmt: skip
 _PATIENCE = 10.0  # seconds without a packet after which a stream counts as gone
+_ASKED = 0.3  # seconds between two questions whether to stop while no frame comes
 
 
 class Broken(ValueError):
@@ -120,10 +121,14 @@ def frames(
         _check_end(container, stream, str(source), last + step)
 
 
-def latest(moving: Iterator[Frame]) -> Iterator[Frame]:
+def latest(moving: Iterator[Frame], *, stop: Callable[[], bool] = lambda: False) -> Iterator[Frame]:
     """The newest frame each time one is asked for; those that came meanwhile are dropped.
 
     A camera does not wait for a slow network: without this its picture lags more and more.
+
+    Args:
+        moving: the frames as they come.
+        stop: asked again and again while none comes; True ends the frames.
     """
     changed, newest = threading.Condition(), list[Frame | None]()
     fault: list[Exception] = []
@@ -146,8 +151,7 @@ def latest(moving: Iterator[Frame]) -> Iterator[Frame]:
     try:
         while True:
             with changed:
-                changed.wait_for(lambda: newest)
-                frame = newest.pop(0)
+                frame = _awaited(changed, newest, stop)
             if frame is None:
                 break
             yield frame
@@ -156,6 +160,16 @@ def latest(moving: Iterator[Frame]) -> Iterator[Frame]:
             newest[:] = [None]
     if fault:
         raise fault[0]
+
+
+def _awaited(
+    changed: threading.Condition, newest: list[Frame | None], stop: Callable[[], bool]
+) -> Frame | None:
+    """The frame that comes; None at the end, or once it is to stop."""
+    while not changed.wait_for(lambda: newest, timeout=_ASKED):
+        if stop():
+            return None
+    return newest.pop(0)
 
 
 @contextlib.contextmanager

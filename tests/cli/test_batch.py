@@ -102,6 +102,17 @@ def test_a_plan_tells_times_and_writes_nothing(tmp_path, model):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "said"), [(["--merge", "csv"], "--merge"), (["--executor", "ray"], "--executor ray")]
+)
+def test_a_plan_is_asked_for_nothing_that_it_does_not_do(capsys, tmp_path, model, option, said):
+    words = [str(photos(tmp_path / "in")), "-o", str(tmp_path / "out"), "--plan", *model]
+    with pytest.raises(SystemExit) as stop:
+        main(["batch", *words, *option])
+    assert stop.value.code == 2
+    assert said in capsys.readouterr().err
+
+
 def test_a_plan_leaves_out_what_is_done(tmp_path, model):
     folder = photos(tmp_path / "in")
     words = [folder, "-o", tmp_path / "out", "--shard", 2, *model]

@@ -84,6 +84,12 @@ def test_mpii_lists_to_coco_and_back_are_the_same(capsys, tmp_path, shared):
         np.testing.assert_allclose(other.box, one.box, atol=1e-2)
 
 
+def test_a_format_without_pictures_cannot_leave_them_out(capsys, tmp_path, source):
+    code, _, said = run(capsys, source, tmp_path / "b.json", "--to", "mpii", "--no-pictures")
+    assert (code, (tmp_path / "b.json").exists()) == (2, False)
+    assert "--no-pictures" in said
+
+
 def test_joints_are_carried_over_by_name(capsys, tmp_path, source):
     run(capsys, source, tmp_path / "lsp", "--to", "lsp")
     before, after = coco.read(source), data.read(f"lsp:{tmp_path}/lsp")

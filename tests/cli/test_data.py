@@ -72,9 +72,11 @@ def test_parts_of_a_set_are_compared(capsys, people, tmp_path):
     [
         (["--fix", "b.json", "--also", "mirored"], "no cure for 'mirored'"),
         (["--also", "mirrored"], "give --fix"),
+        (["--worst", "3"], "give --out"),
+        (["--threads", "2"], "give --model"),
     ],
 )
-def test_what_cannot_be_mended_is_refused_before_the_work(capsys, people, tmp_path, options, said):
+def test_what_has_no_meaning_is_refused_before_the_work(capsys, people, tmp_path, options, said):
     code, out, err = _run(capsys, "check", coco.write(tmp_path / "a.json", people), *options)
     assert (code, out) == (2, "")
     assert said in err

@@ -56,6 +56,14 @@ def test_a_clip_is_recorded_frame_by_frame(tmp_path, run):
     assert said.startswith("10 frames, ")
 
 
+@pytest.mark.parametrize("option", [["--port", "8000"], ["--no-browser"]])
+def test_a_recording_shows_no_page(tmp_path, run, option):
+    clip = clips.make(tmp_path / "a.mp4")
+    code, _, said = run(clip, "--record", tmp_path / "out.mp4", *option)
+    assert (code, (tmp_path / "out.mp4").exists()) == (2, False)
+    assert option[0] in said
+
+
 def test_people_are_drawn_into_what_is_recorded(tmp_path, run):
     clip = clips.make(tmp_path / "a.mp4")
     run(clip, "--record", tmp_path / "out.mp4")

@@ -171,6 +171,16 @@ def test_a_frame_of_more_than_a_megabyte_is_refused(client):
     assert client.post("/v1/pose/frame", data=data, content_type="image/jpeg").status_code == 413
 
 
+@pytest.mark.parametrize(
+    ("kind", "size", "status"), [("PNG", (64, 48), 415), ("JPEG", (1921, 8), 413)]
+)
+def test_a_frame_is_a_jpeg_of_no_more_than_1920_pixels_a_side(client, kind, size, status):
+    out = io.BytesIO()
+    PIL.Image.new("RGB", size, "olive").save(out, kind)
+    answer = client.post("/v1/pose/frame", data=out.getvalue(), content_type="image/jpeg")
+    assert answer.status_code == status
+
+
 def test_the_models_are_listed(client):
     models = client.get("/v1/models").json["models"]
     assert models[0]["name"] == "still"

@@ -619,6 +619,23 @@ def test_the_list_of_clips_follows_their_states(page):
     assert not states
 
 
+def test_the_list_of_clips_outlives_a_server_that_is_away(page):
+    states = [None, "done"]
+    body = {"done": 3, "total": 9, "tries": 1, "error": None, "files": []}
+
+    def answer(route):
+        state = states.pop(0)
+        route.fulfill(json=body | {"state": state}) if state else route.abort()
+
+    page.route("**/v1/jobs/*", answer)
+    clips = [{"id": "0" * 32, "name": "a.mp4", "when": 0}]
+    page.goto("/video")
+    page.evaluate("(clips) => localStorage.setItem('posegram.clips', JSON.stringify(clips))", clips)
+    page.reload()
+    page.locator("#clips", has_text="unknown").wait_for()
+    page.locator("#clips", has_text="ready").wait_for()
+
+
 def test_a_clip_that_ended_too_early_is_told(page):
     _states(page, {"state": "done", "error": "The video ends too early."})
     page.locator("#job-state", has_text="3 frames. The video ends too early.").wait_for(
@@ -1211,6 +1228,63 @@ def test_an_unlikely_box_is_nobody_new_on_this_device_either(page):
     assert _followed(page, (0.45, 0.9), (0.55, 0.9)) == 1
 
 
+def _shown(page, frames, steps):
+    """The tracks that the page's follower tells of, by frame; a frame has rows (x, sure, score)."""
+    call = """(async () => {
+      let rows;
+      const box = (x) => [x, 0, x + 50, 90];
+      const detected = () => rows.filter(([, sure]) => sure);
+      const detect = async () => detected().map(([x, sure]) => ({ sure, box: box(x) }));
+      const pose = async (_, boxes) => boxes.map((box) => {
+        const middle = (box[0] + box[2]) / 2;
+        const [x,, score] = rows.find(([x]) => Math.abs(x + 25 - middle) < 25);
+        return { box, score, scores: [score, score], xy: [[x + 5, 10], [x + 45, 80]] };
+      });
+      const follow = m.follower({ pose, detect });
+      const told = [];
+      for (let n = 0; n < a.steps; n++) {
+        rows = a.frames[Math.min(n, a.frames.length - 1)];
+        const people = await follow({ width: 640, height: 480 }, n / 30);
+        told.push(people.map(({ track }) => track).sort());
+      }
+      return told;
+    })()"""
+    return _module(page, "follow.js", call, {"frames": frames, "steps": steps})
+
+
+def test_on_this_device_the_same_people_are_shown_however_sure_their_boxes_are(page):
+    sure = np.random.default_rng(0).uniform(0.5, 0.9, (60, 6))
+    frames = [[[100 * n, p, 0.8] for n, p in enumerate(row)] for row in sure.tolist()]
+    assert {tuple(tracks) for tracks in _shown(page, frames, 60)} == {(1, 2, 3, 4)}
+
+
+@pytest.mark.parametrize(("score", "left"), [(0.4, 0), (0.7, 1)])
+def test_on_this_device_too_who_is_missed_again_and_again_must_be_certain(page, score, left):
+    told = _shown(page, [[[100, 0.6, score]], [[100, 0, score]]], 120)
+    assert (len(told[20]), len(told[-1])) == (1, left)
+
+
+def test_a_recording_is_not_left_without_a_question(page):
+    _start(page, "server")
+    page.click("#record")
+    page.locator("#on-air").wait_for()
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    page.get_by_role("link", name="Photo").first.click()
+    page.wait_for_timeout(500)
+    assert (asked, page.url.endswith("/live")) == (["beforeunload"], True)
+
+
+def test_a_closed_notice_gives_the_focus_to_the_page(page):
+    page.goto("/")
+    page.evaluate("""async () => {
+      const script = document.querySelector("script[type=module]").src;
+      (await import(script.replace("photo.js", "page.js"))).warn("Oh.");
+    }""")
+    page.get_by_role("button", name="Close").press("Enter")
+    assert page.evaluate("document.activeElement.tagName") == "MAIN"
+
+
 def test_the_browser_keeps_the_foremost_people_that_python_keeps(page):
     random = np.random.default_rng(0)
     corner, sides = random.uniform(0, 200, (8, 2)), random.uniform(10, 200, (8, 2))
@@ -1242,7 +1316,7 @@ def test_the_browser_reads_the_detectors_answers_as_python_does(page):
     assert np.abs(np.array([one["sure"] for one in found]) - sure).max() < 0.01
 
 
-@pytest.mark.parametrize("side", [20, 80])
+@pytest.mark.parametrize("side", [20, 40, 80])
 def test_the_browser_looks_closer_at_small_people_as_python_does(page, side):
     def sees(height, width):
         """A large person, two others and one whom larger inputs alone show, as input pixels."""

@@ -122,6 +122,16 @@ def test_an_answer_repeats_sequence_and_time(socket):
     assert (told["sequence"], told["time"]) == (7, 12.5)
 
 
+def test_frames_and_people_are_counted(serving, socket):
+    serving.gate.set()
+    meters = serving.service.meters
+    seconds, people = meters.following.labels("small")._sum, meters.people._value
+    before = (seconds.get(), people.get())
+    _ask(socket, _message())
+    assert seconds.get() > before[0]
+    assert people.get() == before[1] + 1
+
+
 def test_joints_come_in_the_pixels_that_the_header_names(socket):
     told = _ask(socket, _message(size=(640, 480)))
     assert told["people"][0]["xy"][0] == pytest.approx([319.5, 239.5], abs=0.51)

@@ -51,6 +51,11 @@ def test_a_look_counts_people(service):
     assert service.meters.people._value.get() == before + 1
 
 
+def test_a_look_before_anybody_came_is_not_measured(service):
+    service.warm()
+    assert service.meters.milliseconds() == {}
+
+
 def test_the_default_model_is_loaded_before_anybody_asks(service):
     assert list(service.shelf.loaded) == ["still"]
 

@@ -137,6 +137,13 @@ def test_a_form_without_its_one_file_is_refused(client, form, status):
     assert answer.status_code == status
 
 
+def test_a_parameter_in_the_form_is_refused_instead_of_left_out(client):
+    form = {"image": (io.BytesIO(encoded("PNG")), "a.png"), "max_people": "1"}
+    answer = client.post("/v1/pose/image", data=form)
+    assert answer.status_code == 400
+    assert "'max_people' belongs in the address" in answer.json["error"]["message"]
+
+
 def test_a_form_of_too_much_text_is_refused(client):
     note = b'--x\r\nContent-Disposition: form-data; name="note"\r\n\r\n' + b"x" * 1_000_000
     answer = client.post(

@@ -109,6 +109,16 @@ def test_a_job_that_cannot_be_done_says_why(worker, changes, said):
     assert not worker.store.clip(key, 1).exists()
 
 
+def test_a_job_that_takes_too_much_work_fails_at_once_and_says_so(worker, monkeypatch):
+    key = add(worker)
+    clock = iter(range(0, 10**9, 5000))  # seconds of processor time: three frames use them up
+    monkeypatch.setattr("time.process_time", lambda: next(clock))
+    worker.work(worker.queue.claim())
+    job = worker.queue.get(key)
+    assert (job.state, job.tries) == ("failed", 1)
+    assert "more work than this server allows" in job.error
+
+
 def test_a_disk_that_fills_up_half_way_fails_the_job_and_spoils_nothing(worker, monkeypatch):
     frames, write = [], Writer.write
 

@@ -97,6 +97,7 @@ def batch(
         smooth=not no_smooth,
     )
     if plan:
+        _require_plain(executor, merge)
         _tell(inputs, out, look, workers, shard, again)
         return
     work = many.cut(inputs, out, look, shard=shard)
@@ -111,6 +112,14 @@ def batch(
         typer.echo(f"posegram: stopped; the same command does the other {left}", err=True)
         raise typer.Exit(_STOPPED + stopped)
     _finish(work, merge)
+
+
+def _require_plain(executor: By, merge: Merge | None) -> None:
+    """See that nothing is asked of --plan that it does not do."""
+    if merge is not None:
+        raise ValueError("--plan writes no results, so --merge has no meaning beside it")
+    if executor is not By.local:
+        raise ValueError(f"--plan times photos here, so leave --executor {executor} out")
 
 
 def _work(work: Plan, executor: str, workers: int) -> int:

@@ -42,6 +42,8 @@ def convert(
     format cannot hold. The source stays as it is.
     """
     _refuse(out, to)
+    if no_pictures and to in _FILES:
+        raise ValueError(f"{to} is one file without pictures, so leave --no-pictures out")
     spec = source if not reader or source.startswith(f"{reader}:") else f"{reader}:{source}"
     name, path = data.reader_of(spec)
     if out.exists() and path.exists() and out.samefile(path):

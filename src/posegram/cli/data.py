@@ -37,6 +37,7 @@ _FORM = (
 _SPEC = typer.Argument(..., help=_FORM)
 _SPECS = typer.Argument(..., metavar="SOURCE...", help=f"{_FORM} Several are parts of one set.")
 _IMAGES = typer.Option(None, "--images", help="The pictures' folder; default: beside the file.")
+_WORST = 50  # findings that the page shows, unless told otherwise
 _EXAMPLES = 3  # that a line on the screen names
 
 
@@ -65,7 +66,9 @@ def check(
     also: list[str] = typer.Option(
         [], "--also", help="A kind that --fix mends where it is only likely, too: mirrored."
     ),
-    worst: int = typer.Option(50, "--worst", min=0, help="How many the page shows."),
+    worst: int | None = typer.Option(
+        None, "--worst", min=0, help=f"How many the page shows; default: {_WORST}."
+    ),
     copies: bool = typer.Option(True, help="Look for copied and damaged photos too (slower)."),
     threads: int = typer.Option(0, min=0, help="Cores that the model may use; 0 means all."),
 ) -> None:
@@ -75,10 +78,9 @@ def check(
     source cannot be read. What is only worth a look is no fault.
     """
     _refuse(fix, also, sources)
-    if out is not None and out.exists() and not out.is_dir():
-        raise ValueError(f"cannot write {out}: it is a file, wanted a folder for the report")
-    if out is not None:
-        page.require_own(out)
+    if threads and not model:
+        raise ValueError("--threads is the model's: give --model, or leave it out")
+    _require_report(out, worst)
     sets = [one for spec in sources for one in load(spec, images, split=split)]
     if not any(one.broken or _has_joints(one) for one in sets):
         raise ValueError(f"{', '.join(sources)}: holds nobody with joints, so nothing to check")
@@ -86,7 +88,7 @@ def check(
     report = examine(sets, copies=copies, opinions=opinions)
     _print(report, Console())
     if out is not None:
-        shown = page.write(out, report, worst=worst, opinions=opinions)
+        shown = page.write(out, report, worst=_WORST if worst is None else worst, opinions=opinions)
         typer.echo(f"report: {shown}")
     if fix is not None:
         mended = cure(report.sources, report.findings, also=also)
@@ -95,6 +97,17 @@ def check(
         typer.echo(f"mended: {fix} ({counts or 'nothing to mend'})")
     if report.faults:
         raise typer.Exit(1)
+
+
+def _require_report(out: Path | None, worst: int | None) -> None:
+    """See that the report's folder can be one, where there is to be a report."""
+    if out is None:
+        if worst is not None:
+            raise ValueError("--worst is of the page that --out writes: give --out and a folder")
+        return
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"cannot write {out}: it is a file, wanted a folder for the report")
+    page.require_own(out)
 
 
 def _has_joints(people: Annotations) -> bool:

@@ -63,14 +63,17 @@ def webcam(
     from posegram.infer.follow import Follower  # brings scipy, which photos do not need
 
     _spare(source, record)
+    if record is not None and (port or no_browser):
+        name = "--port" if port else "--no-browser"
+        raise ValueError(f"--record shows no page, so {name} has no meaning beside it")
     estimate = load(model, detector=detector, threads=threads, engine=engine, weights=weights)
     follow = Follower(estimate, smooth=not no_smooth, every=every, most=max_people)
     draw = partial(pictures.draw, threshold=threshold)
     faults: list[str] = []
-    moving = _noted(_frames(source, pace=record is None), faults)
     with stoppable() as stopped:
         end = None if seconds is None else time.monotonic() + seconds
         done = partial(_is_over, stopped, end)
+        moving = _noted(_frames(source, pace=record is None, stop=done), faults)
         if record is None:
             _show(moving, follow, draw, done, port, not no_browser)
         else:
@@ -110,13 +113,13 @@ def _is_over(stopped: Callable[[], int], end: float | None) -> bool:
     return bool(stopped()) or (end is not None and time.monotonic() >= end)
 
 
-def _frames(source: str, *, pace: bool) -> Iterator[Frame]:
+def _frames(source: str, *, pace: bool, stop: Callable[[], bool]) -> Iterator[Frame]:
     """The frames of a source; a live one, or one shown at its own pace, drops what is too late."""
     from posegram.video import frames, is_live, latest
 
     if is_live(source):
-        return latest(frames(source))
-    return latest(_paced(frames(source))) if pace else frames(source)
+        return latest(frames(source), stop=stop)
+    return latest(_paced(frames(source)), stop=stop) if pace else frames(source)
 
 
 def _paced(moving: Iterator[Frame]) -> Iterator[Frame]:

@@ -174,13 +174,13 @@ def forget(key: str) -> Response:
 @bp.input(Frame, location="query", arg_name="query")
 @bp.doc(tags=["Live"], responses=[400, 413, 415, 422, 429, 503])
 def frame(query: dict[str, Any]) -> Response:
-    """Find the people in one live frame, a JPEG body; nothing is kept.
+    """Find the people in one live frame, a JPEG of at most 1,920 pixels a side; nothing is kept.
 
     The answer is that of the WebSocket `/v1/live`, for networks that let no WebSocket through.
     """
     here = service()
     data = uploads.read("image", here.settings.frame_bytes, PICTURE_TYPES)
-    uploads.require_picture(data, here.settings.pixels)
+    uploads.require_picture(data, here.settings.pixels, kinds=("JPEG",), side=live.LARGEST)
     model = offered(query["model"])
     with here.slot():
         try:

@@ -143,13 +143,29 @@ def _opened(socket: Server, service: Service) -> _Connection | None:
         _refuse(socket, "bad_request", fault)
         return None
     try:
-        estimate = service.estimate(asked.get("model", ""))
+        model = service.shelf.known(asked.get("model", ""))
+        estimate = service.estimate(model)
     except (ValueError, ImportError) as fault:
         _refuse(socket, "no_model", fault)
         return None
     from posegram.infer.follow import Follower  # brings scipy, which takes a while to load
 
-    return _Connection(socket, service, Follower(estimate, most=most))
+    return _Connection(socket, service, _counted(service, model, Follower(estimate, most=most)))
+
+
+def _counted(
+    service: Service, model: str, follow: Callable[[Image, float], People]
+) -> Callable[[Image, float], People]:
+    """A follower whose time and people the server's meters count."""
+    seconds = service.meters.following.labels(model)
+
+    def counted(image: Image, time: float) -> People:
+        with seconds.time():
+            people = follow(image, time)
+        service.meters.people.inc(len(people))
+        return people
+
+    return counted
 
 
 def _refuse(socket: Server, code: str, fault: Exception) -> None:

@@ -39,6 +39,13 @@ class Meters:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self.following = Histogram(  # most frames need no look of the detector
+            "posegram_live_frame_seconds",
+            "Time of a model for one live frame",
+            ("model",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
         self.people = Counter("posegram_people", "People found", registry=self.registry)
         self.busy = Counter("posegram_busy", "Refused since all cores work", registry=self.registry)
         self.live = Gauge("posegram_live", "Open live connections", registry=self.registry)

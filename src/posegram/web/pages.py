@@ -42,6 +42,7 @@ _TYPES = {  # a browser runs no module and streams no wasm under another name
     ".woff2": "font/woff2",
     ".jpg": "image/jpeg",
 }
+_LONGEST = 200  # letters of a file's name; longer ones are an error to the system, not a file
 _KINDS = ("heatmap", "regression")  # what coords.js can decode
 _WEIGHTS = Path(__file__).parent.parent / "weights"
 
@@ -219,6 +220,7 @@ def _asset_of(site: _Site) -> Callable[[str, str], flask.Response]:
         """One static file; its packed twin where there is one and the browser takes it."""
         kind = _TYPES.get(Path(name).suffix, "application/octet-stream")
         takes = flask.request.accept_encodings.quality("gzip") > 0
+        takes &= len(name) <= _LONGEST
         twin = takes and (_STATIC / f"{name}.gz").is_file()
         sent = f"{name}.gz" if twin else name
         answer = flask.send_from_directory(_STATIC, sent, mimetype=kind, conditional=True)

@@ -76,8 +76,7 @@ class Service:
 
     def warm(self) -> None:
         """Load the default model and let it look once: the first visitor should not wait."""
-        self.look("", np.zeros((480, 640, 3), dtype=np.uint8))
-        self.look("", np.zeros((480, 640, 3), dtype=np.uint8))
+        self.estimate()(np.zeros((480, 640, 3), dtype=np.uint8))  # not timed: nobody is in it
 
     def look(self, model: str, image: Image) -> People:
         """The people in an image (H, W, 3) uint8 RGB; the caller holds a slot."""

@@ -46,7 +46,7 @@ class Settings:
     queue: int = 20  # jobs waiting or running
     lease_seconds: float = 30.0  # longer than the slowest single frame
     tries: int = 5  # so that a job outlives three killed workers
-    job_seconds: float = 3600.0  # of processor time for one try
+    job_seconds: float = 14400.0  # of processor time for one try, all cores together
     worker_memory: int = 6144 * _MIB
 
     picture_hours: float = 1.0  # results are kept so long

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -67,7 +68,7 @@ def read(field: str, limit: int, types: tuple[str, ...]) -> bytes:
         types: content types that a whole body may have, or what they begin with.
 
     Raises:
-        Refused: 400, 413 or 415.
+        Refused: 400, 413 or 415; a form's fields are none, for parameters belong in the address.
     """
     _admit(limit, types)
     if request.mimetype == _FORM:
@@ -131,6 +132,11 @@ def _too_long(limit: int) -> Refused:
 def _part(field: str) -> IO[bytes]:
     """The file in a form's field; parsing the form reads the whole body."""
     files = request.files
+    if request.form:  # which would be left out without a word
+        name = next(iter(request.form))[:40]
+        raise Refused(
+            400, f"{name!r} belongs in the address, as in ?max_people=1, not in the form."
+        )
     if field not in files:
         raise Refused(400, f"The form has no file called {field!r}.")
     if len(list(files.items(multi=True))) > 1:
@@ -138,14 +144,23 @@ def _part(field: str) -> IO[bytes]:
     return files[field].stream
 
 
-def require_picture(data: bytes, most: int) -> None:
+def require_picture(
+    data: bytes, most: int, *, kinds: Sequence[str] = PICTURES, side: int | None = None
+) -> None:
     """See by its header that this is a picture of no more than `most` pixels; none is decoded.
 
+    Args:
+        data: the whole file.
+        most: pixels in all.
+        kinds: of `PICTURES`, those that will do.
+        side: the most pixels a side; any number without it.
+
     Raises:
-        Refused: 413 above `most` pixels, 415 for no JPEG, PNG or WebP, 422 for a broken header.
+        Refused: 413 above these pixels, 415 for another kind, 422 for a broken header.
     """
-    if picture_kind(data) is None:
-        raise Refused(415, "This is no JPEG, PNG or WebP picture.")
+    if picture_kind(data) not in kinds:
+        named = "JPEG, PNG or WebP" if kinds == PICTURES else ", ".join(kinds)
+        raise Refused(415, f"This is no {named} picture.")
     too_large = Refused(413, f"The picture has more than {most / 1e6:g} million pixels.")
     try:
         with PIL.Image.open(io.BytesIO(data), formats=PICTURES) as opened:
@@ -156,6 +171,8 @@ def require_picture(data: bytes, most: int) -> None:
         raise Refused(422, "The picture is damaged or cut off.") from fault
     if width * height > most:
         raise too_large
+    if side is not None and max(width, height) > side:
+        raise Refused(413, f"A live frame has at most {side} pixels a side, not {width}x{height}.")
 
 
 def picture_kind(data: bytes) -> str | None:

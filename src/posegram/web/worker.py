@@ -30,6 +30,7 @@ _SWEEP = 60.0
 _FORGOTTEN = 3600.0  # age in seconds of an upload that no job knows
 _NICE = 10
 _PATIENCE = 15.0  # for a locked file; a worker has more of it than a visitor
+_BACKSTOP = 2.0  # times a try's processor time, after which the system ends this process
 _STARVED = 10.0  # times longer may a step take on a computer that is busy with other work
 
 _log = logging.getLogger("posegram.worker")
@@ -86,7 +87,7 @@ class Worker:
         _log.info("begins", extra={"fields": {"try": lease.tries}})
         pulse = _Pulse(self, lease, total=lease.total)
         folder = self.store.clip(lease.id, lease.tries)
-        limits.processor_time(self.settings.job_seconds)
+        limits.processor_time(_BACKSTOP * self.settings.job_seconds)
         try:
             frames, said = self._render(lease, folder, pulse)
             ended = self.queue.end(lease, "done", done=frames, total=frames, error=said or None)
@@ -163,12 +164,13 @@ class _Pulse:
     done: int = 0
     total: int = 0
     beaten: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=time.process_time)
 
     def __call__(self, done: int, _: int | None) -> bool:
         """Note that so many frames were looked at.
 
         Raises:
-            ValueError: the clip turns out longer than the server allows.
+            ValueError: the clip turns out longer, or its work, than the server allows.
         """
         worker = self.worker
         worker.moved = _clocks()
@@ -176,6 +178,8 @@ class _Pulse:
         self.done, self.total = done, max(self.total, done)
         if done * self.lease.args["pixels"] > worker.settings.clip_pixels:
             raise ValueError("the video has too many pixels in all")
+        if time.process_time() - self.began > worker.settings.job_seconds:
+            raise ValueError("the video takes more work than this server allows; make it shorter")
         if worker.stopping.is_set():
             raise _Stopped
         if now - self.beaten >= _BEAT:

@@ -5,7 +5,7 @@ import { clamp, inverse, move, probability, toCrop, whole } from "./coords.js";
 
 const [STEP, LONG, MORE] = [32, 1.3, 1.1]; // as posegram/data/scenes.py
 const [LEAST, OVERLAP, TOP] = [0.2, 0.5, 300]; // as posegram/infer/detect.py
-const [CLOSER, SMALL, SURE, LARGE] = [1.6, 0.035, 0.4, 0.1]; // as there, too
+const [CLOSER, SMALL, SURE, LARGE] = [1.6, 0.025, 0.4, 0.1]; // as there, too
 
 /** Intersection over union of two boxes, 0 to 1. */
 export function iou(a, b) {

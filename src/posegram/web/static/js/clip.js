@@ -74,7 +74,8 @@ async function list() {
   part("clips").replaceChildren(...rows);
   if (held) [...part("clips").querySelectorAll("a")].find((link) => link.href === held)?.focus({ preventScroll: true });
   part("clips-empty").hidden = rows.length > 0;
-  return states.some(({ state }) => ["queued", "running"].includes(state));
+  // who could not be asked about, as while the server starts anew, is asked about again
+  return states.some(({ state, status }) => ["queued", "running"].includes(state) || (state === undefined && status !== 404));
 }
 
 /** List the clips, again and again while one is under way and somebody may be looking. */

@@ -1,5 +1,5 @@
 // People through the frames of a camera on this device: found now and then, followed in between.
-// A shorter relative of posegram/infer/follow.py, with the same schedule and the same boxes.
+// A shorter relative of posegram/infer/follow.py: the same schedule and boxes, for fewer people.
 
 import { iou } from "./boxes.js";
 import { whole } from "./coords.js";
@@ -15,7 +15,8 @@ const LEAST = 0.2; // somebody new, none of whose joints is that likely, is a fa
 const [COVERED, DOUBLE] = [0.4, 0.7]; // overlaps: a box is somebody followed; two people are one
 const PATIENCE = 1; // seconds for which somebody is looked for where they were; browsers can be slow
 const [STEADY, FADE] = [0.15, 0.5]; // seconds: a speed's average; until an unseen person stands
-const MOST = 4; // people followed at once: each costs a run of the network
+const [MISSES, CERTAIN] = [3, 0.6]; // looks of the detector that may miss who has no such mean score
+export const MOST = 4; // people followed at once: each costs a run of the network
 
 /**
  * An async function (picture, seconds) -> people [{track, box, score, xy, scores}] that keeps state.
@@ -24,13 +25,13 @@ const MOST = 4; // people followed at once: each costs a run of the network
  * box. `detect(picture)` finds boxes, [{box, sure}]; without it the whole frame is the first box.
  */
 export function follower({ pose, detect = null }) {
-  let tracks = []; // {id, person, body, seen, steady, speed, sights, next}
+  let tracks = []; // {id, person, body, seen, steady, speed, sights, misses, next}
   let [next, since, doubt] = [1, EVERY, false];
   const alive = (time) => tracks.filter((track) => time - track.seen <= PATIENCE);
 
   /** Where to look: {boxes, owners (track or null), sure (of new boxes), bare}. */
   async function places(picture, time) {
-    const known = alive(time);
+    const known = alive(time).filter(isBelieved);
     for (const track of known) track.next = around(foresee(track, time), picture);
     const followed = { boxes: known.map((track) => track.next), owners: known, sure: [], bare: false };
     if (!detect) {
@@ -41,12 +42,16 @@ export function follower({ pose, detect = null }) {
     if (known.length && since < (doubt ? 2 : EVERY)) return followed;
     since = 0;
     const found = (await detect(picture)).map((one) => ({ ...one, owner: null }));
+    const missed = [];
     for (const track of known) {
       const seen = found.find((one) => !one.owner && iou(one.box, track.next) >= COVERED);
       if (seen) seen.owner = track;
-      else found.push({ box: track.next, owner: track });
+      track.misses = seen ? 0 : track.misses + 1;
+      if (!seen && isBelieved(track)) missed.push({ box: track.next, owner: track });
     }
-    const chosen = found.filter((one) => one.owner || one.sure >= NEW).slice(0, MOST);
+    const owned = [...found.filter((one) => one.owner), ...missed];
+    const fresh = found.filter((one) => !one.owner && one.sure >= NEW);
+    const chosen = [...owned, ...fresh.slice(0, Math.max(MOST - owned.length, 0))];
     const [boxes, owners, sure] = ["box", "owner", "sure"].map((part) => chosen.map((one) => one[part]));
     return { boxes, owners, sure, bare: false };
   }
@@ -61,7 +66,7 @@ export function follower({ pose, detect = null }) {
     for (const row of rows) if (kept.every((other) => iou(other.body, row.body) <= DOUBLE)) kept.push(row);
     doubt = kept.length < alive(time).length;
     return kept.map(({ person, owner, body }) => {
-      const track = owner ?? { id: next++, steady: smoother(), speed: [0, 0], sights: 0 };
+      const track = owner ?? { id: next++, steady: smoother(), speed: [0, 0], sights: 0, misses: 0 };
       if (owner) track.speed = speedOf(track, person, time);
       else tracks.push(track);
       Object.assign(track, { person, body, seen: time, sights: track.sights + 1 });
@@ -70,6 +75,11 @@ export function follower({ pose, detect = null }) {
       return { ...person, track: track.id, xy: track.steady(person.xy, person.scores, size, time) };
     });
   };
+}
+
+/** Whether somebody whom the detector has missed is still looked for. */
+function isBelieved({ person, misses }) {
+  return misses <= MISSES || person.score >= CERTAIN;
 }
 
 /** Whether somebody new is there: one joint at least is likely, in a box of that probability. */

@@ -3,6 +3,7 @@
 import { listCameras, onFrames, openCamera } from "./camera.js";
 import { device } from "./device.js";
 import { drawPeople } from "./draw.js";
+import { MOST } from "./follow.js";
 import { clear, config, isLocal, keep, limit, part, picker, recall, say, warn } from "./page.js";
 import { addShot, recorder, snapshot } from "./shots.js";
 import { server } from "./server.js";
@@ -15,9 +16,10 @@ const PRIVACY = {
 const SECONDS = 2; // over which the gauges average
 const HELD = 1000; // milliseconds after which joints without news vanish
 const CROWDED = 5; // busy answers in a row after which people are told
+const LONGEST = 30 * 60 * 1000; // milliseconds of a recording, which is held in memory
 const AGAIN = 6; // tries to reach a server that went away, the first after half a second, each twice as late
 
-let run = null; // {stream, source, asleep, turn, stopFrames, fresh, captured, frames, answers, latest, crowded, tries, recording}
+let run = null; // {stream, source, asleep, turn, stopFrames, fresh, captured, frames, answers, latest, crowded, tries, recording, recordedSince}
 const model = picker({ onchange: () => connect(), about });
 const most = limit({ onchange: () => connect() });
 
@@ -25,7 +27,7 @@ function about(chosen) {
   const place = form.elements.where.value;
   if (place === "device" && !config.device?.poses[chosen.name]) return "This model runs on the server only.";
   if (chosen.kind === "rcnn") return "Seconds a picture on a processor: far too slow for live.";
-  if (place === "device") return "Speed depends on this device; it is shown over the picture.";
+  if (place === "device") return `Speed depends on this device, which follows up to ${MOST} people; it is shown over the picture.`;
   return chosen.milliseconds ? `About ${Math.round(chosen.milliseconds)} ms a picture on this server.` : "";
 }
 
@@ -185,6 +187,7 @@ function draw() {
 
 function gauge() {
   if (!run) return;
+  if (run.recording && performance.now() - run.recordedSince > LONGEST) endRecording("Recording ended after half an hour; it is below.");
   const begin = performance.now() - SECONDS * 1000;
   run.answers = run.answers.filter((one) => one.at > begin);
   run.frames = run.frames.filter((at) => at > begin);
@@ -199,6 +202,15 @@ function gauge() {
   part("count").textContent = recent() ? String(run.latest.people.length) : "–";
   const worst = spent[Math.floor(spent.length * 0.95)] ?? 0;
   Object.assign(part("gauges").dataset, { fps: rate.toFixed(1), camera: whole.toFixed(1), median: Math.round(spent[spent.length >> 1] ?? 0), worst: Math.round(worst) });
+}
+
+async function endRecording(words) {
+  const { recording } = run;
+  run.recording = null;
+  part("on-air").hidden = true;
+  part("record").setAttribute("aria-pressed", "false");
+  await recording.stop();
+  say(words);
 }
 
 async function fillCameras(stream) {
@@ -259,22 +271,19 @@ part("snapshot").addEventListener("click", async () => {
 });
 part("record").addEventListener("click", async () => {
   if (!run) return;
-  if (run.recording) {
-    const recording = run.recording;
-    run.recording = null;
-    part("on-air").hidden = true;
-    part("record").setAttribute("aria-pressed", "false");
-    await recording.stop();
-    say("Recording ended; it is below.");
-    return;
-  }
+  if (run.recording) return endRecording("Recording ended; it is below.");
   try {
     run.recording = recorder(video, (blob, kind) => addShot(blob, kind));
+    run.recordedSince = performance.now();
     part("on-air").hidden = false;
     part("record").setAttribute("aria-pressed", "true");
   } catch (fault) {
     warn(`This browser cannot record: ${fault.message}`);
   }
+});
+addEventListener("beforeunload", (event) => {
+  // the browser asks: a recording, and what was not saved, would be lost
+  if (run?.recording || part("shots").childElementCount) event.preventDefault();
 });
 addEventListener("pagehide", () => run && stop());
 setInterval(gauge, 500);

@@ -80,7 +80,10 @@ export function say(words, { working = false } = {}) {
 export function warn(words) {
   const close = make("button", { class: "link", type: "button" }, "Close");
   const notice = make("p", { class: "notice" }, make("span", {}, words), close);
-  close.addEventListener("click", () => notice.remove());
+  close.addEventListener("click", () => {
+    notice.remove();
+    part("main").focus({ preventScroll: true }); // its button is gone
+  });
   part("alerts").append(notice);
   notice.scrollIntoView({ block: "nearest" });
 }

@@ -1,4 +1,5 @@
-// Steadier joints: what posegram/smooth.py does live, by the One-Euro filter (Casiez et al. 2012).
+// Steadier joints: posegram/smooth.py's One-Euro filter (Casiez et al. 2012), without its repair of
+// exchanged sides.
 
 const [CUTOFF, SPEEDY, DERIVATIVE] = [1.5, 6, 1]; // hertz; hertz per body size a second; hertz
 
