@@ -1,6 +1,11 @@
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
-from posegram.areas import areas, iou, shared
+from posegram.areas import areas, iou, oks, shared
+from posegram.pose import COCO17, LSP14
 
 NONE = np.zeros((0, 4), dtype=np.float32)
 
@@ -36,3 +41,64 @@ def test_empty_boxes_overlap_nothing():
 
 def test_nobody_overlaps_nobody():
     assert iou(NONE, box([0, 0, 1, 1])).shape == (0, 1)
+
+
+# object keypoint similarity
+
+
+def joints(people, count=17):
+    """Places (N, K, 2) in an image, pixels."""
+    return np.random.default_rng(0).uniform(0, 200, (people, count, 2)).astype(np.float32)
+
+
+def test_a_perfect_prediction_has_similarity_one():
+    xy = joints(3)
+    same = oks(xy, xy, np.ones((3, 17), bool), np.full(3, 900.0, np.float32), COCO17.sigmas)
+    np.testing.assert_allclose(np.diag(same), 1.0)
+
+
+def test_the_similarity_of_a_known_distance_is_the_published_formula():
+    truth = np.zeros((1, 17, 2), np.float32)
+    away = truth + np.float32([3, 4])  # 5 pixels off
+    found = oks(away, truth, np.ones((1, 17), bool), np.float32([1000]), COCO17.sigmas)
+    told = np.mean([np.exp(-25 / (2 * 1000 * (2 * s) ** 2)) for s in COCO17.sigmas])
+    assert found[0, 0] == pytest.approx(told, rel=1e-5)
+
+
+def test_joints_without_a_label_do_not_count():
+    truth = np.zeros((1, 17, 2), np.float32)
+    wrong = truth.copy()
+    wrong[0, 5:] = 1e4
+    labelled = np.arange(17)[None] < 5
+    assert oks(wrong, truth, labelled, np.float32([1000]), COCO17.sigmas)[0, 0] == 1
+
+
+def test_an_absent_joint_counts_as_wrong():
+    truth = np.zeros((1, 17, 2), np.float32)
+    part = truth.copy()
+    part[0, 0] = np.nan
+    found = oks(part, truth, np.ones((1, 17), bool), np.float32([1000]), COCO17.sigmas)
+    assert found[0, 0] == pytest.approx(16 / 17)
+
+
+def test_a_person_without_labels_is_like_nobody():
+    xy = joints(1)
+    assert oks(xy, xy, np.zeros((1, 17), bool), np.float32([1000]), COCO17.sigmas)[0, 0] == 0
+
+
+def test_every_prediction_meets_every_label():
+    a, b = joints(4), joints(2)
+    found = oks(a, b, np.ones((2, 17), bool), np.ones(2, np.float32), COCO17.sigmas)
+    assert found.shape == (4, 2)
+
+
+def test_a_skeleton_without_falloffs_has_no_similarity():
+    xy = joints(3, 14)
+    with pytest.raises(ValueError, match="one sigma per joint: 0 for 14 joints"):
+        oks(xy, xy, np.ones((3, 14), bool), np.ones(3, np.float32), LSP14.sigmas)
+
+
+@given(arrays.arrays(np.float32, (2, 17, 2), elements=st.floats(-1e4, 1e4, width=32)))
+def test_similarity_lies_between_0_and_1(xy):
+    found = oks(xy, xy[::-1], np.ones((2, 17), bool), np.float32([50, 5000]), COCO17.sigmas)
+    assert ((found >= 0) & (found <= 1)).all()

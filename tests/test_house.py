@@ -76,6 +76,13 @@ def test_every_public_name_resolves(name):
     assert getattr(posegram, name) is not None
 
 
+def test_editors_are_told_where_every_public_name_lives():
+    tree = ast.parse(Path(posegram.__file__).read_text())
+    (block,) = [n for n in tree.body if isinstance(n, ast.If)]
+    told = {a.name: i.module.removeprefix("posegram.") for i in block.body for a in i.names}
+    assert told == posegram._HOMES
+
+
 @pytest.mark.parametrize(
     "code", ["import posegram", "import posegram.cli", "import posegram.infer.load"]
 )

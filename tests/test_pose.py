@@ -1,10 +1,8 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
 from posegram.pose import (
     BODY19,
@@ -17,7 +15,6 @@ from posegram.pose import (
     Sample,
     Skeleton,
     convert,
-    oks,
     skeleton_named,
 )
 
@@ -299,57 +296,23 @@ def test_conversion_keeps_boxes_and_tracks():
     assert (after.box is before.box, after.track is before.track) == (True, True)
 
 
-# object keypoint similarity
+def test_people_are_told_in_one_line():
+    assert repr(people(n=2)).startswith("People(2 in coco17, mean joint scores [")
+    assert len(repr(people(n=2)).splitlines()) == 1
 
 
-def test_a_perfect_prediction_has_similarity_one():
-    xy = people().xy
-    same = oks(xy, xy, np.ones((3, 17), bool), np.full(3, 900.0, np.float32), COCO17.sigmas)
-    np.testing.assert_allclose(np.diag(same), 1.0)
+def test_rows_hold_every_joint_of_everybody():
+    some = people(n=2)
+    rows = some.rows()
+    assert len(rows) == 2 * 17
+    assert [rows[17][key] for key in ("person", "joint")] == [1, "nose"]
+    assert [row["x"] for row in rows] == some.xy[..., 0].ravel().tolist()
 
 
-def test_the_similarity_of_a_known_distance_is_the_published_formula():
-    truth = np.zeros((1, 17, 2), np.float32)
-    away = truth + np.float32([3, 4])  # 5 pixels off
-    found = oks(away, truth, np.ones((1, 17), bool), np.float32([1000]), COCO17.sigmas)
-    told = np.mean([np.exp(-25 / (2 * 1000 * (2 * s) ** 2)) for s in COCO17.sigmas])
-    assert found[0, 0] == pytest.approx(told, rel=1e-5)
+def test_rows_of_a_still_have_no_track():
+    still = replace(people(n=1), track=None)
+    assert {row["track"] for row in still.rows()} == {None}
 
 
-def test_joints_without_a_label_do_not_count():
-    truth = np.zeros((1, 17, 2), np.float32)
-    wrong = truth.copy()
-    wrong[0, 5:] = 1e4
-    labelled = np.arange(17)[None] < 5
-    assert oks(wrong, truth, labelled, np.float32([1000]), COCO17.sigmas)[0, 0] == 1
-
-
-def test_an_absent_joint_counts_as_wrong():
-    truth = np.zeros((1, 17, 2), np.float32)
-    part = truth.copy()
-    part[0, 0] = np.nan
-    found = oks(part, truth, np.ones((1, 17), bool), np.float32([1000]), COCO17.sigmas)
-    assert found[0, 0] == pytest.approx(16 / 17)
-
-
-def test_a_person_without_labels_is_like_nobody():
-    xy = people(n=1).xy
-    assert oks(xy, xy, np.zeros((1, 17), bool), np.float32([1000]), COCO17.sigmas)[0, 0] == 0
-
-
-def test_every_prediction_meets_every_label():
-    a, b = people(n=4).xy, people(n=2).xy
-    found = oks(a, b, np.ones((2, 17), bool), np.ones(2, np.float32), COCO17.sigmas)
-    assert found.shape == (4, 2)
-
-
-def test_a_skeleton_without_falloffs_has_no_similarity():
-    xy = people(LSP14).xy
-    with pytest.raises(ValueError, match="one sigma per joint: 0 for 14 joints"):
-        oks(xy, xy, np.ones((3, 14), bool), np.ones(3, np.float32), LSP14.sigmas)
-
-
-@given(arrays.arrays(np.float32, (2, 17, 2), elements=st.floats(-1e4, 1e4, width=32)))
-def test_similarity_lies_between_0_and_1(xy):
-    found = oks(xy, xy[::-1], np.ones((2, 17), bool), np.float32([50, 5000]), COCO17.sigmas)
-    assert ((found >= 0) & (found <= 1)).all()
+def test_people_are_converted_to_a_skeleton_by_its_name():
+    assert convert(people(), "lsp14").skeleton == LSP14

@@ -53,6 +53,13 @@ def test_start_and_end_cut_a_clip(tmp_path):
     assert times(path, start=0.7, end=1.1) == pytest.approx([0.7, 0.8, 0.9, 1.0])
 
 
+@pytest.mark.parametrize("start", [0.0, 0.7, 1.5])
+def test_frames_are_numbered_from_the_beginning_of_the_clip(tmp_path, start):
+    path = clips.make(tmp_path / "a.mp4", [n / 10 for n in range(20)])
+    first = round(10 * start)
+    assert [f.number for f in frames(path, start=start)] == list(range(first, 20))
+
+
 @pytest.mark.parametrize("start", [0.3, 1.0, 1.2])
 def test_an_avi_file_is_cut_as_others_are(tmp_path, start):
     path = clips.make(tmp_path / "a.avi", [n / 25 for n in range(50)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -30,6 +30,26 @@ _HOMES = {  # public name -> the module that holds it; imported on first use (PE
 _PACKAGES = ("data", "infer", "metrics", "train")
 
 __all__ = [*_HOMES, *_PACKAGES]
+
+if TYPE_CHECKING:  # editors and type checkers do not run `__getattr__`
+    from posegram.drawing import draw as draw
+    from posegram.image import read as read
+    from posegram.image import write as write
+    from posegram.infer.evaluate import evaluate as evaluate
+    from posegram.infer.film import film as film
+    from posegram.infer.follow import Follower as Follower
+    from posegram.infer.load import load as load
+    from posegram.infer.many import predict_many as predict_many
+    from posegram.pose import BODY19 as BODY19
+    from posegram.pose import COCO17 as COCO17
+    from posegram.pose import LSP14 as LSP14
+    from posegram.pose import MPII16 as MPII16
+    from posegram.pose import Card as Card
+    from posegram.pose import People as People
+    from posegram.pose import Sample as Sample
+    from posegram.pose import Skeleton as Skeleton
+    from posegram.pose import convert as convert
+    from posegram.video import frames as frames
 
 
 def __getattr__(name: str) -> Any:

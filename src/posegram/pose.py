@@ -1,4 +1,4 @@
-"""The nouns: skeletons, people, annotated samples and a model's card; the pairwise OKS kernel."""
+"""The nouns: skeletons, people, annotated samples, a model's card."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
     "People",
     "Sample",
     "Skeleton",
-    *("convert", "oks", "skeleton_named", "sources"),
+    *("convert", "skeleton_named", "sources"),
 ]
 
 Floats = npt.NDArray[np.float32]
@@ -86,7 +86,7 @@ class Skeleton:
         return np.array([self.index(twin.get(j, j)) for j in self.joints], dtype=np.int64)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class People:
     """The people found in one image; pixels: x right, y down, (0, 0) = centre of the top-left one.
 
@@ -122,9 +122,29 @@ class People:
         track = None if self.track is None else self.track[keep]
         return People(self.xy[keep], self.score[keep], self.box[keep], self.skeleton, track)
 
+    def __repr__(self) -> str:
+        """Who it is in one line: the arrays of a few people would fill a screen."""
+        sure = ", ".join(f"{mean:.2f}" for mean in self.score.mean(axis=1).tolist())
+        return f"People({len(self)} in {self.skeleton.name}, mean joint scores [{sure}])"
+
     def joint(self, name: str) -> Floats:
         """One joint of everybody, (N, 2) image pixels."""
         return self.xy[:, self.skeleton.index(name)]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each person's joint, as `pandas.DataFrame(people.rows())` takes them.
+
+        Keys: person (0 to N - 1), track (None in a still), joint, x, y (pixels) and score.
+        """
+        names, tracks = (
+            self.skeleton.joints,
+            self.track if self.track is None else self.track.tolist(),
+        )
+        return [
+            {"person": n, "track": tracks and tracks[n], "joint": joint, "x": x, "y": y, "score": s}
+            for n, (xy, score) in enumerate(zip(self.xy.tolist(), self.score.tolist(), strict=True))
+            for joint, (x, y), s in zip(names, xy, score, strict=True)
+        ]
 
     @classmethod
     def none(cls, skeleton: Skeleton) -> People:
@@ -296,8 +316,8 @@ def skeleton_named(name: str) -> Skeleton:
     return SKELETONS[name]
 
 
-def convert(people: People, skeleton: Skeleton) -> People:
-    """The same people in another skeleton, joint by joint name.
+def convert(people: People, skeleton: Skeleton | str) -> People:
+    """The same people in another skeleton, or in the built-in one of that name, by joint names.
 
     A joint that the source lacks is absent: NaN with score 0. Only MPII's pelvis and thorax are
     computed, as the midpoints that their definition says, with the smaller of the two scores.
@@ -305,6 +325,7 @@ def convert(people: People, skeleton: Skeleton) -> People:
     >>> convert(People.none(COCO17), LSP14).xy.shape
     (0, 14, 2)
     """
+    skeleton = skeleton_named(skeleton) if isinstance(skeleton, str) else skeleton
     if people.skeleton == skeleton:
         return people
     n, k = len(people), len(skeleton)
@@ -325,26 +346,3 @@ def sources(joint: str, skeleton: Skeleton) -> list[int]:
             return [skeleton.index(name)]
     ends = _MIDPOINTS.get(joint, ())
     return [skeleton.index(e) for e in ends] if set(ends) <= set(skeleton.joints) else []
-
-
-def oks(
-    a: Floats, b: Floats, labelled: npt.NDArray[np.bool_], area: Floats, sigmas: tuple[float, ...]
-) -> Floats:
-    """Object keypoint similarity of every pair, (N, M), 0 to 1 (cocodataset.org/#keypoints-eval).
-
-    Args:
-        a: (N, K, 2) pixels, the predictions.
-        b: (M, K, 2) pixels, the labels.
-        labelled: (M, K), which joints of `b` count.
-        area: (M,) square pixels, of each person in `b`.
-        sigmas: K falloffs.
-    """
-    if len(sigmas) != a.shape[1]:
-        raise ValueError(f"OKS needs one sigma per joint: {len(sigmas)} for {a.shape[1]} joints")
-    variance = (2 * np.asarray(sigmas, dtype=np.float64)) ** 2
-    d2 = ((a[:, None].astype(np.float64) - b[None]) ** 2).sum(axis=-1)
-    with np.errstate(invalid="ignore"):
-        close = np.exp(-d2 / (2 * np.maximum(area, 1e-9)[None, :, None] * variance))
-    close = np.where(np.isfinite(close), close, 0.0) * labelled[None]
-    mean = close.sum(axis=-1) / np.maximum(labelled.sum(axis=-1), 1)
-    return np.asarray(mean, dtype=np.float32)

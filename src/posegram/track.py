@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from posegram.areas import OUTLINE, areas, iou
+from posegram.areas import OUTLINE, areas, iou, oks
 from posegram.heatmaps import spreads
-from posegram.pose import Floats, Ints, People, Skeleton, oks
+from posegram.pose import Floats, Ints, People, Skeleton
 from posegram.scores import overall
 from posegram.sides import SEEN, seen, sizes
 

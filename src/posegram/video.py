@@ -58,6 +58,7 @@ class Frame:
 
     image: Image  # (H, W, 3) uint8 RGB, upright
     time: float  # seconds from the beginning of the clip
+    number: int = 0  # its place in the whole clip, from 0; behind a start reckoned from its time
 
 
 def probe(source: Source, *, trusted: bool = True) -> Clip:
@@ -110,14 +111,17 @@ def frames(
         if start > 0:
             _seek(container, stream, start)
         step, last = 1.0 / _rate(stream), -math.inf
-        for picture, time in _decoded(container, stream, str(source)):
+        first = 0
+        for count, (picture, time) in enumerate(_decoded(container, stream, str(source))):
             if time is None or time <= last:  # damaged or missing times still have to grow
                 time = max(0.0, last + step)
             last = time
+            if count == 0 and start > 0:
+                first = round(time / step)
             if end is not None and time >= end - 1e-6:
                 return
             if time >= start - 1e-6:
-                yield Frame(_upright(picture), time)
+                yield Frame(_upright(picture), time, first + count)
         _check_end(container, stream, str(source), last + step)
 
 

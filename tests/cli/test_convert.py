@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,10 @@ import figures
 from posegram import data
 from posegram.cli import main
 from posegram.data import coco
-from posegram.pose import COCO17, LSP14
+from posegram.pose import COCO17, LSP14, Skeleton
+
+OWN = Skeleton("own", ("head_top", "left_hip", "right_hip"), (("head_top", "left_hip"),))
+SPELT = ["Head Top", "Hip L", "Hip R"]  # as a user would, in place of those
 
 
 def run(capsys, *args):
@@ -25,6 +29,29 @@ def source(tmp_path):
     for n, sample in enumerate(people):
         sample.visible[n] = n
     return coco.write(tmp_path / "set" / "people.json", people, tmp_path / "set" / "images")
+
+
+@pytest.fixture
+def other(tmp_path):
+    """A COCO file with two other people in COCO's joints, whose pictures have the same names."""
+    people = figures.samples(tmp_path / "other" / "images", 2, skeleton=COCO17, seed=50)
+    return coco.write(tmp_path / "other" / "people.json", people, tmp_path / "other" / "images")
+
+
+@pytest.fixture
+def patients(tmp_path):
+    """A COCO file with two patients, whose joints and bones are the user's own."""
+    people = figures.samples(tmp_path / "ward" / "images", 2, skeleton=OWN)
+    file = coco.write(tmp_path / "ward" / "people.json", people, tmp_path / "ward" / "images")
+    whole = json.loads(file.read_text())
+    whole["categories"][0] |= {"name": "patient", "keypoints": SPELT}
+    file.write_text(json.dumps(whole))
+    return file
+
+
+def category(path):
+    (only,) = json.loads(path.read_text())["categories"]
+    return only
 
 
 def by_image(samples):
@@ -111,6 +138,8 @@ def test_what_does_not_fit_is_listed_with_counts(capsys, tmp_path, source):
     _, out, _ = run(capsys, source, tmp_path / "yolo", "--to", "yolo")
     assert out.splitlines() == [
         f"3 people in 3 pictures -> {tmp_path / 'yolo'} (yolo)",
+        "  val is train: data.yaml names the same pictures as both; "
+        "--val SPEC or --split SHARE parts them",
         "  does not fit yolo: 3 people: area",
     ]
 
@@ -173,4 +202,164 @@ def test_what_yolo_holds_beside_people_is_told(capsys, tmp_path, source):
     (out / "data.yaml").write_text((out / "data.yaml").read_text().replace("val: images", "val: x"))
     _, told, _ = run(capsys, out / "data.yaml", tmp_path / "back.json", "--to", "coco")
     assert "left out by reading yolo: 1 line: of other classes, not read" in told
-    assert "left out by reading yolo: 1 part: val, not read: train alone is" in told
+    assert "left out by reading yolo: 1 part: val, not read; #val behind the path reads it" in told
+
+
+# parts
+
+
+def test_a_second_source_becomes_val(capsys, tmp_path, source, other):
+    out = tmp_path / "yolo"
+    _, said, _ = run(capsys, source, out, "--to", "yolo", "--val", other)
+    names = ["figure0000", "figure0001", "figure0002"]
+    shown = {place: sorted(p.stem for p in (out / place).iterdir())
+             for place in ("images/train", "labels/train", "images/val", "labels/val")}  # fmt: skip
+    assert list(shown.values()) == [names, names, names[:2], names[:2]]
+    assert said.startswith(f"train: 3 people in 3 pictures, val: 2 people in 2 pictures -> {out}")
+    assert "val is train" not in said
+
+
+def test_both_parts_come_back_from_yolo(capsys, tmp_path, source, other):
+    out = tmp_path / "yolo"
+    run(capsys, source, out, "--to", "yolo", "--val", other)
+    for part, before in (("train", source), ("val", other)):
+        back = tmp_path / f"{part}.json"
+        run(capsys, f"yolo:{out}/data.yaml#{part}", back, "--to", "coco")
+        same(coco.read(before), coco.read(back, out / "images" / part), atol=1e-6)
+
+
+def test_a_part_that_is_read_beside_the_other_is_not_left_out(capsys, tmp_path, source, other):
+    yolo, again = tmp_path / "yolo", tmp_path / "again"
+    run(capsys, source, yolo, "--to", "yolo", "--val", other)
+    _, said, _ = run(capsys, yolo, again, "--to", "yolo", "--val", f"{yolo}#val")
+    assert len(data.read(f"{again}#val")) == 2
+    assert "left out" not in said
+
+
+def test_people_are_parted_by_their_share(capsys, tmp_path, source):
+    _, said, _ = run(capsys, source, tmp_path / "yolo", "--to", "yolo", "--split", "0.34")
+    parts = [data.read(f"{tmp_path / 'yolo'}#{part}") for part in ("train", "val")]
+    assert [len(some) for some in parts] == [2, 1]
+    assert said.startswith("train: 2 people in 2 pictures, val: 1 person in 1 picture -> ")
+
+
+def test_copies_of_a_photo_stay_on_one_side(capsys, tmp_path, source):
+    people = coco.read(source)
+    copy = people[0].image.with_name("copy.png")
+    copy.write_bytes(people[0].image.read_bytes())
+    coco.write(source, [*people, replace(people[0], image=copy)])
+    run(capsys, source, tmp_path / "yolo", "--to", "yolo", "--split", "0.5")
+    sides = [{p.name for p in (tmp_path / "yolo/images" / part).iterdir()}
+             for part in ("train", "val")]  # fmt: skip
+    pair = {people[0].image.name, "copy.png"}
+    assert sorted(len(side & pair) for side in sides) == [0, 2]
+
+
+def test_pictures_of_both_parts_are_told(capsys, tmp_path, source):
+    _, said, _ = run(capsys, source, tmp_path / "yolo", "--to", "yolo", "--val", f"{source}#2-3")
+    assert "  in train and in val: 2 pictures\n" in said
+
+
+def test_what_does_not_fit_is_counted_of_both_parts(capsys, tmp_path, source, other):
+    _, said, _ = run(capsys, source, tmp_path / "yolo", "--to", "yolo", "--val", other)
+    assert "  does not fit yolo: 5 people: area\n" in said
+
+
+def test_the_joints_of_val_take_the_sources_order(capsys, tmp_path, source):
+    joints = Skeleton("turned", COCO17.joints[::-1])
+    people = figures.samples(tmp_path / "v" / "images", 1, skeleton=joints)
+    val = coco.write(tmp_path / "v" / "people.json", people, tmp_path / "v" / "images")
+    run(capsys, source, tmp_path / "yolo", "--to", "yolo", "--val", val)
+    (found,) = data.read(f"{tmp_path / 'yolo'}#val")
+    np.testing.assert_allclose(found.xy, people[0].xy[::-1], atol=1e-4)
+
+
+def test_a_val_of_other_joints_is_refused(capsys, tmp_path, source, patients):
+    err = refused(capsys, source, tmp_path / "yolo", "--to", "yolo", "--val", patients)
+    assert f"{patients}: has other joints than the source; --skeleton NAME" in err
+
+
+def test_other_joints_meet_in_a_chosen_skeleton(capsys, tmp_path, source, patients):
+    options = ("--to", "yolo", "--val", patients, "--skeleton", "lsp14")
+    run(capsys, source, tmp_path / "yolo", *options)
+    assert data.read(f"{tmp_path / 'yolo'}#val")[0].skeleton is LSP14
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--val", "x", "--split", "0.1"), "--split draws them: give one"),
+        (("--split", "1.5"), "the validation share is 1.5, wanted a number between 0 and 1"),
+        (("--val", "gone.json"), "gone.json: no such file"),
+    ],
+)
+def test_parts_that_make_no_sense_are_refused(capsys, tmp_path, source, options, sentence):
+    assert sentence in refused(capsys, source, tmp_path / "yolo", "--to", "yolo", *options)
+    assert not (tmp_path / "yolo").exists()
+
+
+@pytest.mark.parametrize("options", [("--val", "x"), ("--split", "0.1")])
+def test_parts_are_for_yolo_alone(capsys, tmp_path, source, options):
+    err = refused(capsys, source, tmp_path / "a.json", "--to", "coco", *options)
+    assert f"{options[0]} is for --to yolo, and coco has no parts" in err
+
+
+def test_two_readers_of_one_source_are_refused(capsys, tmp_path, source):
+    err = refused(capsys, f"coco:{source}", tmp_path / "yolo", "--to", "yolo", "--from", "mpii")
+    assert "name two readers: leave --from out" in err
+
+
+# names and bones
+
+
+@pytest.fixture
+def back(capsys, tmp_path, patients):
+    """The COCO file that became a YOLO set and a COCO file again."""
+    run(capsys, patients, tmp_path / "yolo", "--to", "yolo")
+    run(capsys, tmp_path / "yolo", tmp_path / "back.json", "--to", "coco")
+    return tmp_path / "back.json"
+
+
+@pytest.mark.parametrize("key", ["name", "keypoints", "skeleton"])
+def test_names_and_bones_come_back_as_they_were_spelt(patients, back, key):
+    assert category(back)[key] == category(patients)[key]
+
+
+def test_names_that_stay_are_not_told(capsys, tmp_path, patients):
+    _, said, _ = run(capsys, patients, tmp_path / "a.json", "--to", "coco")
+    assert said.splitlines() == [f"2 people in 2 pictures -> {tmp_path / 'a.json'} (coco)"]
+
+
+def test_a_chosen_skeleton_has_its_own_spelling(capsys, tmp_path, patients):
+    options = ("--to", "coco", "--skeleton", "lsp14")
+    _, said, _ = run(capsys, patients, tmp_path / "a.json", *options)
+    assert category(tmp_path / "a.json")["keypoints"] == list(LSP14.joints)
+    assert "  does not fit coco: 1 spelling: of joints, written as head_top\n" in said
+
+
+def test_a_chosen_skeleton_is_written_as_ours_where_the_source_spells_it_otherwise(
+    capsys, tmp_path, source
+):
+    whole = json.loads(source.read_text())
+    names = [joint.replace("_", " ").title() for joint in COCO17.joints]
+    whole["categories"][0]["keypoints"] = names
+    source.write_text(json.dumps(whole))
+    run(capsys, source, tmp_path / "a.json", "--to", "coco", "--skeleton", "coco17")
+    assert category(tmp_path / "a.json")["keypoints"] == list(COCO17.joints)
+
+
+def test_two_categories_of_the_same_joints_become_one_and_are_told(capsys, tmp_path, source):
+    whole = json.loads(source.read_text())
+    first = whole["categories"][0] | {"name": "patient"}
+    whole["categories"] = [first, first | {"id": 2, "name": "nurse"}]
+    whole["annotations"][0]["category_id"] = 2
+    source.write_text(json.dumps(whole))
+    _, said, _ = run(capsys, source, tmp_path / "a.json", "--to", "coco")
+    assert category(tmp_path / "a.json")["name"] == "person"
+    for name in ("patient", "nurse"):
+        assert f"  does not fit coco: 1 name: category {name}, written as person\n" in said
+
+
+def test_a_category_has_no_place_in_lsp(capsys, tmp_path, patients):
+    _, said, _ = run(capsys, patients, tmp_path / "lsp", "--to", "lsp")
+    assert "  does not fit lsp: 1 name: category patient, not kept\n" in said

@@ -10,6 +10,7 @@ from scipy.io import loadmat, savemat
 import figures
 import tiny
 from posegram import data
+from posegram import image as pictures
 from posegram.cli import main
 from posegram.data import coco
 from posegram.data.joints import in_skeleton
@@ -597,3 +598,55 @@ def test_ap_says_how_many_areas_are_guesses(run, truth, people, tmp_path):
     truth.write_text(json.dumps(whole))
     _, out, _ = run(truth, "--predictions", results(tmp_path / "r.json", people), "--metric", "ap")
     assert "AP: the area of 1 people is a guess, 0.53 x their box" in out
+
+
+def test_results_meet_the_labels_by_the_names_of_their_photos(run, truth, people, tmp_path):
+    content = json.loads(truth.read_text())
+    path = results(tmp_path / "p.json", people)
+    turned = {image["id"]: n for n, image in enumerate(reversed(content["images"]), 1)}
+    rows = [r | {"image_id": turned[r["image_id"]]} for r in json.loads(path.read_text())]
+    path.write_text(json.dumps(rows))
+    listed = [image | {"id": turned[image["id"]]} for image in content["images"]]
+    (tmp_path / "images.json").write_text(json.dumps(listed))
+    _, out, _ = run(truth, "--predictions", path, "--metric", "ap", "--resamples", 100)
+    assert row(out, "AP").split()[1] == "1.0000"
+
+
+def test_photos_without_labels_are_told_of(run, truth, people, tmp_path):
+    path = results(tmp_path / "p.json", people)
+    more = {"id": 99, "file_name": "more.png"}
+    listed = [*json.loads(truth.read_text())["images"], more]
+    (tmp_path / "images.json").write_text(json.dumps(listed))
+    _, _, err = run(truth, "--predictions", path, "--metric", "ap", "--resamples", 100)
+    assert "1 photo of" in err
+    assert "without labels left out" in err
+
+
+def test_a_model_that_finds_the_people_is_measured_on_whole_photos(run, truth, people, monkeypatch):
+    def estimate(image):
+        some = [s for s in people if pictures.read(s.image).tobytes() == image.tobytes()]
+        xy = np.stack([s.xy for s in some])
+        score = np.ones(xy.shape[:2], np.float32)
+        return People(xy, score, np.stack([s.box for s in some]), COCO17)
+
+    asked = []
+    monkeypatch.setattr(
+        sys.modules["posegram.cli.evaluate"],
+        "load",
+        lambda name, detector, **options: (asked.append(detector), estimate)[1],
+    )
+    _, out, _ = run(truth, "--detector", "detector:512", "--resamples", 100)
+    assert (asked, row(out, "AP").split()[1]) == (["detector:512"], "1.0000")
+
+
+@pytest.mark.parametrize(
+    "more", [("--predictions", "p.json"), ("--corrupt", "dark"), ("--metric", "pck")]
+)
+def test_whole_photos_are_measured_by_ap_alone(run, truth, people, tmp_path, monkeypatch, more):
+    monkeypatch.chdir(tmp_path)
+    results(tmp_path / "p.json", people)
+    assert "--detector measures" in refused(run(truth, "--detector", "detector", *more))
+
+
+def test_whole_photos_need_a_coco_file(run, mpii, tmp_path):
+    assert "no COCO file" in refused(run(mpii, "--detector", "detector"))

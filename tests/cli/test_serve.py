@@ -93,6 +93,27 @@ def test_names_are_for_public_servers(capsys, tmp_path):
     assert "--name is for --public" in _refused(capsys, "--name", "a.org", "--folder", tmp_path)
 
 
+@pytest.mark.parametrize("origin", ["*", "localhost:3000", "http://localhost:3000/app"])
+def test_what_is_no_origin_is_one_sentence(capsys, tmp_path, origin):
+    said = _refused(capsys, "--origin", origin, "--folder", tmp_path / "instance")
+    assert said == (
+        "posegram: an origin is a scheme, a host and perhaps a port, such as"
+        f" http://localhost:3000, not {origin!r}\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pages_of_every_named_origin_may_use_the_api(tmp_path):
+    origins = ("http://localhost:3000", "https://app.example.org")
+    options = [part for origin in origins for part in ("--origin", origin)]
+    with serving.served(tmp_path, *options) as running:
+        statuses = [
+            running.ask("/v1/pose/image", b"", Content_Type="image/png", Origin=origin)[0]
+            for origin in (*origins, "https://elsewhere.example")
+        ]
+    assert statuses == [400, 400, 403]
+
+
 def test_a_taken_port_is_one_sentence(capsys, tmp_path, server):
     port = server.address.rsplit(":", 1)[1]
     said = _refused(capsys, "--port", port, "--folder", tmp_path)

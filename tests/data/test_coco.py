@@ -196,6 +196,12 @@ def test_an_estimated_area_says_so(tmp_path):
     assert entry["area"] == pytest.approx(0.53 * 89 * 93.5)
 
 
+def test_people_may_be_called_otherwise(tmp_path):
+    samples = coco.read(_file(tmp_path, _person()))
+    whole = json.loads(coco.write(tmp_path / "b.json", samples, category="patient").read_text())
+    assert whole["categories"][0]["name"] == "patient"
+
+
 def test_nobody_cannot_be_written(tmp_path):
     with pytest.raises(ValueError, match="nobody to write"):
         coco.write(tmp_path / "o.json", [])

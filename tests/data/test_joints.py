@@ -4,8 +4,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posegram.data.joints import in_skeleton, pairs_by_name, skeleton_of, usual
-from posegram.pose import BODY19, COCO17, LSP14, MPII16, Sample
+from posegram.data.joints import (
+    chosen,
+    familiar,
+    in_skeleton,
+    pairs_by_name,
+    skeleton_of,
+    usual,
+)
+from posegram.pose import BODY19, COCO17, LSP14, MPII16, Sample, Skeleton
 
 
 def test_names_written_otherwise_give_the_built_in_skeleton():
@@ -123,3 +130,24 @@ def test_a_person_in_the_same_joints_is_the_same():
 @pytest.mark.parametrize(("own", "given"), [(BODY19, COCO17), (LSP14, LSP14)])
 def test_our_19_joints_are_usually_given_as_cocos_17(own, given):
     assert usual(own) == given
+
+
+@pytest.mark.parametrize(
+    "name", ["left_knee", "Knee L", "knee.l", "l_knee", "LKnee", "kneeleft", "left-knee"]
+)
+def test_a_joint_is_known_by_its_other_names(name):
+    assert familiar(name) == "left_knee"
+
+
+@pytest.mark.parametrize("name", ["nose", "head_top", "tail", "lip", "ulnar", "toe_tip"])
+def test_a_name_of_nobody_elses_stays_its_own(name):
+    assert familiar(name) == name
+
+
+def test_without_a_name_the_joints_are_the_usual_ones():
+    assert chosen("", BODY19) == COCO17
+
+
+def test_a_skeleton_that_shares_no_joint_with_the_model_is_refused():
+    with pytest.raises(ValueError, match="the model has no joint of coco17; its own are paw, tail"):
+        chosen("coco17", Skeleton("cat", ("paw", "tail")))

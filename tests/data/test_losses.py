@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from posegram.data.losses import losses, unread
+from posegram.data.losses import losses, renamed, unread
 from posegram.pose import COCO17, LSP14, MPII16, Sample
 
 
@@ -112,3 +112,68 @@ def test_what_the_coco_reader_leaves_out_is_counted(tmp_path):
         "1 person: outline (segmentation), of which only the area is kept",
         "1 picture: licence of the photo",
     ]
+
+
+@pytest.mark.parametrize(
+    ("own", "category", "joints", "sentences"),
+    [
+        ({"name": "patient"}, "person", (), ["1 name: category patient, written as person"]),
+        ({"name": "person"}, "patient", (), ["1 name: category person, written as patient"]),
+        ({"name": "patient"}, "", (), ["1 name: category patient, not kept"]),
+        ({"name": "person"}, "", (), []),
+        ({"name": "patient"}, "patient", (), []),
+        ({}, "patient", (), []),
+        ({"keypoints": ["Hip L", "tail"]}, "person", ("hip_l", "tail"),
+         ["1 spelling: of joints, written as hip_l"]),
+        ({"keypoints": ["Hip L", "tail"]}, "person", ("Hip L", "tail"), []),
+        ({"keypoints": list("ABCD")}, "person", tuple("abcd"),
+         ["4 spellings: of joints, written as a, b, c, ..."]),
+    ],
+)  # fmt: skip
+def test_names_that_are_written_otherwise_are_counted(own, category, joints, sentences):
+    assert [str(loss) for loss in renamed(own, category, joints)] == sentences
+
+
+@pytest.mark.parametrize(
+    ("bones", "sentences"),
+    [
+        ([[1, 2], [3, 2]], []),
+        ([[9, 1]], ["1 bone: not kept; those known between joints of these names are taken"]),
+    ],
+)
+def test_bones_that_fit_no_joint_are_counted(tmp_path, bones, sentences):
+    whole = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "annotations": [{"image_id": 1, "keypoints": [1, 2, 2] * 3}],
+        "categories": [{"id": 1, "keypoints": ["a", "b", "c"], "skeleton": bones},
+                       {"id": 2, "keypoints": ["a"], "skeleton": [[7, 8]]}],
+    }  # fmt: skip
+    (tmp_path / "a.json").write_text(json.dumps(whole))
+    assert [str(loss) for loss in unread("coco", tmp_path / "a.json")] == sentences
+
+
+def test_parts_that_are_not_read_are_told_with_the_way_to_them(tmp_path, photo):
+    (tmp_path / "data.yaml").write_text("train: .\nval: v\ntest: t\n")
+    said = "2 parts: val and test, not read; #val or #test behind the path reads it"
+    assert [str(loss) for loss in unread("yolo", tmp_path / "data.yaml")] == [said]
+
+
+@pytest.mark.parametrize(("bone", "count"), [([1, 2], 0), ([2, 1], 0), ([2, 3], 1)])
+def test_bones_between_built_in_joints_are_the_built_in_ones(tmp_path, bone, count):
+    whole = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "annotations": [{"image_id": 1, "keypoints": [1, 2, 2] * 17}],
+        "categories": [{"id": 1, "keypoints": list(COCO17.joints), "skeleton": [bone]}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(whole))
+    assert sum(loss.count for loss in unread("coco", tmp_path / "a.json")) == count
+
+
+def test_lines_of_other_classes_are_counted_over_all_parts_that_were_read(tmp_path, photo):
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "b.png").write_bytes(photo.read_bytes())
+    for text in ("a.txt", "v/b.txt"):
+        (tmp_path / text).write_text("3 0.5 0.5 0.2 0.4\n")
+    (tmp_path / "data.yaml").write_text("train: .\nval: v\n")
+    found = unread("yolo", tmp_path / "data.yaml", parts=["train", "val"])
+    assert [str(loss) for loss in found] == ["2 lines: of other classes, not read"]

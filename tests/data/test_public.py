@@ -7,7 +7,7 @@ import scipy.io
 
 import figures
 from posegram import data
-from posegram.data import coco
+from posegram.data import coco, yolo
 
 JOINTS = np.arange(3 * 14 * 5, dtype=float).reshape(3, 14, 5)
 
@@ -136,3 +136,55 @@ def test_every_writer_writes_what_its_reader_reads(tmp_path, name):
 def test_nobody_is_refused_by_every_writer(tmp_path, name):
     with pytest.raises(ValueError, match="there is nobody to write"):
         data.WRITERS[name](tmp_path / "out.json", [])
+
+
+@pytest.fixture
+def parted(tmp_path):
+    """A YOLO set of three people to train on and two to validate on."""
+    train, val = (figures.samples(tmp_path / name, n) for name, n in (("t", 3), ("v", 2)))
+    return yolo.write(tmp_path / "set", train, valid=val)
+
+
+@pytest.mark.parametrize(
+    ("spec", "count"),
+    [("", 3), ("#train", 3), ("#val", 2), ("#val#2-2", 1), ("#2-", 2), ("#train#1-2", 2)],
+)
+@pytest.mark.parametrize("place", ["yolo:{}", "yolo:{}/data.yaml", "{}", "{}/data.yaml"])
+def test_a_part_of_a_yolo_set_may_be_read(parted, place, spec, count):
+    assert len(data.read(place.format(parted) + spec)) == count
+
+
+def test_a_spec_of_a_part_and_a_range_is_taken_apart(parted):
+    spec = f"yolo:{parted}#val#1-2"
+    assert (data.reader_of(spec), data.part_of(spec)) == (("yolo", parted), "val")
+
+
+def test_a_part_of_another_format_is_refused(people):
+    with pytest.raises(
+        ValueError, match=r"#train is a part of YOLO's data\.yaml, and this is coco"
+    ):
+        data.read(f"coco:{people}#train")
+
+
+def test_a_path_may_have_a_sharp_of_its_own(parted):
+    place = parted.rename(parted.with_name("set#val"))
+    assert len(data.read(f"yolo:{place}")) == 3
+
+
+def test_a_yolo_set_says_what_people_are_called(tmp_path):
+    people = figures.samples(tmp_path / "t", 1)
+    out = yolo.write(tmp_path / "set", people, category="patient")
+    assert [c["name"] for c in data.categories(str(out))] == ["patient"]
+
+
+def test_a_coco_file_says_it_of_those_that_have_joints(people):
+    whole = json.loads(people.read_text())
+    own = whole["categories"][0]
+    whole["categories"] = [own | {"name": "patient"}, own | {"id": 2, "name": "nurse"}]
+    people.write_text(json.dumps(whole))
+    wanted = {"name": "patient", "keypoints": own["keypoints"]}
+    assert data.categories(str(people)) == [wanted]
+
+
+def test_lsp_calls_people_nothing(lsp):
+    assert data.categories(str(lsp)) == []

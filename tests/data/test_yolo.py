@@ -290,3 +290,67 @@ def test_a_box_of_no_size_becomes_that_of_the_joints(photos):
     _label(photos, f"0 0 0 0 0 {JOINTS}")
     (found,) = yolo.read(photos)
     np.testing.assert_allclose(found.box, door.person_box(found.xy, found.visible > 0))
+
+
+# parts, names and bones
+
+
+def test_people_to_validate_on_lie_beside_those_to_train_on(photos):
+    (photos / "other").mkdir()
+    (photos / "other" / "a.png").write_bytes((photos / "a.png").read_bytes())
+    train, val = sample(photos / "a.png"), sample(photos / "other" / "a.png", xy=np.ones((17, 2)))
+    out = yolo.write(photos / "out", [train], valid=[val])
+    found = [yolo.read(out, part=part)[0].image for part in ("train", "val")]
+    assert found == [out / "images" / part / "a.png" for part in ("train", "val")]
+    np.testing.assert_allclose(yolo.read(out, part="val")[0].xy[1], [1, 1], atol=1e-6)
+
+
+def test_without_people_to_validate_on_val_is_train(photos):
+    text = (yolo.write(photos / "out", [sample(photos / "a.png")]) / "data.yaml").read_text()
+    assert text.startswith("train: images\nval: images\n")
+
+
+def test_people_to_validate_on_have_the_same_skeleton(photos):
+    joints = {"xy": np.ones((14, 2), np.float32), "visible": np.full(14, 2, np.uint8)}
+    other = sample(photos / "a.png", skeleton=LSP14, **joints)
+    with pytest.raises(ValueError, match="several skeletons"):
+        yolo.write(photos / "out", [sample(photos / "a.png")], valid=[other])
+
+
+def test_nothing_is_written_where_a_picture_to_validate_on_is_missing(photos):
+    with pytest.raises(ValueError, match="not at hand"):
+        yolo.write(photos / "set", [sample(photos / "a.png")], valid=[sample(photos / "gone.png")])
+    assert not (photos / "set").exists()
+
+
+def test_lines_of_other_classes_are_counted_in_a_part(photos):
+    out = yolo.write(photos / "out", [sample(photos / "a.png")], valid=[sample(photos / "a.png")])
+    text = out / "labels" / "val" / "a.txt"
+    text.write_text(text.read_text() + "3 0.5 0.5 0.2 0.4\n")
+    assert [yolo.others(out, part=part) for part in ("train", "val")] == [0, 1]
+
+
+@pytest.mark.parametrize("bones", [(("b", "c"), ("a", "b")), ()])
+def test_bones_come_back(photos, bones):
+    own = Skeleton("own", ("a", "b", "c"), bones)
+    joints = {"xy": np.ones((3, 2), np.float32), "visible": np.full(3, 2, np.uint8)}
+    out = yolo.write(photos / "out", [sample(photos / "a.png", skeleton=own, **joints)])
+    assert yolo.read(out)[0].skeleton.bones == bones
+
+
+def test_people_may_be_called_otherwise(photos):
+    out = yolo.write(photos / "out", [sample(photos / "a.png")], category="patient, adult")
+    assert 'names: ["patient, adult"]\n' in (out / "data.yaml").read_text()
+    assert len(yolo.read(out)) == 1
+
+
+def test_what_is_written_is_yaml(photos):
+    yaml = pytest.importorskip("yaml")
+    own = Skeleton("own", ("Hip: L", "#hip r"), (("Hip: L", "#hip r"),))
+    joints = {"xy": np.ones((2, 2), np.float32), "visible": np.full(2, 2, np.uint8)}
+    people = [sample(photos / "a.png", skeleton=own, **joints)]
+    out = yolo.write(photos / "out", people, category="a: b")
+    found = yaml.safe_load((out / "data.yaml").read_text())
+    assert found["names"] == ["a: b"]
+    assert found["kpt_names"] == {0: ["Hip: L", "#hip r"]}
+    assert found["skeleton"] == [["Hip: L", "#hip r"]]

@@ -1,10 +1,11 @@
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from posegram.data import yolo_folders
-from posegram.pose import LSP14
+from posegram.pose import COCO17, LSP14
 
 PAIR = ("images/train/a.png", "labels/train/a.txt")
 
@@ -154,3 +155,122 @@ def test_a_text_that_holds_no_labels_is_passed_over(root, text):
     expected = _pairs(root, "labels/train")
     (root / "labels" / "train" / "classes.txt").write_text(text)
     assert _pairs(root, "labels/train") == expected
+
+
+# parts
+
+
+@pytest.mark.parametrize("place", ["data.yaml", ""])
+@pytest.mark.parametrize("key", ["val", "validation"])
+def test_a_part_of_a_data_yaml_may_be_chosen(root, place, key):
+    _yaml(root, f"train: images/train\n{key}: images/val\n")
+    found = yolo_folders.pairs(root / place, part="val")
+    assert [image.name for image, _ in found] == ["b.png"]
+
+
+def test_a_chosen_part_comes_before_the_folders_own_labels(root):
+    _touch(root, "images/c.png", "labels/c.txt")
+    _yaml(root, "train: images/train\n")
+    assert yolo_folders.pairs(root, part="train")[0][0] == root / "images" / "train" / "a.png"
+
+
+@pytest.mark.parametrize("part", ["test", "names"])
+def test_a_part_that_is_not_there_lists_those_that_are(root, part):
+    _yaml(root, "train: images/train\nval: images/val\nnames: [person]\n")
+    with pytest.raises(ValueError, match=rf"has no part '{part}'; there are train, val$"):
+        yolo_folders.pairs(root / "data.yaml", part=part)
+
+
+def test_a_part_that_lies_nowhere_is_named(root):
+    _yaml(root, "train: images/train\nval: gone\n")
+    with pytest.raises(FileNotFoundError, match="its `val` is gone, which is not there"):
+        yolo_folders.pairs(root / "data.yaml", part="val")
+
+
+def test_a_folder_of_labels_has_no_parts(root):
+    with pytest.raises(ValueError, match=r"holds no data\.yaml, so it has no part 'val'"):
+        yolo_folders.pairs(root / "labels" / "train", part="val")
+
+
+@pytest.mark.parametrize(
+    ("place", "taken", "left"),
+    [
+        ("data.yaml", [""], ["val", "test"]),
+        ("", [""], ["val", "test"]),  # the folder stands for its data.yaml
+        ("data.yaml", ["val"], ["train", "test"]),
+        ("data.yaml", ["", "val"], ["test"]),
+        ("labels/train", [""], []),
+    ],
+)
+def test_parts_that_are_not_taken_are_known(root, place, taken, left):
+    _yaml(root, "train: images/train\nval: images/val\ntest: images/test\n")
+    assert yolo_folders.parts_left(root / place, taken) == left
+
+
+def test_a_val_that_is_train_is_not_left(root):
+    _yaml(root, "train: images/train\nval: images/train\n")
+    assert yolo_folders.parts_left(root / "data.yaml") == []
+
+
+# names and bones
+
+
+@pytest.mark.parametrize(
+    "bones",
+    [
+        '[["Hip L", "Hip R"], ["Hip R", "tail"]]',
+        "[[hip_l, hip_r], ['hip_r', tail]]  # a comment",
+        "\n- - Hip L\n  - Hip R\n- - Hip R\n  - tail",
+        "\n  - [Hip L, Hip R]\n  - [Hip R, tail]",
+    ],
+)
+def test_bones_are_those_of_the_data_yaml(root, bones):
+    _yaml(root, f"kpt_names: {{0: [Hip L, Hip R, tail]}}\nskeleton: {bones}\nnames: [person]\n")
+    found = yolo_folders.skeleton(root / "data.yaml")
+    assert found.bones == (("hip_l", "hip_r"), ("hip_r", "tail"))
+
+
+def test_no_bones_are_none(root):
+    _yaml(root, "kpt_names: {0: [left_hip, left_knee, tail]}\nskeleton: []\n")
+    assert yolo_folders.skeleton(root / "data.yaml").bones == ()
+
+
+@pytest.mark.parametrize("bones", ["", "[[0, 1]]", "[0, 1]", "[[left_hip, left_knee], [tail]]"])
+def test_bones_that_are_no_pairs_of_names_are_those_that_the_names_tell(root, bones):
+    _yaml(root, f"kpt_names: {{0: [left_hip, left_knee, tail]}}\nskeleton: {bones}\n")
+    assert yolo_folders.skeleton(root / "data.yaml").bones == (("left_hip", "left_knee"),)
+
+
+def test_built_in_joints_with_their_own_bones_stay_built_in(root):
+    bones = [[b, a] for a, b in COCO17.bones[::-1]]
+    _yaml(root, f"kpt_names: {{0: {list(COCO17.joints)}}}\nskeleton: {json.dumps(bones)}\n")
+    assert yolo_folders.skeleton(root / "data.yaml") is COCO17
+
+
+def test_a_bone_of_an_unknown_joint_is_refused(root):
+    _yaml(root, "kpt_names: {0: [hip, tail]}\nskeleton: [[hip, toe]]\n")
+    with pytest.raises(ValueError, match=r"data\.yaml: `skeleton` is wrong: .* no joint 'toe'"):
+        yolo_folders.skeleton(root / "data.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "category"),
+    [
+        (
+            "names: [patient]\nkpt_names: {0: [Hip L]}\n",
+            {"name": "patient", "keypoints": ["Hip L"]},
+        ),
+        ("names: [dog, Person]\n", {"name": "Person"}),
+        ('names: ["patient, adult"]\n', {"name": "patient, adult"}),
+        ("train: images/train\n", {}),
+    ],
+)
+def test_people_and_joints_are_called_as_they_are_spelt(root, text, category):
+    _yaml(root, text)
+    assert yolo_folders.category(root / "data.yaml") == category
+
+
+def test_the_nearest_data_yaml_names_people(root):
+    _yaml(root, "names: [far]\n")
+    (root / "labels" / "data.yaml").write_text("names: [near]\n")
+    assert yolo_folders.category(root / "labels")["name"] == "near"

@@ -15,7 +15,8 @@ import clips
 import crowd
 from posegram.infer.film import Plan, film
 from posegram.infer.follow import Follower
-from posegram.pose import COCO17, LSP14
+from posegram.infer.topdown import TopDown
+from posegram.pose import COCO17, LSP14, Card, Skeleton
 from posegram.smooth import jitter
 from posegram.video import frames, probe
 
@@ -142,6 +143,23 @@ def test_a_stride_takes_every_nth_frame(tmp_path, clip):
     film(standing, clip, tmp_path / "out.mp4", plan=Plan(stride=3))
     made = [f.time for f in frames(tmp_path / "out.mp4")]
     assert made == pytest.approx([0, 0.12, 0.24, 0.36], abs=1e-4)
+
+
+def test_a_model_is_followed_and_names_of_files_are_taken(tmp_path, clip):
+    model = TopDown(
+        Card(name="one", kind="regression", skeleton=Skeleton("one", ("dot",)), size=(24, 32)),
+        lambda crops: (np.full((len(crops), 1, 2), 0.5, np.float32), np.ones((len(crops), 1))),
+    )
+    done = film(model, str(clip), str(tmp_path / "out.mp4"))
+    assert (done.frames, done.people) == (10, 1)
+
+
+def test_frames_have_their_numbers_in_the_whole_clip(tmp_path):
+    clip = clips.make(tmp_path / "in.mp4", [n / 25 for n in range(50)])
+    plan = Plan({"csv": tmp_path / "a.csv"}, start=1.0, end=1.4, stride=3)
+    film(standing, clip, None, plan=plan)
+    told = [int(row["frame"]) for row in rows(tmp_path / "a.csv")]
+    assert sorted(set(told)) == [25, 28, 31, 34]
 
 
 def test_progress_is_told_of_every_frame_and_how_many_there_are(clip):

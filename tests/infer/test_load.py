@@ -138,6 +138,13 @@ def test_joints_of_no_people_need_no_detector():
     assert detector_of(COCO17) == DETECTOR
 
 
+@pytest.mark.parametrize("form", ["{}_{}", "{} {}", "{}.{}"])
+def test_people_are_found_whatever_their_joints_are_called(form):
+    parts = ("shoulder", "elbow", "wrist")
+    names = tuple(form.format(part, side) for part in parts for side in "lr")
+    assert detector_of(Skeleton("clinic", names)) == DETECTOR
+
+
 def test_a_detector_that_is_none_says_what_there_is(weights):
     with pytest.raises(
         ValueError,

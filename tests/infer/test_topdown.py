@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from posegram import coords
+from posegram import image as pictures
 from posegram.coords import whole
 from posegram.infer.topdown import BATCH, TopDown
 from posegram.pose import LSP14, Card, Skeleton
@@ -184,3 +185,13 @@ def test_a_turn_of_the_whole_path_ends_where_it_began():
     share = (inside[None] + 0.5) / np.float32([48, 64])
     people = TopDown(card, lambda crops: (share, np.zeros((1, 14), np.float32)))(blank(), box)
     np.testing.assert_allclose(people.xy[0], truth, atol=1e-3)
+
+
+def test_a_photo_may_be_given_by_its_path(tmp_path):
+    pictures.write(tmp_path / "a.png", blank(30, 50))
+    for photo in (tmp_path / "a.png", str(tmp_path / "a.png")):
+        np.testing.assert_allclose(TopDown(CARD, middle)(photo).xy[0, 0], [24.5, 14.5])
+
+
+def test_a_model_is_told_in_one_line():
+    assert repr(TopDown(CARD, middle)) == "TopDown(fake, 40x60 pixels, detector: None)"

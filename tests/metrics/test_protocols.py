@@ -16,7 +16,7 @@ from posegram.metrics.protocols import (
     pckh_head,
 )
 from posegram.metrics.report import Case
-from posegram.pose import COCO17, LSP14, MPII16
+from posegram.pose import COCO17, LSP14, MPII16, Skeleton
 
 
 def case(skeleton=COCO17, *, people=8, noise=6.0, seed=0):
@@ -250,3 +250,14 @@ def test_calibration_without_a_normaliser_says_what_is_missing():
 def test_calibration_without_scores_is_refused():
     with pytest.raises(ValueError, match="these predictions carry none"):
         calibration(replace(case(), score=None))
+
+
+def test_a_skeleton_without_a_torso_is_measured_by_its_boxes():
+    one = case()
+    own = Skeleton("own", tuple(f"j{n}" for n in range(len(COCO17))))
+    panel = pck_torso(replace(one, skeleton=own))
+    length = (one.box[:, 2:] - one.box[:, :2]).max(axis=1) / 4
+    right = distance(one.xy, one.truth, length) <= 0.2
+    wanted = average(right.astype(float), one.labelled)
+    assert panel.numbers[0].normaliser == "a quarter of the box's longer side"
+    assert values(panel)["PCK@0.2"] == pytest.approx(100 * wanted)

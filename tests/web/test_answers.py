@@ -13,6 +13,8 @@ from posegram.pose import BODY19, COCO17, LSP14, People
 from posegram.web import answers
 from posegram.web.errors import Refused
 
+TABLES = ("poses.csv", "poses_wide.csv", "coco.json")
+
 
 @pytest.fixture
 def people():
@@ -49,8 +51,22 @@ def test_the_csv_file_has_a_row_per_joint(written):
     assert [row["joint"] for row in rows] == list(LSP14.joints)
 
 
+def test_the_wide_csv_file_has_a_row_per_person_with_angles(written):
+    text = (written[1] / "poses_wide.csv").read_text()
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert float(row["left_knee_angle"]) == pytest.approx(180, abs=0.1)  # all lie on one line
+    assert float(row["neck_x"]) == pytest.approx(written[0]["people"][0]["joints"]["neck"]["x"])
+
+
+def test_an_angle_needs_joints_that_reach_the_threshold(people, tmp_path):
+    image = np.zeros((64, 80, 3), dtype=np.uint8)
+    answers.write(tmp_path, {"id": "a" * 32, "model": "small"}, image, people, 0.8)
+    (row,) = csv.DictReader(io.StringIO((tmp_path / "poses_wide.csv").read_text()))
+    assert row["left_knee_angle"] == ""
+
+
 def test_tables_that_are_passed_on_do_not_hold_the_key(written):
-    texts = [(written[1] / name).read_text() for name in ("poses.csv", "coco.json")]
+    texts = [(written[1] / name).read_text() for name in TABLES]
     assert not any("a" * 32 in text for text in texts)
 
 
@@ -100,6 +116,11 @@ def test_the_accept_header_chooses_the_format(app, accept, suffix):
 def test_a_named_format_comes_before_the_header(app):
     with app.test_request_context("/", headers={"Accept": "text/csv"}):
         assert answers.chosen("coco").suffix == "coco"
+
+
+def test_the_wide_table_is_had_by_name(app):
+    with app.test_request_context("/"):
+        assert answers.chosen("csv-wide").file == "poses_wide.csv"
 
 
 def test_no_format_in_common_is_406(app):

@@ -47,7 +47,7 @@ def test_the_stored_joints_are_those_of_the_answer(client):
 
 def test_no_file_is_called_by_the_key_to_it(client):
     links = look(client).json["links"].values()
-    assert ["Content-Disposition" in client.get(link).headers for link in links] == [False] * 4
+    assert ["Content-Disposition" in client.get(link).headers for link in links] == [False] * 5
 
 
 @pytest.mark.parametrize("suffix", ["csv", "coco", "jpg"])
@@ -57,7 +57,13 @@ def test_a_format_can_be_had_at_once(client, suffix):
 
 
 def test_a_format_can_be_named(client):
-    assert look(client, "?format=csv").text.startswith("image,frame,time,person")
+    assert look(client, "?format=csv").text.startswith("image,frame,time,person,track,joint,")
+
+
+def test_the_wide_table_can_be_named(client):
+    heading, row = look(client, "?format=csv-wide").text.splitlines()
+    assert "left_elbow_angle" in heading
+    assert row.startswith("photo.jpg,")
 
 
 def test_a_result_can_be_deleted(client, settings):

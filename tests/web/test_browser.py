@@ -6,6 +6,8 @@ script is a failure.
 
 import base64
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -176,11 +178,12 @@ def test_every_joint_of_the_chosen_person_is_in_the_table(page):
     assert page.locator("#joints tr").count() == 17
 
 
-def test_a_result_can_be_downloaded_in_four_formats(page, server):
+def test_a_result_can_be_downloaded_in_every_format(page, server):
     _upload(page)
     links = page.locator("#downloads a").evaluate_all("all => all.map((a) => a.pathname)")
-    found = {Path(link).suffix: server.ask(link)[0] for link in links}
-    assert found == {".jpg": 200, ".json": 200, ".coco": 200, ".csv": 200}
+    found = [(Path(link).suffix, server.ask(link)[0]) for link in links]
+    kinds = (".jpg", ".json", ".coco", ".csv", ".csv-wide")
+    assert found == [(kind, 200) for kind in kinds]
 
 
 def test_what_is_downloaded_is_called_as_the_photo(page):
@@ -190,7 +193,7 @@ def test_what_is_downloaded_is_called_as_the_photo(page):
         with page.expect_download() as download:
             link.click()
         found.append(download.value.suggested_filename)
-    ends = ("jpg", "json", "coco.json", "csv")
+    ends = ("jpg", "json", "coco.json", "csv", "wide.csv")
     assert found == [f"{PHOTO.stem}-pose.{end}" for end in ends]
 
 
@@ -554,8 +557,18 @@ def test_what_is_made_of_a_clip_is_called_as_the_clip(page, tmp_path):
     _job(page)
     page.wait_for_selector("#done:not([hidden])")
     with page.expect_download() as download:
-        page.get_by_role("link", name="CSV").click()
+        page.get_by_role("link", name="CSV", exact=True).click()
     assert download.value.suggested_filename == "match-poses.csv"
+
+
+def test_the_angles_in_a_clip_can_be_downloaded(page, tmp_path):
+    page.goto("/video")
+    page.set_input_files("#files", serving.clip(tmp_path / "match.mp4", count=3))
+    _job(page)
+    page.wait_for_selector("#done:not([hidden])")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV with angles").click()
+    assert "left_knee_angle" in download.value.path().read_text().splitlines()[0]
 
 
 def test_stopping_an_upload_leaves_the_focus_on_the_page(page, tmp_path):
@@ -1362,3 +1375,106 @@ def test_the_browser_smooths_as_python_does(page):
 def test_the_browser_sizes_the_detectors_input_as_python_does(page, photo):
     found = _module(page, "boxes.js", "m.inputSize(a, [320, 320])", photo)
     assert tuple(found) == input_size(photo, (320, 320))
+
+
+class _Empty(BaseHTTPRequestHandler):
+    """An empty page at every address."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+
+    def log_message(self, *_):
+        """Says nothing."""
+
+
+@pytest.fixture(scope="module")
+def shared(chromium, tmp_path_factory):
+    """The port of pages of another origin, and a server that has named it as 127.0.0.1."""
+    pages = ThreadingHTTPServer(("127.0.0.1", 0), _Empty)
+    threading.Thread(target=pages.serve_forever, daemon=True).start()
+    origin = f"http://127.0.0.1:{pages.server_port}"
+    with serving.served(tmp_path_factory.mktemp("shared"), "--origin", origin) as running:
+        yield pages.server_port, running
+    pages.shutdown()
+    pages.server_close()
+
+
+def _elsewhere(chromium, shared, name, script):
+    """What a script gives on a page of another origin, the server's address handed to it."""
+    port, running = shared
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(f"http://{name}:{port}/")
+    found = page.evaluate(script, running.address)
+    context.close()
+    return found
+
+
+_LOOK = """async (server) => {
+  const canvas = new OffscreenCanvas(64, 48);
+  canvas.getContext("2d").fillRect(0, 0, 64, 48);
+  const body = await canvas.convertToBlob(); // a PNG, of which a browser asks beforehand
+  const said = await fetch(`${server}/v1/pose/image`, { method: "POST", body })
+    .catch((fault) => fault);
+  if (!said.ok) return said.name ?? said.status;
+"""
+
+
+def test_a_page_of_a_named_origin_finds_people_in_a_photo(chromium, shared):
+    script = _LOOK + "return (await said.json()).people.length; }"
+    assert _elsewhere(chromium, shared, "127.0.0.1", script) == 1
+
+
+def test_a_page_of_a_named_origin_shows_the_drawn_photo(chromium, shared):
+    script = (
+        _LOOK
+        + """
+      const drawn = new Image();
+      drawn.crossOrigin = "anonymous";
+      drawn.src = new URL((await said.json()).links.jpg, server);
+      await drawn.decode();
+      return [drawn.naturalWidth, drawn.naturalHeight];
+    }"""
+    )
+    assert _elsewhere(chromium, shared, "127.0.0.1", script) == [64, 48]
+
+
+def test_a_page_of_a_named_origin_deletes_its_result(chromium, shared):
+    script = (
+        _LOOK
+        + """
+      const { id } = await said.json();
+      return (await fetch(`${server}/v1/results/${id}`, { method: "DELETE" })).status;
+    }"""
+    )
+    assert _elsewhere(chromium, shared, "127.0.0.1", script) == 204
+
+
+_LIVE = """(server) => new Promise((done) => {
+  const socket = new WebSocket(`${server.replace("http", "ws")}/v1/live`);
+  socket.onopen = () => socket.send("no frame");
+  socket.onmessage = ({ data }) => done(JSON.parse(data).error.code);
+  socket.onerror = () => done("refused");
+})"""
+
+
+@pytest.mark.parametrize(("name", "told"), [("127.0.0.1", "bad_frame"), ("localhost", "refused")])
+def test_a_page_of_a_named_origin_alone_is_answered_live(chromium, shared, name, told):
+    assert _elsewhere(chromium, shared, name, _LIVE) == told
+
+
+@pytest.mark.parametrize("what", ["/v1/models", "/openapi.json"])
+def test_a_page_of_another_origin_reads_nothing(chromium, shared, what):
+    script = f"(server) => fetch(server + '{what}').then(() => 'read', (fault) => fault.name)"
+    assert _elsewhere(chromium, shared, "localhost", script) == "TypeError"
+
+
+def test_a_page_of_another_origin_may_not_send_a_photo(chromium, shared):
+    assert _elsewhere(chromium, shared, "localhost", _LOOK + "return 200; }") == "TypeError"
+
+
+def test_a_page_of_a_named_origin_reads_nothing_but_the_api(chromium, shared):
+    script = "(server) => fetch(server + '/live').then(() => 'read', (fault) => fault.name)"
+    assert _elsewhere(chromium, shared, "127.0.0.1", script) == "TypeError"

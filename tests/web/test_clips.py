@@ -53,6 +53,7 @@ def test_a_finished_job_lists_its_files(client, data, settings, trusting):
     assert kinds == {
         "clip.mp4": "video/mp4",
         "poses.csv": "text/csv",
+        "poses_wide.csv": "text/csv",
         "poses.json": "application/json",
         "coco.json": "application/json",
     }

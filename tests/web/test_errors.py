@@ -89,5 +89,5 @@ def test_several_refused_parameters_make_one_sentence(client):
     answer = client.post(path, data=b"x", content_type="image/jpeg")
     assert answer.json["error"]["message"] == (
         "The parameter threshold cannot be used: not a valid number; "
-        "the parameter format cannot be used: must be one of json, coco, csv, jpg."
+        "the parameter format cannot be used: must be one of json, coco, csv, csv-wide, jpg."
     )

@@ -9,6 +9,22 @@ from posegram.web import create_app
 from posegram.web.guard import HEADERS
 
 HERE = "http://localhost"
+NAMED = "http://pages.example:3000"
+OTHER = "https://elsewhere.example"
+ASKED = {"Access-Control-Request-Method": "POST"}
+
+
+@pytest.fixture
+def shared(tmp_path):
+    """A client of a server that pages of `NAMED` may use."""
+    settings = serving.settings_for(tmp_path, origins=("https://a.example", NAMED))
+    return create_app(settings).test_client()
+
+
+def _cors(answer):
+    """What an answer says to other origins."""
+    found = {name for name, _ in answer.headers if name.startswith("Access-Control-")}
+    return found | {part for part in answer.vary if part == "Origin"}
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/models", "/v1/nothing", "/healthz"])
@@ -127,3 +143,96 @@ def test_methods_that_nobody_knows_are_counted_as_one(client):
     text = client.get("/metrics").get_data(as_text=True)
     assert 'method="other"' in text
     assert "ZZ" not in text
+
+
+def test_a_named_origin_may_use_the_api(shared):
+    headers = {"Origin": NAMED, "Sec-Fetch-Site": "cross-site"}
+    answer = shared.post("/v1/pose/image", headers=headers)
+    assert answer.status_code == 415  # of what it sent: nothing
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("get", "/v1/models", 200), ("get", "/v1/nothing", 404), ("put", "/v1/models", 405)],
+)
+def test_a_named_origin_may_read_every_answer_of_the_api(shared, method, path, status):
+    answer = getattr(shared, method)(path, headers={"Origin": NAMED})
+    assert (answer.status_code, answer.access_control_allow_origin) == (status, NAMED)
+
+
+def test_a_named_origin_may_read_a_mistake_of_the_server(tmp_path):
+    app = create_app(serving.settings_for(tmp_path, origins=(NAMED,)))
+    app.add_url_rule("/v1/fails", "fails", lambda: 1 // 0)
+    answer = app.test_client().get("/v1/fails", headers={"Origin": NAMED})
+    assert (answer.status_code, answer.access_control_allow_origin) == (500, NAMED)
+
+
+def test_a_named_origin_may_read_when_to_come_back(tmp_path):
+    settings = serving.settings_for(tmp_path, origins=(NAMED,), picture_rate="1 per minute")
+    client = create_app(settings).test_client()
+    client.post("/v1/pose/image", headers={"Origin": NAMED})
+    answer = client.post("/v1/pose/image", headers={"Origin": NAMED})
+    assert (answer.status_code, answer.access_control_allow_origin) == (429, NAMED)
+    assert "Retry-After" in answer.access_control_expose_headers
+
+
+def test_a_named_origin_is_told_beforehand_what_it_may_send(shared):
+    answer = shared.options("/v1/pose/image", headers={"Origin": NAMED, **ASKED})
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert answer.access_control_allow_origin == NAMED
+    assert {"GET", "POST", "DELETE"} <= set(answer.access_control_allow_methods)
+    assert {"content-type", "range"} <= {h.lower() for h in answer.access_control_allow_headers}
+    assert answer.access_control_max_age > 0
+
+
+def test_a_browsers_question_counts_for_no_rate(tmp_path):
+    settings = serving.settings_for(tmp_path, origins=(NAMED,), other_rate="1 per minute")
+    client = create_app(settings).test_client()
+    asked = [client.options("/v1/models", headers={"Origin": NAMED, **ASKED}) for _ in range(3)]
+    assert [answer.status_code for answer in asked] == [204] * 3
+    assert client.get("/v1/models").status_code == 200
+
+
+def test_an_answer_of_the_api_depends_on_the_origin(shared):
+    assert _cors(shared.get("/v1/models")) == {"Origin"}
+
+
+def test_nobody_is_given_credentials(shared):
+    answer = shared.options("/v1/models", headers={"Origin": NAMED, **ASKED})
+    assert not answer.access_control_allow_credentials
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [OTHER, "null", f"{NAMED}0", "https://pages.example:3000", "http://pages.example", "*"],
+)
+@pytest.mark.parametrize("method", ["post", "delete"])
+def test_an_origin_that_is_not_named_stays_out(shared, method, origin):
+    answer = getattr(shared, method)("/v1/pose/image", headers={"Origin": origin})
+    assert (answer.status_code, answer.access_control_allow_origin) == (403, None)
+
+
+def test_an_origin_that_is_not_named_is_allowed_nothing_beforehand(shared):
+    answer = shared.options("/v1/pose/image", headers={"Origin": OTHER, **ASKED})
+    assert _cors(answer) == {"Origin"}
+
+
+def test_an_origin_that_is_not_named_cannot_read_an_answer(shared):
+    assert _cors(shared.get("/v1/models", headers={"Origin": OTHER})) == {"Origin"}
+
+
+def test_an_origin_that_is_not_named_cannot_open_a_live_connection(shared):
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Origin": OTHER}
+    assert shared.get("/v1/live", headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/live", "/openapi.json", "/healthz", "/v1", "/v10/"])
+def test_what_is_not_of_the_api_stays_closed_to_named_origins(shared, path):
+    assert _cors(shared.get(path, headers={"Origin": NAMED})) == set()
+    assert _cors(shared.options(path, headers={"Origin": NAMED, **ASKED})) == set()
+    assert shared.post(path, headers={"Origin": NAMED}).status_code == 403
+
+
+def test_without_a_named_origin_nothing_is_said_to_others(client):
+    answer = client.options("/v1/models", headers={"Origin": NAMED, **ASKED})
+    assert _cors(answer) == set()

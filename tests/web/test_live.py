@@ -18,6 +18,8 @@ from posegram.pose import BODY19, COCO17, MPII16, People
 from posegram.web import create_app, live
 from posegram.web.settings import Settings
 
+NAMED = "http://pages.example:3000"  # an origin whose pages may connect
+
 
 def _people(image, skeleton=COCO17):
     """One person whose joints all lie in the middle of the picture."""
@@ -82,7 +84,8 @@ def _told(client):
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory):
     folder = tmp_path_factory.mktemp("instance")
-    app = create_app(Settings(folder=folder, max_live=2, cores=1, slot_seconds=0.2))
+    app = create_app(Settings(folder=folder, max_live=2, cores=1, slot_seconds=0.2,
+                              origins=(NAMED,)))  # fmt: skip
     service = app.extensions["posegram"]
     gate, looks = threading.Event(), []
 
@@ -241,6 +244,14 @@ def test_a_page_of_another_site_may_not_connect(serving):
     status = connection.getresponse().status
     connection.close()
     assert status == 403
+
+
+def test_a_page_of_a_named_origin_may_connect(serving):
+    serving.gate.set()
+    address = f"ws://127.0.0.1:{serving.port}/v1/live"
+    client = _Client(address, headers={"Origin": NAMED, "Sec-Fetch-Site": "cross-site"})
+    assert _ask(client, _message())["people"]
+    client.close()
 
 
 def test_a_stopping_server_says_goodbye(serving, socket):

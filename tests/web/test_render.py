@@ -48,6 +48,14 @@ def test_every_frame_is_in_the_table(made):
     assert len(frames) == 30 * len(LSP14)
 
 
+def test_every_frame_is_a_row_of_the_wide_table_with_angles(made):
+    with (made[1] / "out" / "poses_wide.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["frame"]) for row in rows] == list(range(30))
+    angles = [float(row["left_knee_angle"]) for row in rows]
+    assert angles == pytest.approx([180] * 30, abs=0.1)  # the network's joints lie on one line
+
+
 def test_no_file_tells_where_the_clip_lay_on_the_server(made):
     texts = [(made[1] / "out" / name).read_text() for name in render.FILES if name != "clip.mp4"]
     assert not any(str(made[1]) in text for text in texts)

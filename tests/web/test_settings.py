@@ -9,7 +9,8 @@ from posegram.web.settings import VARIABLE, Settings
 
 
 def test_settings_come_back_from_their_json(tmp_path):
-    settings = Settings(folder=tmp_path, models=("a.onnx",), names=("example.org",), cores=3)
+    settings = Settings(folder=tmp_path, models=("a.onnx",), names=("example.org",), cores=3,
+                        origins=("http://localhost:3000",))  # fmt: skip
     assert Settings.from_json(settings.to_json()) == settings
 
 
@@ -50,6 +51,7 @@ def test_what_is_no_json_is_refused_with_the_variable():
         ('{"clip_hours": null}', "the setting clip_hours is a number, not null"),
         ('{"public": 1}', "the setting public is true or false, not 1"),
         ('{"folder": 3}', "the setting folder is a path, not 3"),
+        ('{"origins": [3]}', "the setting origins is a list of texts, not [3]"),
     ],
 )
 def test_a_value_of_another_kind_is_refused(text, said):
@@ -86,3 +88,44 @@ def test_folders_are_made(tmp_path):
     settings = Settings(folder=tmp_path / "new")
     settings.make_folders()
     assert sorted(path.name for path in settings.folder.iterdir()) == ["results", "uploads"]
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("https://App.Example.org", "https://app.example.org"),
+        ("http://a.example:80", "http://a.example"),
+        ("https://a.example:443", "https://a.example"),
+        ("http://a.example:443", "http://a.example:443"),
+        ("http://[::1]:5173", "http://[::1]:5173"),
+        ("http://my_app:3000", "http://my_app:3000"),
+        ("capacitor://localhost", "capacitor://localhost"),
+    ],
+)
+def test_an_origin_is_kept_as_browsers_write_it(text, origin):
+    assert Settings(origins=(text,)).origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("*", "null", "", "localhost:3000", "//a.example", "http://", "http:a.example"),
+        *("http://a.example/", "http://a.example/app", "http://a.example?b", "http://a.example#b"),
+        *("http://*.example", "http://me@a.example", "http://a.example:", "http://a.example:x"),
+        *(
+            "http://a.example:0",
+            "http://a.example:65536",
+            "http://a.example b",
+            "http://a.example\n",
+        ),
+        *("ws://localhost:3000", "wss://a.example", "http://b\u00fccher.example"),
+    ],
+)
+def test_what_is_no_origin_is_refused(text):
+    said = (
+        "an origin is a scheme, a host and perhaps a port, such as http://localhost:3000,"
+        f" not {text!r}"
+    )
+    with pytest.raises(ValueError, match=re.escape(said)):
+        Settings(origins=(text,))

@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from posegram import __version__
+from posegram.cli.angles import angles
 from posegram.cli.batch import batch
 from posegram.cli.data import data
 from posegram.cli.evaluate import evaluate
@@ -29,6 +30,7 @@ __all__ = ["VERBS", "app", "main"]
 VERBS: dict[str, Callable[..., Any] | typer.Typer] = {  # a Typer is a verb with verbs of its own
     "predict": predict,
     "batch": batch,
+    "angles": angles,
     "webcam": webcam,
     "serve": serve,
     "train": train,

@@ -15,7 +15,7 @@ import typer
 from posegram.cli.bars import bar, watched
 from posegram.cli.clips import stoppable
 from posegram.cli.photos import TABLE
-from posegram.cli.words import counted
+from posegram.cli.words import SKELETON, counted
 from posegram.infer import many, parts
 from posegram.infer.many import Look, Plan
 from posegram.infer.onnx import physical_cores
@@ -52,7 +52,6 @@ _AGAIN = "Do parts again in which a file failed, as after a disk that was not mo
 _SHARD = "Photos of a part; raise it where there would be more than some 10,000 parts."
 _MERGE = "At the end, write all people into one file of that form beside the parts."
 _PLAN = "Only tell how long the rest will take: some of its photos are looked at and timed."
-_SKELETON = "coco17, body19, lsp14 or mpii16; else the model's."
 
 
 def batch(
@@ -65,7 +64,7 @@ def batch(
     merge: Merge | None = typer.Option(None, help=_MERGE),
     plan: bool = typer.Option(False, "--plan", help=_PLAN),
     again: bool = typer.Option(False, "--again", help=_AGAIN),
-    skeleton: str = typer.Option("", help=_SKELETON),
+    skeleton: str = typer.Option("", help=SKELETON),
     min_score: float = typer.Option(0.0, min=0.0, max=1.0, help="Smallest score of a person."),
     max_people: int = typer.Option(0, min=0, metavar="N", help="The foremost N; 0 means all."),
     flip: bool = typer.Option(False, "--flip", help="Average with the mirrored crop."),

@@ -14,11 +14,12 @@ import typer
 from posegram import data
 from posegram import image as pictures
 from posegram.cli.bars import watched
+from posegram.cli.words import counted
 from posegram.data import door
 from posegram.data.corrupt import KINDS
 from posegram.data.skeleton_file import with_sigmas
 from posegram.infer import evaluate as measure
-from posegram.infer import robust
+from posegram.infer import robust, whole
 from posegram.infer.evaluate import Predicted, Report
 from posegram.infer.load import load
 from posegram.infer.paired import labelled, paired
@@ -30,6 +31,11 @@ from posegram.pose import Floats, Sample
 __all__ = ["evaluate"]
 
 _watched = partial(watched, what="images")
+_PREDICTIONS = (
+    "Predictions instead of a model: COCO results (.json), or one person per labelled "
+    "person in their order, as JSON lists of x, y pairs or a .npy of (N, K, 2); pixels from 0."
+)
+_DETECTOR = "Whole photos, AP alone: finds the people (detector, detector:640, a file, none)."
 _SIGMAS = "For AP: a skeleton file (.toml) with sigmas, or a built-in name; joints by their names."
 _HEADS = "headboxes_src"  # the variable's name in the files of MPII's published predictions
 
@@ -58,11 +64,8 @@ def evaluate(
         None, help="Folder of the pictures; by default beside the labels."
     ),
     model: str = typer.Option("", help="A bundled model or an .onnx or .ckpt file."),
-    predictions: Path | None = typer.Option(
-        None,
-        help="Predictions instead of a model: COCO results (.json), or one person per labelled "
-        "person in their order, as JSON lists of x, y pairs or a .npy of (N, K, 2); pixels from 0.",
-    ),
+    detector: str = typer.Option("", help=_DETECTOR),
+    predictions: Path | None = typer.Option(None, help=_PREDICTIONS),
     compare: Path | None = typer.Option(
         None, help="A second file of predictions, tested against the first in pairs."
     ),
@@ -81,32 +84,32 @@ def evaluate(
 ) -> None:
     """Measure a model, or a file of predictions, on labelled people.
 
-    A model gets the labelled people's boxes. Every number has its protocol and a 95% interval.
-    With --compare, so has each difference of two files, and a verdict. With --corrupt the first
-    number of --metric (default pck) is measured on spoilt photos; --out adds pictures beside.
+    A model gets the labelled people's boxes; with --detector, whole photos. Every number has its
+    protocol and a 95% interval; with --compare, so has each difference of two files. With --corrupt
+    the first number of --metric (default pck) is measured on spoilt photos; --out adds pictures.
     """
     names = tuple(METRICS) if metric == "all" else (metric,)
     _refuse(metric, model, (predictions, compare), corrupt, (threads, engine))
-    for path in (predictions, compare):
-        if path is not None:
-            door.require(path, "file of predictions")
+    if detector and (predictions or corrupt or metric not in ("all", "ap")):
+        raise ValueError("--detector measures a model's AP of whole photos, and nothing else")
+    given = [path for path in (predictions, compare) if path is not None]
+    for path in given:
+        door.require(path, "file of predictions")
     if out is not None:
-        door.require_apart(out, [data.reader_of(truth)[1], predictions, compare, heads])
-    spoilt = robust.kinds(corrupt) if corrupt else ()
+        door.require_apart(out, [data.reader_of(truth)[1], *given, heads])
+    spoilt = robust.kinds(corrupt) if corrupt else []
     known = _truth(truth, images, heads, skeleton)
-    _require_pictures(known.samples, predictions)
-    if spoilt:
-        first = "pck" if metric == "all" else metric
-        estimate = load(model, detector="none", threads=threads, engine=engine)
-        _spoil(estimate, known.samples, spoilt, first, resamples, out)
-        return
-    if predictions is None:
-        estimate = load(model, detector="none", threads=threads, engine=engine)
-        found = measure.predict(estimate, known.samples, watch=_watched)
-        reports = [measure.evaluate(found, known.samples, metrics=names, resamples=resamples)]
+    if detector and known.coco is None:
+        raise ValueError(f"--detector needs whole photos' labels, and {truth} is no COCO file")
+    if given:
+        reports = _reports([_file(path, known) for path in given], known, names, resamples)
     else:
-        files = [_file(path, known) for path in (predictions, compare) if path is not None]
-        reports = _reports(files, known, names, resamples)
+        door.require_pictures(sample.image for sample in known.samples)
+        estimate = load(model, detector=detector or "none", threads=threads, engine=engine)
+        if spoilt:
+            _spoil(estimate, known.samples, spoilt, metric, resamples, out)
+            return
+        reports = [_measured(estimate, known, () if detector else names, images, resamples)]
     _show(reports)
     if out is not None:
         door.save_json(out, [r.to_dict() for r in reports] if compare else reports[0].to_dict())
@@ -133,10 +136,17 @@ def _refuse(
         raise ValueError("--corrupt spoils photos for a model; give --model, not --predictions")
 
 
-def _require_pictures(samples: Sequence[Sample], predictions: Path | None) -> None:
-    """See that the pictures are there, before a model is to look at them."""
-    if predictions is None:
-        door.require_pictures(sample.image for sample in samples)
+def _measured(
+    estimate: TopDown, truth: _Truth, names: Sequence[str], images: Path | None, resamples: int
+) -> Report:
+    """The report of a model on the labelled boxes; without metrics on whole photos."""
+    if names:
+        found = measure.predict(estimate, truth.samples, watch=_watched)
+        return measure.evaluate(found, truth.samples, metrics=names, resamples=resamples)
+    coco, skeleton = truth.coco or {}, truth.samples[0].skeleton
+    folder = images or door.images_beside(truth.path, [s["file_name"] for s in coco["images"]])
+    results = whole.found(estimate, coco, folder, skeleton, watch=_watched)
+    return measure.evaluate_results(coco, results, skeleton=skeleton, resamples=resamples)
 
 
 def _spoil(
@@ -148,6 +158,7 @@ def _spoil(
     out: Path | None,
 ) -> None:
     """The report of --corrupt."""
+    metric = "pck" if metric == "all" else metric
     if out is not None:
         if out.suffix.lower() != ".json":
             raise ValueError(f"--out is a .json file, beside which a .png is drawn: not {out}")
@@ -173,17 +184,16 @@ def _truth(spec: str, images: Path | None, heads: Path | None, skeleton: str) ->
     samples = data.read(spec, images)
     if not any(sample.visible.any() for sample in samples):  # before a model looks at them
         raise ValueError(f"{spec}: holds nobody with a labelled joint")
-    reader, _, rest = spec.partition(":")
-    path = Path(rest if reader in data.READERS else spec)
+    path = data.reader_of(spec)[1]
     if heads is not None:
         samples = _with_heads(samples, heads)
     if skeleton:
         samples = with_sigmas(samples, skeleton)
     coco = None
     if path.suffix.lower() == ".json" and path.is_file():
-        whole = door.load_json(path)
-        if isinstance(whole, dict) and {"images", "annotations"} <= set(whole):
-            coco = whole
+        content = door.load_json(path)
+        if isinstance(content, dict) and {"images", "annotations"} <= set(content):
+            coco = content
     return _Truth(samples, path, coco)
 
 
@@ -205,7 +215,7 @@ def _with_heads(samples: Sequence[Sample], path: Path) -> list[Sample]:
 
 def _file(path: Path, truth: _Truth) -> _File:
     if path.suffix.lower() == ".npy":
-        return _File(path, _rows(path, _load_npy(path), truth), None)
+        return _File(path, _rows(path, door.load_npy(path), truth), None)
     if path.suffix.lower() != ".json":
         raise ValueError(f"{path}: predictions are a .json or a .npy file")
     value = door.load_json(path)
@@ -218,14 +228,12 @@ def _file(path: Path, truth: _Truth) -> _File:
             f"{path}: COCO results are scored against a whole COCO annotation file, and "
             f"{truth.path} is none or only a part of it was asked for"
         )
-    return _File(path, paired(path, value, truth.coco, truth.samples), value)
-
-
-def _load_npy(path: Path) -> Any:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as fault:
-        raise ValueError(f"{path}: not a readable .npy file, perhaps cut off ({fault})") from fault
+    results, left = whole.renumbered(path, value, truth.coco)
+    if left:
+        typer.echo(
+            f"posegram: {counted(left, 'photo')} of {path} without labels left out", err=True
+        )
+    return _File(path, paired(path, results, truth.coco, truth.samples), results)
 
 
 def _rows(path: Path, value: Any, truth: _Truth) -> Predicted:
@@ -288,17 +296,17 @@ def _results_reports(
     if "ap" not in names:
         return _rows_reports(files, truth, names, resamples)
     others = tuple(name for name in names if name != "ap")
-    whole = all(one.rows is not None for one in files)
+    by_row = all(one.rows is not None for one in files)
     try:
         found = _ap_reports([one.results or [] for one in files], truth, resamples)
     except (ValueError, ImportError) as fault:
-        if not (others and whole):
+        if not (others and by_row):
             raise
         pages = _rows_reports(files, truth, others, resamples)
         return [replace(page, notes=(*page.notes, f"no ap: {fault}")) for page in pages]
     if not others:
         return found
-    if not whole:
+    if not by_row:
         note = "only ap: the results are not one per annotation, in the file's order"
         return [replace(one, notes=(*one.notes, note)) for one in found]
     pages = _rows_reports(files, truth, others, resamples)

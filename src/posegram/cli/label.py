@@ -17,7 +17,7 @@ from posegram import __version__, data
 from posegram import image as pictures
 from posegram.cli.crew import crew_for
 from posegram.cli.resume import begin, records_of
-from posegram.cli.words import counted
+from posegram.cli.words import counted, tell_whole
 from posegram.data import door, folder
 from posegram.data.losses import dropped
 from posegram.infer import active
@@ -87,6 +87,7 @@ def label(
     look = {"flip": flip, "rotations": rotations}
     crew, threads = crew_for(len(work), (model, detector, second), "onnxruntime", threads)
     estimate = views(load(model, threads=threads, adapter=adapter, detector=detector), **look)
+    tell_whole(estimate, "given" if boxes else detector)
     other = _second_opinion(second, second_adapter, threads, look)
     opinion = _settings(other, second, second_adapter) if other else None
     more = {"doubts": bool(most_uncertain), "second": opinion}

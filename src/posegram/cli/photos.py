@@ -18,6 +18,7 @@ from posegram.infer import boxes as given_boxes
 from posegram.infer import records
 from posegram.infer.detect import ranked
 from posegram.infer.topdown import TopDown
+from posegram.infer.whole import LISTED
 from posegram.pose import Image, People, Skeleton, convert
 from posegram.track import foremost
 
@@ -224,7 +225,7 @@ def _save_coco(job: Job) -> None:
     entries = [entry for _, entry in sorted(job.entries, key=lambda pair: pair[0])]
     save_text(job.out / "coco_results.json", json.dumps(entries, allow_nan=False))
     if job.given is None:
-        save_text(job.out / "images.json", json.dumps(job.listed))
+        save_text(job.out / LISTED, json.dumps(job.listed))
 
 
 @contextmanager

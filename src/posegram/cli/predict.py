@@ -16,13 +16,12 @@ from posegram.cli.bars import watched
 from posegram.cli.clips import INCOMPLETE, Cut, film_clip, require_clip, stoppable
 from posegram.cli.crew import crew_for, in_order
 from posegram.cli.photos import TABLE, Form, Job, distinct, look, note, picture_name, saved
-from posegram.cli.words import counted
+from posegram.cli.words import SKELETON, counted, tell_whole
 from posegram.data import folder, joints
 from posegram.infer import boxes as given_boxes
 from posegram.infer import records
 from posegram.infer.load import load
 from posegram.infer.views import views
-from posegram.pose import skeleton_named
 
 __all__ = ["predict"]
 
@@ -52,7 +51,7 @@ def predict(
     boxes: Path | None = typer.Option(None, help=_BOXES),
     detector: str = typer.Option("", help=_DETECTOR),
     form: Form = typer.Option(Form.json, "--format", help=_FORMAT),
-    skeleton: str = typer.Option("", help="coco17, body19, lsp14 or mpii16; else the model's."),
+    skeleton: str = typer.Option("", help=SKELETON),
     threshold: float = typer.Option(0.3, min=0.0, max=1.0, help=_THRESHOLD),
     min_score: float = typer.Option(0.0, min=0.0, max=1.0, help=_MIN_SCORE),
     max_people: int = typer.Option(0, min=0, metavar="N", help=_MOST),
@@ -75,7 +74,6 @@ def predict(
 
     Exit code 1: what failed is listed, all else is done. 2: misuse. 130, 143: stopped.
     """
-    chosen = skeleton_named(skeleton) if skeleton else None
     places, missing = _found(inputs, out, recursive, drawn=not no_pictures)
     names = _names(places, out, form)
     cut = require_clip(Cut(every, not no_smooth, start, end, stride), any(map(_is_clip, names)))
@@ -84,10 +82,11 @@ def predict(
     detector = "none" if boxes else detector
     crew, threads = crew_for(0 if clips else len(found), (model, detector), engine, threads)
     estimate = load(model, detector=detector, threads=threads, engine=engine, weights=weights)
+    tell_whole(estimate, detector)
     job = Job(
         estimate=views(estimate, flip=flip),
         cut=cut,
-        skeleton=chosen or joints.usual(estimate.card.skeleton),
+        skeleton=joints.chosen(skeleton, estimate.card.skeleton),
         out=out,
         form=form,
         threshold=threshold,

@@ -37,6 +37,7 @@ def serve(
     proxies: int = typer.Option(
         0, min=0, max=5, help="Reverse proxies in front, whose X-Forwarded headers count."
     ),
+    origin: list[str] = typer.Option([], help="Other origins whose pages may use the API."),
     threads: int = typer.Option(0, min=0, max=256, help="Pictures at a time; 0: one per core."),
     live: int = typer.Option(8, min=1, max=256, help="Most live connections at a time."),
     folder: Path = typer.Option(
@@ -68,6 +69,7 @@ def serve(
         public=public,
         names=tuple(name),
         proxies=proxies,
+        origins=tuple(origin),
         **hours,
     )
     _check(model, detector)

@@ -15,7 +15,7 @@ import typer
 from posegram import coords
 from posegram import image as pictures
 from posegram.cli.clips import stoppable
-from posegram.cli.words import counted
+from posegram.cli.words import counted, tell_whole
 from posegram.data.joints import usual
 from posegram.infer.load import load
 from posegram.pose import Image, People, convert
@@ -67,6 +67,7 @@ def webcam(
         name = "--port" if port else "--no-browser"
         raise ValueError(f"--record shows no page, so {name} has no meaning beside it")
     estimate = load(model, detector=detector, threads=threads, engine=engine, weights=weights)
+    tell_whole(estimate, detector)
     follow = Follower(estimate, smooth=not no_smooth, every=every, most=max_people)
     draw = partial(pictures.draw, threshold=threshold)
     faults: list[str] = []

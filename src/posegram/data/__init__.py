@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from posegram.data import coco, door, folder, lsp, mpii, yolo
+from posegram.data import coco, door, folder, lsp, mpii, yolo, yolo_folders
 from posegram.pose import Sample
 
-__all__ = ["READERS", "WRITERS", "read", "reader_of"]
+__all__ = ["READERS", "WRITERS", "categories", "part_of", "read", "reader_of"]
 
 # every reader takes (path, images=None); the folder of the pictures is guessed when it is None
 READERS: dict[str, Callable[..., list[Sample]]] = {
@@ -28,6 +29,7 @@ WRITERS: dict[str, Callable[..., Path]] = {
 }
 
 _RANGE = re.compile(r"^(?P<spec>.+)#(?P<first>\d+)-(?P<last>\d*)$")
+_PART = re.compile(r"^(?P<path>.+)#(?P<part>[a-z]+)$")
 
 
 def read(spec: str, images: Path | None = None) -> list[Sample]:
@@ -36,11 +38,13 @@ def read(spec: str, images: Path | None = None) -> list[Sample]:
     Args:
         spec: `reader:path` or a path whose reader is guessed by what the file is; `#first-last`
             behind it keeps a range counted from 1: of image numbers for `lsp`, else of people.
+            `#train`, `#val` or `#test` behind a YOLO set's path, and before a range, chooses the
+            part of its data.yaml.
         images: the folder of the pictures; by default the reader looks beside the file.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: no such reader, no such range, or a file that the reader refuses.
+        ValueError: no such reader, part or range, or a file that the reader refuses.
     """
     found = _RANGE.match(spec)
     first, last = 1, None
@@ -49,10 +53,10 @@ def read(spec: str, images: Path | None = None) -> list[Sample]:
         last = int(found["last"]) if found["last"] else None
         if last is not None and last < first:
             raise ValueError(f"{spec}: the range {first}-{last} ends before it begins")
-    name, path = _parts(spec)
+    name, path, part = _pieces(spec)
     if name == "lsp":
         return lsp.read(path, images, first=first, last=last)
-    samples = READERS[name](path, images)
+    samples = yolo.read(path, images, part=part) if part else READERS[name](path, images)
     if found and not 1 <= first <= (last or len(samples)) <= len(samples):
         raise ValueError(f"{path}: holds people 1 to {len(samples)}, so not {first} to {last}")
     return samples[first - 1 : last]
@@ -61,17 +65,59 @@ def read(spec: str, images: Path | None = None) -> list[Sample]:
 def reader_of(spec: str) -> tuple[str, Path]:
     """The name of the reader that `read` would take for a spec, and the path; errors as there."""
     found = _RANGE.match(spec)
-    return _parts(found["spec"] if found else spec)
+    return _pieces(found["spec"] if found else spec)[:2]
 
 
-def _parts(spec: str) -> tuple[str, Path]:
-    """Reader and path of a spec without its range."""
+def part_of(spec: str) -> str:
+    """The part of a YOLO set that a spec chooses, "" where it chooses none; errors as `read`."""
+    found = _RANGE.match(spec)
+    return _pieces(found["spec"] if found else spec)[2]
+
+
+def categories(spec: str) -> list[dict[str, Any]]:
+    """What a set itself calls its people and their joints: `name` and `keypoints`, as in COCO.
+
+    One entry for each category of a COCO file that has people with joints, one at most for a YOLO
+    set, which may lack either key, and none for the other formats, whose joints have fixed names.
+    Errors as `read`.
+    """
+    reader, path = reader_of(spec)
+    if reader == "yolo":
+        return [found] if (found := yolo_folders.category(path)) else []
+    if reader != "coco":
+        return []
+    whole = coco.content(path)
+    people = [r for r in whole["annotations"] if not r.get("iscrowd")]
+    used = {r.get("category_id", 1) for r in people if any((r.get("keypoints") or ())[2::3])}
+    return [
+        {
+            "name": str(c.get("name") or "person"),
+            "keypoints": [str(j) for j in c.get("keypoints") or ()],
+        }
+        for c in whole.get("categories") or ()
+        if c.get("id") in used
+    ]
+
+
+def _pieces(spec: str) -> tuple[str, Path, str]:
+    """Reader, path and part of a spec without its range."""
     name, colon, rest = spec.partition(":")
-    if colon and name in READERS:
-        return name, Path(rest)
-    if colon and not Path(spec).exists() and len(name) > 1:  # one letter is a Windows drive
+    named = bool(colon) and name in READERS
+    path, part = _cut(rest if named else spec)
+    if colon and not named and not path.exists() and len(name) > 1:  # one letter: a Windows drive
         raise ValueError(f"no reader {name!r}; there are {', '.join(sorted(READERS))}")
-    return _guess(Path(spec)), Path(spec)
+    reader = name if named else _guess(path)
+    if part and reader != "yolo":
+        raise ValueError(f"{path}: #{part} is a part of YOLO's data.yaml, and this is {reader}")
+    return reader, path, part
+
+
+def _cut(place: str) -> tuple[Path, str]:
+    """A path and the part behind its #; none where that is the path's own."""
+    found = _PART.match(place)
+    if not found or Path(place).exists():
+        return Path(place), ""
+    return Path(found["path"]), found["part"]
 
 
 def _guess(path: Path) -> str:

@@ -191,8 +191,7 @@ def skeletons(source: str | Path, categories: Any) -> dict[Any, Skeleton]:
 
 def _skeleton(category: dict[str, Any]) -> Skeleton:
     title = f"{category.get('name', 'category')}{len(category['keypoints'])}"
-    bones = category.get("skeleton") or []
-    return joints.skeleton_of(title, category["keypoints"], bones)
+    return joints.skeleton_of(title, category["keypoints"], category.get("skeleton") or [])
 
 
 def _sample(record: dict[str, Any], image: Path, skeleton: Skeleton) -> Sample | None:
@@ -233,7 +232,9 @@ def _rows(keypoints: Sequence[float], skeleton: Skeleton) -> npt.NDArray[np.floa
     return flat.reshape(-1, 3)
 
 
-def write(path: Path, samples: Sequence[Sample], images: Path | None = None) -> Path:
+def write(
+    path: Path, samples: Sequence[Sample], images: Path | None = None, *, category: str = "person"
+) -> Path:
     """The annotation file written: every person with v-flags, every image once.
 
     An image's id is the number that its file name is, else its position from 1. Its size is given
@@ -243,6 +244,7 @@ def write(path: Path, samples: Sequence[Sample], images: Path | None = None) -> 
         path: the JSON file to write.
         samples: people of one skeleton.
         images: the folder that file names are relative to; by default the images' common one.
+        category: what people are called.
 
     Raises:
         ValueError: there is nobody, or the people have more than one skeleton.
@@ -258,6 +260,7 @@ def write(path: Path, samples: Sequence[Sample], images: Path | None = None) -> 
         "images": [_image(f, ids[f], folder) for f in files],
         "annotations": [_record(s, n, ids[s.image]) for n, s in enumerate(samples, 1)],
     }
+    whole["categories"][0]["name"] = category
     return door.save_json(path, whole)
 
 

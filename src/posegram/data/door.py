@@ -26,6 +26,7 @@ __all__ = [
     "inside",
     "load_json",
     "load_mat",
+    "load_npy",
     "load_text",
     "load_toml",
     "names_in_mat",
@@ -100,6 +101,18 @@ def load_mat(path: Path) -> dict[str, Any]:
         return io.loadmat(path, squeeze_me=True, struct_as_record=False)
 
     return dict(_open_mat(path, load))
+
+
+def load_npy(path: Path) -> Any:
+    """The array in a .npy file.
+
+    Raises:
+        ValueError: it is none, or is cut off.
+    """
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as fault:
+        raise ValueError(f"{path}: not a readable .npy file, perhaps cut off ({fault})") from fault
 
 
 def names_in_mat(path: Path) -> set[str]:

@@ -8,11 +8,33 @@ from dataclasses import replace
 
 import numpy as np
 
-from posegram.pose import BODY19, COCO17, SKELETONS, Floats, People, Sample, Skeleton, convert
+from posegram.pose import (
+    BODY19,
+    COCO17,
+    SKELETONS,
+    Floats,
+    People,
+    Sample,
+    Skeleton,
+    convert,
+    skeleton_named,
+    sources,
+)
 
-__all__ = ["in_skeleton", "pairs_by_name", "plain", "sided", "skeleton_of", "usual"]
+__all__ = [
+    "chosen",
+    "familiar",
+    "in_skeleton",
+    "pairs_by_name",
+    "plain",
+    "sided",
+    "skeleton_of",
+    "usual",
+]
 
 _OTHER = {"left": "right", "right": "left", "l": "r", "r": "l"}
+_LONG = {"left": "left", "right": "right", "l": "left", "r": "right"}
+_OURS = {joint for skeleton in SKELETONS.values() for joint in skeleton.joints}
 _WORDS = re.compile(r"([_.\s-])")  # what stands between the words of a name
 
 
@@ -65,6 +87,24 @@ def pairs_by_name(joints: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
+def familiar(joint: str) -> str:
+    """What our skeletons call a joint that another name stands for; its own name if none does.
+
+    >>> familiar("shoulder_l"), familiar("RKnee"), familiar("tail")
+    ('left_shoulder', 'right_knee', 'tail')
+    """
+    name = plain(joint)
+    words = [word for word in _WORDS.split(name) if word and not _WORDS.fullmatch(word)]
+    sides = [_LONG[word] for word in words if word in _LONG]
+    if sides:
+        return "_".join([sides[0], *(word for word in words if word not in _LONG)])
+    for short, side in _LONG.items():
+        for rest in (name.removeprefix(short), name.removesuffix(short)):
+            if rest != name and f"{side}_{rest}" in _OURS:
+                return f"{side}_{rest}"
+    return name
+
+
 def sided(joint: str) -> bool:
     """Whether a word of a joint's name says that it is a left or a right one.
 
@@ -94,6 +134,20 @@ def _is_left(name: str, twin: str) -> bool:
 def usual(own: Skeleton) -> Skeleton:
     """The joints to give when nobody says which: the model's own, but COCO's for our 19."""
     return COCO17 if own == BODY19 else own
+
+
+def chosen(named: str, own: Skeleton) -> Skeleton:
+    """The joints to give: a built-in skeleton by its name, else the usual ones.
+
+    Raises:
+        ValueError: none has that name, or the model has none of its joints.
+    """
+    if not named:
+        return usual(own)
+    wanted = skeleton_named(named)
+    if not any(sources(joint, own) for joint in wanted.joints):
+        raise ValueError(f"the model has no joint of {named}; its own are {', '.join(own.joints)}")
+    return wanted
 
 
 def in_skeleton(sample: Sample, skeleton: Skeleton) -> Sample:

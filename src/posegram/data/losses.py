@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from posegram.areas import OUTLINE
-from posegram.data import door, yolo, yolo_folders
-from posegram.data.joints import in_skeleton
+from posegram.data import coco, door, yolo, yolo_folders
+from posegram.data.joints import in_skeleton, plain
 from posegram.pose import LSP14, MPII16, Sample, Skeleton, sources
 
-__all__ = ["FIXED", "Loss", "dropped", "losses", "unread"]
+__all__ = ["FIXED", "Loss", "dropped", "losses", "renamed", "unread"]
+
+_SHOWN = 3  # names of joints in a sentence
 
 FIXED: dict[str, Skeleton] = {"lsp": LSP14, "mpii": MPII16}  # formats with joints of their own
 
@@ -51,28 +53,57 @@ def dropped(samples: Sequence[Sample], skeleton: Skeleton) -> list[Loss]:
     return [found] if found.count else []
 
 
-def unread(reader: str, path: Path, images: Path | None = None) -> list[Loss]:
+def renamed(own: Mapping[str, Any], category: str, joints: Sequence[str]) -> list[Loss]:
+    """The names of a set that are written otherwise than it spells them.
+
+    Args:
+        own: an entry of `posegram.data.categories`.
+        category: what people are called in the new file; "" where it calls them nothing.
+        joints: the names that are written; none where the format has no place for any.
+    """
+    usual = category or "person"
+    name = own.get("name", usual)
+    written = f"written as {category}" if category else "not kept"
+    known = {plain(joint): joint for joint in joints}
+    other = [new for j in own.get("keypoints", ()) if (new := known.get(plain(j), j)) != j]
+    some = ", ".join(other[:_SHOWN]) + ", ..." * (len(other) > _SHOWN)
+    found = [
+        Loss(int(name != usual), "names", f"category {name}, {written}"),
+        Loss(len(other), "spellings", f"of joints, written as {some}"),
+    ]
+    return [loss for loss in found if loss.count]
+
+
+def unread(
+    reader: str, path: Path, images: Path | None = None, parts: Sequence[str] = ("",)
+) -> list[Loss]:
     """What a set holds beside people with joints, and our reader leaves out.
 
     Args:
         reader: its name; of others than coco and yolo nothing is known.
         path: the set, which that reader has read.
         images: the pictures' folder, where it was given.
+        parts: those of a YOLO set that were read, as `posegram.data.part_of` gives them.
     """
-    readers = {"coco": _unread_coco, "yolo": _unread_yolo}
-    found = readers[reader](path, images) if reader in readers else []
+    found: list[Loss] = []
+    if reader == "yolo":
+        found = _unread_yolo(path, images, parts)
+    elif reader == "coco":
+        found = _unread_coco(path)
     return [loss for loss in found if loss.count]
 
 
-def _unread_yolo(path: Path, images: Path | None) -> list[Loss]:
-    left = yolo_folders.parts_left(path)
+def _unread_yolo(path: Path, images: Path | None, parts: Sequence[str]) -> list[Loss]:
+    left = yolo_folders.parts_left(path, parts)
+    lines = sum(yolo.others(path, images, part) for part in parts)
+    advice = f"{' or '.join(f'#{part}' for part in left)} behind the path reads it"
     return [
-        Loss(yolo.others(path, images), "lines", "of other classes, not read"),
-        Loss(len(left), "parts", f"{' and '.join(left)}, not read: train alone is"),
+        Loss(lines, "lines", "of other classes, not read"),
+        Loss(len(left), "parts", f"{' and '.join(left)}, not read; {advice}"),
     ]
 
 
-def _unread_coco(path: Path, _: Path | None) -> list[Loss]:
+def _unread_coco(path: Path) -> list[Loss]:
     whole = door.load_json(path)
     records: list[dict[str, Any]] = whole["annotations"]
     crowds = [r for r in records if r.get("iscrowd")]
@@ -90,7 +121,21 @@ def _unread_coco(path: Path, _: Path | None) -> list[Loss]:
         Loss(len(outlines), "people", "outline (segmentation), of which only the area is kept"),
         Loss(len(licences), "pictures", "licence of the photo"),
         Loss(len(tracks), "people", "track_id"),
+        _bones(path, whole, {r.get("category_id", 1) for r in people}),
     ]
+
+
+def _bones(path: Path, whole: dict[str, Any], used: set[Any]) -> Loss:
+    """Bones of the file that our skeletons of its categories do not have."""
+    count = 0
+    kinds = coco.skeletons(path, whole.get("categories"))
+    for entry in whole.get("categories") or ():
+        bones, own = entry.get("skeleton"), kinds.get(entry["id"])
+        if own is None or entry["id"] not in used or not isinstance(bones, list):
+            continue
+        known = [ends for a, b in (own.edges + 1).tolist() for ends in ([a, b], [b, a])]
+        count += sum(bone not in known for bone in bones)
+    return Loss(count, "bones", "not kept; those known between joints of these names are taken")
 
 
 def _joints(samples: Sequence[Sample], skeleton: Skeleton) -> Loss:

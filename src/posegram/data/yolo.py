@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ _PERSON = 0  # class of the lines that we write
 
 
 def read(
-    path: Path, images: Path | None = None, *, skeleton: Skeleton | None = None
+    path: Path, images: Path | None = None, *, skeleton: Skeleton | None = None, part: str = ""
 ) -> list[Sample]:
     """The people of a folder of label files; a plain box has no labelled joint.
 
@@ -37,13 +38,15 @@ def read(
         images: the pictures' folder; by default the one that belongs to the labels.
         skeleton: what the joints are; by default those that `kpt_names` of a data.yaml beside
             or above the labels says, else COCO's.
+        part: of a data.yaml, "train", "val" or "test"; by default its `train`.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
         ValueError: a line is wrong, labels have no picture, or one cannot be read; file and line
-            are named. Or a data.yaml has several classes and none of them is `person`.
+            are named. Or a data.yaml has no such part, or several classes of which none is
+            `person`.
     """
-    places = yolo_folders.pairs(path, images)
+    places = yolo_folders.pairs(path, images, part)
     kind = yolo_folders.person_class(path)
     skeleton = skeleton or yolo_folders.skeleton(path) or COCO17
     found = []
@@ -56,10 +59,10 @@ def read(
     return found
 
 
-def others(path: Path, images: Path | None = None) -> int:
+def others(path: Path, images: Path | None = None, part: str = "") -> int:
     """How many lines of a set are of other classes than the people's; arguments as `read`."""
     kind = yolo_folders.person_class(path)
-    texts = [text for _, text in yolo_folders.pairs(path, images) if text.exists()]
+    texts = [text for _, text in yolo_folders.pairs(path, images, part) if text.exists()]
     lines = [line for text in texts for line in door.load_text(text, "labels").splitlines()]
     return sum(int(float(line.split()[0])) != kind for line in lines if line.strip())
 
@@ -111,7 +114,14 @@ def _rows(numbers: npt.NDArray[np.float64], k: int) -> npt.NDArray[np.float64]:
     return rows
 
 
-def write(path: Path, samples: Sequence[Sample], *, copy: bool = True) -> Path:
+def write(
+    path: Path,
+    samples: Sequence[Sample],
+    *,
+    valid: Sequence[Sample] = (),
+    copy: bool = True,
+    category: str = "person",
+) -> Path:
     """The folder written: `labels` with a text per picture, `images`, and `data.yaml`.
 
     Joints outside their picture are not labelled and boxes end at its edges, for Ultralytics
@@ -120,27 +130,39 @@ def write(path: Path, samples: Sequence[Sample], *, copy: bool = True) -> Path:
     Args:
         path: the folder.
         samples: people of one skeleton, whose pictures are at hand.
+        valid: people to validate on: both folders then have a `train` and a `val`. Without them
+            data.yaml names the same pictures as both.
         copy: put the pictures into `images`, where the format wants them.
+        category: what the class of people is called.
 
     Raises:
         ValueError: there is nobody, the people have several skeletons, or a picture is not at
-            hand or has the name of another one.
+            hand or has the name of another one of its part.
     """
     if not samples:
         raise ValueError(f"{path}: there is nobody to write")
-    if len({s.skeleton for s in samples}) > 1:
+    if len({s.skeleton for s in (*samples, *valid)}) > 1:
         raise ValueError(f"{path}: the people have several skeletons; write one folder for each")
+    parts = {"train": samples, "val": valid} if valid else {"": samples}
+    sizes: dict[Path, tuple[int, int]] = {}
+    for some in parts.values():  # all of them, before anything is written
+        sizes |= _sizes(path, list(_by_image(some)))
+    for part, some in parts.items():
+        for image, people in _by_image(some).items():
+            lines = [line(s.xy, s.visible, s.box, sizes[image]) for s in people]
+            save_text(path / "labels" / part / f"{image.stem}.txt", "".join(lines))
+            if copy:
+                save_bytes(path / "images" / part / image.name, image.read_bytes())
+    save_text(path / "data.yaml", _yaml(samples[0].skeleton, category, parted=bool(valid)))
+    return path
+
+
+def _by_image(samples: Sequence[Sample]) -> dict[Path, list[Sample]]:
+    """The people of each picture."""
     rows: dict[Path, list[Sample]] = {}
     for sample in samples:
         rows.setdefault(sample.image, []).append(sample)
-    sizes = _sizes(path, list(rows))  # all of them, before anything is written
-    for image, some in rows.items():
-        lines = [line(s.xy, s.visible, s.box, sizes[image]) for s in some]
-        save_text(path / "labels" / f"{image.stem}.txt", "".join(lines))
-        if copy:
-            save_bytes(path / "images" / image.name, image.read_bytes())
-    save_text(path / "data.yaml", _yaml(samples[0].skeleton))
-    return path
+    return rows
 
 
 def _sizes(path: Path, images: Sequence[Path]) -> dict[Path, tuple[int, int]]:
@@ -211,16 +233,25 @@ def line(xy: Floats, visible: Bytes, box: Floats, size: tuple[int, int]) -> str:
     return " ".join([str(_PERSON), *(f"{value:.10g}" for value in numbers)]) + "\n"
 
 
-def _yaml(skeleton: Skeleton) -> str:
-    """What Ultralytics reads about the data set; flip_idx swaps left and right."""
+def _yaml(skeleton: Skeleton, category: str = "person", *, parted: bool = False) -> str:
+    """What Ultralytics reads about the data set; flip_idx swaps left and right.
+
+    It passes over `skeleton`, our own key for the bones, which `yolo_folders.skeleton` reads.
+    """
     return "".join(
         f"{key}: {value}\n"
         for key, value in {
-            "train": "images",
-            "val": "images",
+            "train": "images/train" if parted else "images",
+            "val": "images/val" if parted else "images",
             "kpt_shape": [len(skeleton), 3],
             "flip_idx": skeleton.flipped.tolist(),
-            "names": "{0: person}",
-            "kpt_names": f"{{0: {json.dumps(list(skeleton.joints), ensure_ascii=False)}}}",
+            "names": "{0: person}" if category == "person" else _json([category]),
+            "kpt_names": f"{{0: {_json(skeleton.joints)}}}",
+            "skeleton": _json(skeleton.bones),
         }.items()
     )
+
+
+def _json(value: Any) -> str:
+    """JSON, which is YAML too."""
+    return json.dumps(value, ensure_ascii=False)

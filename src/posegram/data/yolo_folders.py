@@ -7,22 +7,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from posegram.data import door, folder, joints
 from posegram.pose import Skeleton
 
-__all__ = ["pairs", "parts_left", "person_class", "skeleton"]
+__all__ = ["category", "pairs", "parts_left", "person_class", "skeleton"]
 
+_PARTS = ("train", "val", "test")  # keys of a data.yaml
+_ALSO = {"val": "val(?:idation)?"}  # Ultralytics takes either
 _YAMLS = (".yaml", ".yml")
 _NUMBER = re.compile(r"^(-|\d+\s*:|-\s*\d+\s*:)(\s+|$)")  # before a name in a list of YAML's
 _NAMED = 5  # classes
 _LINE = re.compile(rb"(\xef\xbb\xbf)?\s*\d+(\s+[-+.\de]+){4}")  # how labels begin: class and box
 
 
-def pairs(path: Path, images: Path | None = None) -> list[tuple[Path, Path]]:
+def pairs(path: Path, images: Path | None = None, part: str = "") -> list[tuple[Path, Path]]:
     """Every picture with the text file that holds its labels, if it has any.
 
     Args:
@@ -30,16 +33,15 @@ def pairs(path: Path, images: Path | None = None) -> list[tuple[Path, Path]]:
             `images`; or a data.yaml, whose `train` is taken. A folder without labels of its own
             that holds a data.yaml stands for it.
         images: the pictures' folder, where it is none of these.
+        part: of a data.yaml, "train", "val" or "test"; a folder that holds one stands for it.
 
     Raises:
         FileNotFoundError: there is no such file, or none that the data.yaml names.
         ValueError: it is neither folder nor data.yaml, a file of it is no text, there is no
-            picture, or labels have none.
+            such part, no picture, or labels have none.
     """
-    door.require(path, "file or folder")
-    if path.is_dir() and not any(_labels(path).glob("*.txt")):
-        path = path / "data.yaml" if (path / "data.yaml").is_file() else path
-    found = [pair for part in _parts(path) for pair in _part(part, images)]
+    path = _meant(door.require(path, "file or folder"), bool(part))
+    found = [pair for place in _places(path, part) for pair in _part(place, images)]
     if not found:
         raise ValueError(f"{path}: there is no picture in {images or _images(path)}")
     return found
@@ -49,20 +51,41 @@ def skeleton(path: Path) -> Skeleton | None:
     """The skeleton whose joints a data.yaml names, as Ultralytics' `kpt_names` does.
 
     It is the path itself, or lies in the folder of the labels or up to two above. Left/right pairs
-    are those of its `flip_idx`, else those that the names tell.
+    are those of its `flip_idx`, and bones those that our own key `skeleton` names, else those that
+    the names tell.
 
     Raises:
-        ValueError: it is no text.
+        ValueError: it is no text, or `skeleton` names a joint that `kpt_names` does not.
     """
-    for _, text in _descriptions(path):
+    for file, text in _descriptions(path):
         names = _listed(text, "kpt_names")
         if names:
             found = joints.skeleton_of(f"yolo{len(names)}", names)
-            twins = _twins(text, found.joints)
-            known = {frozenset(pair) for pair in found.mirror}
-            new = twins and {frozenset(pair) for pair in twins} != known
-            return replace(found, mirror=twins) if new else found
+            twins, bones = _twins(text, found.joints), _bones(text)
+            if twins and _loose(twins) != _loose(found.mirror):
+                found = replace(found, mirror=twins)
+            if bones is None or _loose(bones) == _loose(found.bones):
+                return found
+            try:
+                return replace(found, bones=bones)
+            except ValueError as fault:
+                raise ValueError(f"{file}: `skeleton` is wrong: {fault}") from fault
     return None
+
+
+def category(path: Path) -> dict[str, Any]:
+    """What a data.yaml calls people and joints: `name` and `keypoints`, as COCO's category.
+
+    Both are spelt as they stand there; one that it does not say is absent. Errors as
+    `person_class`.
+    """
+    kind = person_class(path)
+    said: dict[str, Any] = {}
+    for _, text in reversed([*_descriptions(path)]):  # the first that says it has the last word
+        names, points = _listed(text, "names"), _listed(text, "kpt_names")
+        said |= {"name": names[kind]} if kind < len(names) else {}
+        said |= {"keypoints": points} if points else {}
+    return said
 
 
 def person_class(path: Path) -> int:
@@ -81,13 +104,26 @@ def person_class(path: Path) -> int:
     return 0
 
 
-def parts_left(path: Path) -> list[str]:
-    """The parts beside `train` that a data.yaml names and `pairs` does not take."""
-    if path.suffix.lower() not in _YAMLS:
+def parts_left(path: Path, taken: Sequence[str] = ("",)) -> list[str]:
+    """The parts that a data.yaml names and `pairs` does not take.
+
+    Args:
+        path: as `pairs` takes it.
+        taken: the parts that were asked for; "" is what `pairs` takes unasked.
+    """
+    file = _meant(path, any(taken))
+    if file.suffix.lower() not in _YAMLS:
         return []
-    text = door.load_text(path, "YAML file")
-    taken = _values(text, "train")
-    return [key for key in ("val", "test") if _values(text, key) not in ([], taken)]
+    text = door.load_text(file, "YAML file")
+    known = [[], *(_values(text, part or "train") for part in taken)]
+    return [part for part in _PARTS if _values(text, part) not in known]
+
+
+def _meant(path: Path, parted: bool) -> Path:
+    """The data.yaml for which a folder stands, also where a part is wanted; else the path."""
+    file = path / "data.yaml"
+    stands = file.is_file() and (parted or not any(_labels(path).glob("*.txt")))
+    return file if stands else path
 
 
 def _descriptions(path: Path) -> Iterator[tuple[Path, str]]:
@@ -126,6 +162,28 @@ def _twins(text: str, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     known = joints.pairs_by_name(names)
     pairs = [(names[a], names[b]) for a, b in enumerate(flip) if a < b]
     return tuple((b, a) if (b, a) in known else (a, b) for a, b in pairs)
+
+
+def _bones(text: str) -> tuple[tuple[str, str], ...] | None:
+    """The pairs of names that `skeleton` holds; None where it says nothing, or counts joints."""
+    found = re.search(r"^skeleton:(.*?)(?=^[^\s-]|\Z)", text, re.M | re.S)
+    if not found:
+        return None
+    try:
+        ends = [end for bone in json.loads(found[1]) for end in bone]
+    except (json.JSONDecodeError, TypeError):  # another style of YAML's, or no pairs
+        pieces = re.split(r"[\n\[\],]", re.sub(r"(^|\s)#.*", "", found[1], flags=re.M))
+        words = [piece.strip("- \t'\"") for piece in pieces]
+        ends = [int(word) if word.isdecimal() else word for word in words if word] or [0]
+    if len(ends) % 2 or not all(isinstance(end, str) for end in ends):
+        return None
+    names = [joints.plain(end) for end in ends]
+    return tuple(zip(names[::2], names[1::2], strict=True))
+
+
+def _loose(pairs: Iterable[tuple[str, str]]) -> set[frozenset[str]]:
+    """Pairs in no order."""
+    return {frozenset(pair) for pair in pairs}
 
 
 def _labels(path: Path) -> Path:
@@ -179,31 +237,36 @@ def _refuse_orphans(labels: Path, shown: list[Path]) -> None:
         raise ValueError(f"{lost[0]}: has {where}; add the pictures or take those files away")
 
 
-def _parts(path: Path) -> list[Path]:
-    """The folders and lists that a data.yaml names to train on; a folder itself."""
+def _places(path: Path, part: str) -> list[Path]:
+    """The folders and lists that a data.yaml names as a part; a folder itself."""
     if path.is_dir():
+        if part:
+            raise ValueError(f"{path}: holds no data.yaml, so it has no part {part!r}")
         return [path]
     if path.suffix.lower() not in _YAMLS:
         raise ValueError(f"{path}: is a file, wanted a folder of labels or a data.yaml")
     text = door.load_text(path, "YAML file")
-    named = _values(text, "train")
-    if not named:
+    there = [key for key in _PARTS if _values(text, key)]
+    if part and part not in there:
+        raise ValueError(f"{path}: has no part {part!r}; there are {', '.join(there) or 'none'}")
+    key = part or "train"
+    if key not in there:
         raise ValueError(f"{path}: has no `train`, which says where the pictures are")
     roots = [*(path.parent / root for root in _values(text, "path")), path.parent]
-    return [_found(path, roots, name) for name in named]
+    return [_found(path, roots, key, name) for name in _values(text, key)]
 
 
-def _found(path: Path, roots: list[Path], name: str) -> Path:
+def _found(path: Path, roots: list[Path], key: str, name: str) -> Path:
     # Roboflow writes ../train/images for what lies beside the data.yaml
     for place in (root / one for one in (name, name.removeprefix("../")) for root in roots):
         if place.exists():
             return place
-    raise FileNotFoundError(f"{path}: its `train` is {name}, which is not there")
+    raise FileNotFoundError(f"{path}: its `{key}` is {name}, which is not there")
 
 
 def _values(text: str, key: str) -> list[str]:
     """The value of a key at the start of a line, or those of its list; none where it is empty."""
-    found = re.search(rf"^{key}:(.*(?:\n[ \t]*- .*)*)", text, re.M)
+    found = re.search(rf"^{_ALSO.get(key, key)}:(.*(?:\n[ \t]*- .*)*)", text, re.M)
     lines = re.split(r"[\n,\[\]]", found[1]) if found else []
     values = [re.sub(r"(^|\s)#.*", "", line).strip() for line in lines]
     return [v.removeprefix("- ").strip().strip("'\"") for v in values if v]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from posegram import image as pictures
 from posegram.data.stream import Stream, person_scores
 from posegram.infer import records
 from posegram.infer.follow import Follower
+from posegram.infer.topdown import TopDown
 from posegram.pose import Image, People, Skeleton, convert
 from posegram.smooth import mend
 from posegram.track import foremost
@@ -73,6 +74,7 @@ class Found:
 
     time: float  # seconds
     people: People
+    number: int = 0  # of the frame in the whole clip, from 0
 
 
 def found(
@@ -103,9 +105,9 @@ def found(
 
 
 def film(
-    follow: Follow,
-    source: Path,
-    out: Path | None,
+    follow: Follow | TopDown,
+    source: str | Path,
+    out: str | Path | None,
     *,
     plan: Plan | None = None,
     draw: Draw | None = None,
@@ -119,7 +121,8 @@ def film(
     or something fails, is kept in complete files.
 
     Args:
-        follow: a fresh one for each clip. Other callables than a `Follower` are not smoothed.
+        follow: a fresh one for each clip, or a model, which gets a `Follower`. Other callables are
+            not smoothed.
         source: the clip.
         out: the drawn clip, an .mp4 file with the clip's sound; None for none.
         plan: joints, files of results, part of the clip.
@@ -132,7 +135,8 @@ def film(
         ValueError: the clip holds no video that can be decoded, or nothing between start and end;
             or a file to write is the clip itself.
     """
-    plan = plan or Plan()
+    plan, source, out = plan or Plan(), Path(source), None if out is None else Path(out)
+    follow = Follower(follow) if isinstance(follow, TopDown) else follow
     _spare(source, [*([out] if out else []), *plan.results.values()])
     clip, notes = probe(source, trusted=plan.trusted), Notes()
     shots = found(follow, source, plan, notes, progress)
@@ -146,8 +150,13 @@ def film(
                 sinks = _opened(files, plan, shot.people.skeleton)
             notes.ids |= set(shot.people.track.tolist() if shot.people.track is not None else ())
             for sink in sinks:
-                sink.add(shot.people, image=plan.called or source, frame=count - 1, time=shot.time,
-                         size=(clip.height, clip.width))  # fmt: skip
+                sink.add(
+                    shot.people,
+                    image=plan.called or source,
+                    frame=shot.number,
+                    time=shot.time,
+                    size=(clip.height, clip.width),
+                )
             if movie is not None:
                 movie.add(shot)
     if not count and not notes.stopped:
@@ -185,7 +194,7 @@ def _looked(
     look = follow.track if isinstance(follow, Follower) else follow
     try:
         for done, frame in enumerate(moving, 1):
-            yield Found(frame.time, look(frame.image, frame.time))
+            yield Found(frame.time, look(frame.image, frame.time), frame.number)
             if not go_on(done):
                 notes.stopped = True
                 return
@@ -213,7 +222,7 @@ def _mended(shots: Iterable[Found], ahead: int) -> Iterator[Found]:
 def _smoothed(held: list[Found]) -> list[Found]:
     times = np.array([shot.time for shot in held])
     people = mend([shot.people for shot in held], times)
-    return [Found(shot.time, some) for shot, some in zip(held, people, strict=True)]
+    return [replace(shot, people=some) for shot, some in zip(held, people, strict=True)]
 
 
 def _likely(shots: Iterable[Found], plan: Plan) -> Iterator[Found]:
@@ -224,7 +233,7 @@ def _likely(shots: Iterable[Found], plan: Plan) -> Iterator[Found]:
         likely = shot.people[person_scores(written) >= plan.least]
         kept = foremost(likely, plan.most, before=before)
         before = [] if kept.track is None else kept.track.tolist()
-        yield Found(shot.time, kept)
+        yield replace(shot, people=kept)
 
 
 def _opened(files: ExitStack, plan: Plan, own: Skeleton) -> list[Stream]:

@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import cast
 
+from posegram.data.joints import familiar
 from posegram.infer.rcnn_load import is_rcnn, load_rcnn, weights_of
 from posegram.infer.topdown import Detect, TopDown
 from posegram.pose import BODY19, Card, Network, Skeleton
@@ -88,8 +89,12 @@ def load(
 
 
 def detector_of(skeleton: Skeleton) -> str:
-    """What finds people where nothing is named: "none" for a skeleton of no people."""
-    return DETECTOR if len(_BODY & set(skeleton.joints)) >= _ENOUGH else "none"
+    """What finds people where nothing is named: "none" for a skeleton of no people.
+
+    It is a person's with six joints of a body, be they called `left_knee`, `knee_l` or `LKnee`.
+    """
+    names = {familiar(joint) for joint in skeleton.joints}
+    return DETECTOR if len(_BODY & names) >= _ENOUGH else "none"
 
 
 def load_detector(

@@ -24,7 +24,7 @@ from posegram.infer.load import detector_file, file_of, sized
 from posegram.infer.parts import Count
 from posegram.infer.rcnn_load import parted
 from posegram.infer.shards import Look, Row, Shards, estimate_of
-from posegram.pose import Skeleton, skeleton_named
+from posegram.pose import Skeleton
 
 __all__ = [
     "SHARD",
@@ -142,8 +142,7 @@ def cut(
     if not rows:
         raise ValueError("there is no photo and no clip to look at")
     estimate = estimate_of(look)  # what is wrong with it shows before any worker starts
-    named = skeleton_named(look.skeleton) if look.skeleton else None
-    skeleton = named or joints.usual(estimate.card.skeleton)
+    skeleton = joints.chosen(look.skeleton, estimate.card.skeleton)
     facts = _facts(look)
     sweep(out)
     made = {out / f"part-{_hash([facts, some])}.jsonl.gz": some for some in _shards(rows, shard)}

@@ -36,7 +36,7 @@ FORMS = {  # form of results -> what its file name ends in, behind the clip's st
 
 
 def open_writer(
-    form: str, path: Path, skeleton: Skeleton, *, model: str = "", threshold: float = 0.3
+    form: str, path: str | Path, skeleton: Skeleton, *, model: str = "", threshold: float = 0.3
 ) -> Stream:
     """A writer of results under way: `with open_writer(...) as out: out.add(people, ...)`.
 
@@ -56,6 +56,7 @@ def open_writer(
     """
     if form not in FORMS:
         raise ValueError(f"no form {form!r} of results; there are {', '.join(FORMS)}")
+    path = Path(path)
     if form == "json":
         return Frames(path, skeleton, model=model)
     if form == "coco-annotations":

@@ -86,9 +86,10 @@ class Worker:
         follow = Follower(self.estimate, smooth=look.smooth, every=look.every)
         plan = film.Plan(skeleton=self.skeleton, least=look.least, most=look.most)
         made = []
-        for number, shot in enumerate(film.found(follow, path, plan, notes)):
+        size = (clip.height, clip.width)
+        for shot in film.found(follow, path, plan, notes):
             people = convert(shot.people, self.skeleton)
-            made.append(parts.line(path, people, (clip.height, clip.width), number, shot.time))
+            made.append(parts.line(path, people, size, shot.number, shot.time))
         if notes.fault:
             made.append(parts.failure(path, notes.fault))
         return made

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from posegram import coords, heatmaps
+from posegram import image as pictures
 from posegram.drawing import require_picture
 from posegram.pose import Card, Floats, Image, Network, People, Raw
 from posegram.track import distinct_rows
@@ -27,7 +29,7 @@ class Detect(Protocol):
         """The same boxes, and the probability that each holds a person, (N,)."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TopDown:
     """An `Estimate`: finds the joints of one person per box, with one network.
 
@@ -39,7 +41,13 @@ class TopDown:
     detect: Detect | None = None
     least: float = 0.2  # somebody found, none of whose joints is that likely, is a false alarm
 
-    def __call__(self, image: Image, boxes: Floats | None = None) -> People:
+    def __repr__(self) -> str:
+        """Name and input of the network, and what finds the people: not the whole card."""
+        height, width = self.card.size
+        finder = getattr(getattr(self.detect, "card", None), "name", self.detect)
+        return f"TopDown({self.card.name}, {width}x{height} pixels, detector: {finder})"
+
+    def __call__(self, image: Image | str | Path, boxes: Floats | None = None) -> People:
         """One person per box, in the boxes' order, in the model's own skeleton.
 
         Of found boxes that turn out to hold the same person, one stays; those that turn out to
@@ -50,13 +58,15 @@ class TopDown:
         sure speak for a person, too, so the box's doubt as a whole would count twice.
 
         Args:
-            image: (H, W, 3) uint8 RGB.
+            image: (H, W, 3) uint8 RGB, or a photo's path.
             boxes: (N, 4) x0, y0, x1, y1 image pixels; the detector's without them.
 
         Raises:
-            ValueError: the image or the boxes have another shape, or a box is not finite or runs
-                backwards.
+            FileNotFoundError: there is no such photo.
+            ValueError: the photo is broken, the image or the boxes have another shape, or a box is
+                not finite or runs backwards.
         """
+        image = pictures.read(image) if isinstance(image, (str, Path)) else image
         require_picture(image)
         margin, sure = self.card.margin, np.ones(1, dtype=np.float32)
         if boxes is not None:

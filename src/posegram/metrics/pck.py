@@ -21,6 +21,7 @@ __all__ = [
     "area_under",
     "average",
     "distance",
+    "has_torso",
     "head_size",
     "mae",
     "paired",
@@ -179,6 +180,11 @@ def torso(truth: Reals, skeleton: Skeleton, visible: Mask | None = None) -> Doub
     if visible is not None:
         known &= visible[:, ends].all(axis=1)
     return np.where(known, length, np.nan)
+
+
+def has_torso(skeleton: Skeleton) -> bool:
+    """Whether a skeleton has the two joints that the torso is measured by."""
+    return {"left_shoulder", "right_hip"} <= set(skeleton.joints)
 
 
 def head_size(boxes: Reals) -> Doubles:

@@ -22,7 +22,6 @@ from posegram.train.config import Config
 __all__ = [
     "PoseModule",
     "card_for",
-    "has_torso",
     "heatmap_loss",
     "measurable",
     "nowhere_loss",
@@ -164,15 +163,10 @@ def torsos(seen: dict[str, Floats], skeleton: Skeleton) -> npt.NDArray[np.float6
     In a skeleton that lacks them, a torso is a quarter of the box's longer side, or NaN where the
     validation did not keep that.
     """
-    if has_torso(skeleton):
+    if pck.has_torso(skeleton):
         return pck.torso(seen["truth"], skeleton, seen["weight"] > 0)
     side = seen.get("side", np.full(len(seen["truth"]), np.nan))
     return side.astype(np.float64) / 4  # people of LSP: 0.28
-
-
-def has_torso(skeleton: Skeleton) -> bool:
-    """Whether a skeleton has the two joints that the torso is measured by."""
-    return {"left_shoulder", "right_hip"} <= set(skeleton.joints)
 
 
 def _groups(network: nn.Module, config: Config, fresh: Collection[str]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from posegram.metrics import pck
 from posegram.metrics.pck import Mask
 from posegram.pose import Card, Floats, Image, People, Sample, Skeleton
 from posegram.train.batches import relabel
-from posegram.train.module import has_torso, measurable, summary, torsos
+from posegram.train.module import measurable, summary, torsos
 
 __all__ = ["baseline", "results", "table", "write_card"]
 
@@ -126,7 +126,7 @@ def table(seen: dict[str, Floats], mean: dict[str, Floats], skeleton: Skeleton) 
 
 def write_card(path: Path, card: Card, numbers: str, command: str) -> None:
     """Write the model card of a run as Markdown: what it is, how it was made, how good it is."""
-    whole = has_torso(card.skeleton)
+    whole = pck.has_torso(card.skeleton)
     torso = "left shoulder to right hip" if whole else "taken as a quarter of the box's longer side"
     lines = [
         f"# {card.name}",

@@ -33,6 +33,7 @@ FORMS = {
         Form("json", "application/json", "poses.json"),
         Form("coco", "application/vnd.coco+json", "coco.json", "coco-annotations"),
         Form("csv", "text/csv", "poses.csv", "csv"),
+        Form("csv-wide", "text/csv", "poses_wide.csv", "csv-wide"),
         Form("jpg", "image/jpeg", "overlay.jpg"),
     )
 }
@@ -43,12 +44,16 @@ MOST = 1000  # people that can be asked for
 def chosen(named: str) -> Form:
     """The format that a request asks for: by name, else by its Accept header, else JSON.
 
+    Of formats of one media type, the header means the first; the others are had by name.
+
     Raises:
         Refused: 406, it accepts none of them.
     """
     if named:
         return FORMS[named]
-    kinds = {form.mimetype: form for form in FORMS.values()}
+    kinds: dict[str, Form] = {}
+    for form in FORMS.values():
+        kinds.setdefault(form.mimetype, form)
     if not request.accept_mimetypes:
         return FORMS["json"]
     best = request.accept_mimetypes.best_match(list(kinds))
@@ -79,7 +84,8 @@ def write(
         record: what the JSON object begins with: `id` and the like; with `model`.
         image: (H, W, 3) uint8 RGB.
         people: who was found.
-        threshold: the smallest score that is drawn, and that counts as labelled in COCO.
+        threshold: the smallest score that is drawn, that counts as labelled in COCO and that has
+            a part in an angle.
     """
     height, width = image.shape[:2]
     name = Path("photo.jpg")  # tables are passed on, and the id is the key to the result

@@ -114,8 +114,9 @@ def picture(query: dict[str, Any]) -> Response:
     """Find the people in a picture.
 
     Send a JPEG, PNG or WebP file as the form's field `image` or as the whole body. The answer is
-    JSON, COCO, CSV or the picture with the joints drawn in, as `Accept` or `format` says; the
-    other formats are under `links`, until `expires`.
+    JSON, COCO, CSV or the picture with the joints drawn in, as `Accept` or `format` says;
+    `csv-wide`, a row per person with the joints' angles in degrees, is had by `format`. The other
+    formats are under `links`, until `expires`.
     """
     here = service()
     form = answers.chosen(query["format"])
@@ -145,7 +146,7 @@ def _wanted(people: People, query: dict[str, Any]) -> People:
     return answers.usual(foremost(people, query["max_people"]), query["skeleton"])
 
 
-@bp.get(f"/results/<key:key>.<any({', '.join(answers.FORMS)}):suffix>")
+@bp.get(f"/results/<key:key>.<any({', '.join(map(repr, answers.FORMS))}):suffix>")
 @bp.doc(tags=["Pictures"], responses={304: "Not changed", 404: _GONE, 416: "No such bytes"})
 def result(key: str, suffix: str) -> Response:
     """Fetch what was found in a picture: the joints in a format, or the picture drawn."""

@@ -101,7 +101,11 @@ def cancel(key: str) -> Response:
 @bp.get(f"/jobs/<key:key>/files/<any({', '.join(map(repr, FILES))}):name>")
 @bp.doc(tags=["Clips"], responses={304: "Not changed", 404: _GONE, 416: "No such bytes", 503: ""})
 def file(key: str, name: str) -> Response:
-    """Fetch a file of a finished job; ranges are honoured, so that a player can seek."""
+    """Fetch a file of a finished job; ranges are honoured, so that a player can seek.
+
+    `poses.csv` has a row per joint, `poses_wide.csv` one per frame and person, with the joints'
+    angles in degrees.
+    """
     job = _job(key)
     folder = service().store.clip(key, job.tries)
     if job.state != "done" or not (folder / name).is_file():

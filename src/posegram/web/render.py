@@ -16,6 +16,7 @@ __all__ = ["FILES", "Wanted", "make", "remove"]
 FILES = {  # of a finished clip -> the form of results in it; the clip itself has none
     "clip.mp4": "",
     "poses.csv": "csv",
+    "poses_wide.csv": "csv-wide",
     "poses.json": "json",
     "coco.json": "coco-annotations",
 }
@@ -29,7 +30,7 @@ class Wanted:
     skeleton: str = ""  # its name; the usual one without it
     smooth: bool = True
     most: int = 0  # people of a frame, the foremost ones; 0: all
-    threshold: float = 0.3  # smallest score that is drawn or labelled
+    threshold: float = 0.3  # smallest score that is drawn, labelled or part of an angle
 
 
 def make(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ class Settings:
     """Settings of a server; sizes in bytes, times in the unit of their name.
 
     Raises:
-        ValueError: a number is not above 0.
+        ValueError: a number is not above 0, or an origin is none.
     """
 
     folder: Path = Path("instance")  # holds uploads/, results/ and jobs.sqlite, nothing else does
@@ -35,6 +36,7 @@ class Settings:
     public: bool = False  # may be reached from other computers
     names: tuple[str, ...] = ()  # host names it answers to; () with public: to any
     proxies: int = 0  # reverse proxies in front whose X-Forwarded headers count
+    origins: tuple[str, ...] = ()  # other origins whose pages may use the API
 
     picture_bytes: int = 20 * _MIB
     frame_bytes: int = 1 * _MIB
@@ -62,6 +64,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", self.folder.absolute())
+        object.__setattr__(self, "origins", tuple(map(_origin, self.origins)))
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -125,6 +128,29 @@ class Settings:
 
 
 _MAY_BE_NONE = {"cores", "proxies", "spare_bytes"}
+_USUAL_PORTS = {"http": 80, "https": 443}  # which browsers leave out
+_ORIGIN = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>[a-z0-9][a-z0-9._-]*|\[[0-9a-f:.]+\])"
+    r"(:(?P<port>[0-9]{1,5}))?"
+)
+
+
+def _origin(text: str) -> str:
+    """An origin as browsers write it: lower case, without the usual port of its scheme.
+
+    Raises:
+        ValueError: it is none, or one that no page has.
+    """
+    found = _ORIGIN.fullmatch(text.lower())
+    port = int(found["port"] or 1) if found else 0
+    # pages that use a WebSocket are of http all the same: ws:// would never match one
+    if found is None or not 0 < port < 65536 or found["scheme"] in ("ws", "wss"):
+        raise ValueError(
+            "an origin is a scheme, a host and perhaps a port, such as http://localhost:3000,"
+            f" not {text!r}"
+        )
+    shown = found["port"] and port != _USUAL_PORTS.get(found["scheme"])
+    return f"{found['scheme']}://{found['host']}" + (f":{port}" if shown else "")
 
 
 def _value(name: str, value: Any, usual: Any) -> Any:
@@ -135,7 +161,8 @@ def _value(name: str, value: Any, usual: Any) -> Any:
     """
     made = tuple(value) if isinstance(value, list) else value
     kind, words = next(pair for own, *pair in _KINDS if isinstance(usual, own))
-    if not isinstance(made, kind) or isinstance(made, bool) is not isinstance(usual, bool):
+    odd = isinstance(value, list) and not all(isinstance(each, str) for each in value)
+    if odd or not isinstance(made, kind) or isinstance(made, bool) is not isinstance(usual, bool):
         raise ValueError(f"the setting {name} is {words}, not {json.dumps(value)}")
     return Path(made) if isinstance(usual, Path) else made
 

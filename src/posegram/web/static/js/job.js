@@ -4,7 +4,7 @@ import { ask, clear, keep, make, part, pause, plural, recall, warn } from "./pag
 
 const id = part("main").dataset.job;
 const address = `/v1/jobs/${encodeURIComponent(id)}`;
-const TITLES = { "clip.mp4": "Film", "poses.csv": "CSV", "poses.json": "JSON", "coco.json": "COCO" };
+const TITLES = { "clip.mp4": "Film", "poses.csv": "CSV", "poses_wide.csv": "CSV with angles", "poses.json": "JSON", "coco.json": "COCO" };
 const name = recall("clips", []).find((clip) => clip.id === id)?.name;
 if (name) part("job-head").textContent = name;
 let seen = null; // {done, at}: where the rate is measured from

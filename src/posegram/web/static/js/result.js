@@ -86,12 +86,13 @@ function facts({ people, width, height, model }, bare, seen) {
 }
 
 function listDownloads({ links }, name) {
-  const titles = { jpg: "Picture", json: "JSON", coco: "COCO", csv: "CSV" };
-  const order = ["jpg", "json", "coco", "csv"];
+  const titles = { jpg: "Picture", json: "JSON", coco: "COCO", csv: "CSV", "csv-wide": "CSV with angles" };
+  const order = Object.keys(titles);
+  const ends = { coco: "coco.json", "csv-wide": "wide.csv" }; // by default as the kind
   const kinds = Object.keys(links).sort((a, b) => order.indexOf(a) - order.indexOf(b));
   const stem = name.replace(/\.[^.]*$/, "");
   part("downloads").replaceChildren(...kinds.filter((kind) => kind !== "self").map((kind) =>
-    make("a", { class: "button small", href: links[kind], download: `${stem}-pose.${kind === "coco" ? "coco.json" : kind}` },
+    make("a", { class: "button small", href: links[kind], download: `${stem}-pose.${ends[kind] ?? kind}` },
       titles[kind] ?? kind.toUpperCase())));
 }
 
