@@ -75,9 +75,7 @@ def test_json_is_written_as_it_is_read(tmp_path):
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = door.save_json(tmp_path / "a.json", "old")
-    with pytest.raises(
-        ValueError, match=r"cannot write .*a\.json: it would hold a number that is none"
-    ):
+    with pytest.raises(ValueError, match=r"cannot write .*a\.json: it would hold NaN or infinity"):
         door.save_json(path, float("nan"))
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
     assert json.loads(path.read_text()) == "old"

@@ -6,7 +6,8 @@ import torch
 
 import figures
 from posegram import coords, image
-from posegram.pose import COCO17, LSP14, Skeleton
+from posegram.data.joints import in_skeleton
+from posegram.pose import COCO17, LSP14, MPII16, Skeleton
 from posegram.train import Config
 from posegram.train.batches import Crops, Shuffle, loader, relabel
 
@@ -85,6 +86,14 @@ def test_a_joint_that_the_sample_lacks_is_not_labelled(people):
     lacking = [j for j, known in zip(COCO17.joints, labelled, strict=True) if not known]
     assert lacking == ["nose", "left_eye", "right_eye", "left_ear", "right_ear"]
     assert weight[~labelled].tolist() == [0.0] * 5
+
+
+def test_the_neck_of_mpii_is_that_of_lsp(people):
+    theirs = in_skeleton(people[0], MPII16)
+    neck = LSP14.index("neck")
+    xy, labelled, _ = relabel(theirs, LSP14)
+    assert labelled[neck]
+    assert xy[neck].tolist() == people[0].xy[neck].tolist()
 
 
 def test_trust_in_a_label_becomes_its_weight(people):

@@ -215,7 +215,9 @@ def save_json(path: Path, value: Any) -> Path:
     try:
         text = json.dumps(value, allow_nan=False)
     except ValueError as fault:
-        raise ValueError(f"cannot write {path}: it would hold a number that is none") from fault
+        raise ValueError(
+            f"cannot write {path}: it would hold NaN or infinity, which JSON cannot"
+        ) from fault
     return save_text(path, text)
 
 

@@ -10,7 +10,9 @@ import numpy as np
 from posegram.data.folder import images_in
 from posegram.pose import Floats
 
-__all__ = ["Scene", "backgrounds", "input_size"]
+__all__ = ["SURE", "Scene", "backgrounds", "input_size"]
+
+SURE = 0.2  # probability from which a box counts as a person found
 
 STEP = 32  # the detector's coarsest stride: both sides of its input are multiples
 _MORE = 1.1  # largest area of an input / area of the square one: it costs as much more time

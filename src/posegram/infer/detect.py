@@ -9,7 +9,7 @@ import numpy as np
 
 from posegram import coords
 from posegram.areas import areas, iou
-from posegram.data.scenes import input_size
+from posegram.data.scenes import SURE, input_size
 from posegram.infer.topdown import TopDown
 from posegram.metrics import boxes
 from posegram.pose import Card, Floats, Image, Network
@@ -36,7 +36,7 @@ class Detector:
 
     card: Card
     network: Network
-    threshold: float = 0.2  # smallest probability of a box that is kept
+    threshold: float = SURE  # smallest probability of a box that is kept
     overlap: float = 0.5  # intersection over union above which the worse of two boxes goes
     closer: bool = True  # look again where people are small
 

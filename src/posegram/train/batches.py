@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from posegram import coords, image
 from posegram.coords import Change
+from posegram.data.joints import in_skeleton
 from posegram.pose import Floats, Image, Sample, Skeleton
 from posegram.train import augment, ranks
 from posegram.train.config import Config
@@ -28,16 +29,12 @@ _ROOM = 1.7  # kept region / crop: what random zoom, turn and shift may come to 
 def relabel(sample: Sample, skeleton: Skeleton) -> tuple[Floats, npt.NDArray[np.bool_], Floats]:
     """A sample's joints (K, 2), which are labelled (K,) and their weights (K,), by joint name.
 
-    A joint that the sample's skeleton lacks counts as not labelled.
+    A joint that the sample's skeleton lacks counts as not labelled, see `data.joints.in_skeleton`.
     """
-    xy = np.zeros((len(skeleton), 2), dtype=np.float32)
-    labelled = np.zeros(len(skeleton), dtype=np.bool_)
-    weight = np.zeros(len(skeleton), dtype=np.float32)
-    for row, joint in enumerate(sample.skeleton.joints):
-        if joint in skeleton.joints and sample.visible[row]:
-            place = skeleton.index(joint)
-            xy[place], labelled[place] = sample.xy[row], True
-            weight[place] = 1 if sample.weight is None else sample.weight[row]
+    own = in_skeleton(sample, skeleton)
+    labelled = own.visible > 0
+    xy = np.where(labelled[:, None], own.xy, 0).astype(np.float32)
+    weight = np.where(labelled, 1 if own.weight is None else own.weight, 0).astype(np.float32)
     return xy, labelled, weight
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from posegram import coords
+from posegram.data.scenes import SURE
 from posegram.metrics import boxes
 from posegram.metrics.boxes import Found
 from posegram.models.detector import STRIDES, grid
@@ -23,7 +24,6 @@ __all__ = ["DetectModule", "calibrated", "calibration", "card_for", "summary"]
 
 NOBODY = Skeleton("box", ())  # a detector finds no joints
 _LEAST = -4.0  # logit of a box that is looked at: 2 %
-SURE = 0.3  # probability of a box that counts as found, as in `infer.detect`
 
 
 def card_for(config: Config) -> Card:
@@ -61,22 +61,21 @@ def _judged(seen: Sequence[Found]) -> tuple[Floats, Any]:
     return logit[verdict >= 0], verdict[verdict >= 0] == 1
 
 
-def summary(seen: Sequence[Found], *, sure: float = SURE) -> dict[str, float]:
+def summary(seen: Sequence[Found]) -> dict[str, float]:
     """Recall, precision and AP at IoU 0.5, percent, and boxes per photo without people.
 
     Recall, precision and false boxes are those of boxes whose calibrated probability is at least
-    `sure`.
+    `SURE`, as in use.
 
     Args:
         seen: of every validation photo.
-        sure: working threshold.
     """
     slope_offset = calibration(seen)
     logit, right = _judged(seen)
-    found = coords.probability(logit, slope_offset) >= sure
+    found = coords.probability(logit, slope_offset) >= SURE
     people = sum(len(one.truth) for one in seen)
     empty = [one for one in seen if not len(one.truth) and not len(one.ignore)]
-    false = sum(int((coords.probability(e.logit, slope_offset) >= sure).sum()) for e in empty)
+    false = sum(int((coords.probability(e.logit, slope_offset) >= SURE).sum()) for e in empty)
     return {
         "valid_recall": 100 * float(right[found].sum()) / max(people, 1),
         "valid_precision": 100 * float(right[found].sum()) / max(int(found.sum()), 1),

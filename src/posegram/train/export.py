@@ -14,7 +14,7 @@ import onnxruntime
 import torch
 from torch import nn
 
-from posegram import coords, image
+from posegram import coords, heatmaps, image
 from posegram.data.scenes import input_size
 from posegram.models import load_weights
 from posegram.pose import Card, Floats, Image, Sample
@@ -146,7 +146,7 @@ def detector_from_checkpoint(
 
 
 def scenes_of(photos: Sequence[Path], card: Card, *, larger: float = 1.0) -> Image:
-    """Up to a hundred of the photos, those that lie, as a detector sees them, (B, h, w, 3) uint8.
+    """Up to a hundred photos that are wider than high, as a detector sees them, (B, h, w, 3) uint8.
 
     Args:
         photos: files.
@@ -155,15 +155,15 @@ def scenes_of(photos: Sequence[Path], card: Card, *, larger: float = 1.0) -> Ima
 
     Raises:
         OSError: a photo cannot be read.
-        ValueError: fewer than sixteen photos lie.
+        ValueError: fewer than sixteen photos are wider than high.
     """
-    lying = [path for path in photos if np.less(*image.probe(path))][:_SCENES]
-    if len(lying) < _FEWEST:
-        said = f"{len(lying)} of {len(photos)} photos are wider than high"
+    wide = [path for path in photos if np.less(*image.probe(path))][:_SCENES]
+    if len(wide) < _FEWEST:
+        said = f"{len(wide)} of {len(photos)} photos are wider than high"
         raise ValueError(f"a detector is compared on at least {_FEWEST} photos, but {said}")
     side = round(larger * (card.size[0] * card.size[1]) ** 0.5)
     size = input_size(_USUAL, (side, side))
-    read = [image.read(path) for path in lying]
+    read = [image.read(path) for path in wide]
     return np.concatenate(
         [coords.crop(one, coords.whole(one), size, margin=1.0)[0] for one in read]
     )
@@ -194,7 +194,9 @@ def _compare(
         here, there = (raw[0][sure].reshape(-1, 2, 2) for raw in (expected, found))
     else:
         names = card.skeleton.joints
-        here, there = (coords.decode(raw, card.kind, card.size)[0] for raw in (expected, found))
+        both = (expected, found)
+        spreads = heatmaps.spreads(card.skeleton)  # as in use, or another decoding is compared
+        here, there = (coords.decode(raw, card.kind, card.size, spreads)[0] for raw in both)
     away = np.linalg.norm(here - there, axis=-1)
     if (~(away <= _BUDGET)).mean() <= ties:  # NaN counts as moved
         return
@@ -202,8 +204,9 @@ def _compare(
         f"{joint:>16} {away[:, k].mean():8.2f} {away[:, k].max():8.2f}"
         for k, joint in enumerate(names)
     ]
+    moved = "corners of boxes" if card.kind == "detector" else "joints"
     raise ValueError(
-        f"the exported network moves joints by more than {_BUDGET} crop pixels on {len(crops)} "
+        f"the exported network moves {moved} by more than {_BUDGET} crop pixels on {len(crops)} "
         "crops:\n" + "\n".join([f"{'joint':>16} {'mean':>8} {'largest':>8}", *rows])
     )
 

@@ -10,13 +10,12 @@ import cv2
 import numpy as np
 
 from posegram import coords, image
-from posegram.data.scenes import Scene
+from posegram.data.scenes import SURE, Scene
 from posegram.data.stream import save_text
 from posegram.metrics import boxes
 from posegram.metrics.boxes import Found
 from posegram.pose import Card, Floats, Image
 from posegram.train.config import Config
-from posegram.train.detect import SURE
 from posegram.train.export import export
 
 __all__ = ["finish", "results", "write_card"]

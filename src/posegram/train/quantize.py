@@ -20,7 +20,7 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from posegram import coords
+from posegram import coords, heatmaps
 from posegram.areas import iou
 from posegram.metrics import boxes
 from posegram.models import load_weights
@@ -204,12 +204,14 @@ def _keep_card(path: Path, entry: str) -> None:
 def _gate(before: Path, after: Path, card: Card, crops: Image, budget: float) -> float:
     """Share of joints or boxes that jumped; refused above the budget."""
     first, second = (_answers(path, crops) for path in (before, after))
+    names: tuple[str, ...] = ("box",)
     if card.kind == "detector":
-        names: tuple[str, ...] = ("box",)
+        things = "boxes"
         jumped = _lost(first, second, card)
     else:
-        names = card.skeleton.joints
-        here, there = (coords.decode(raw, card.kind, card.size)[0] for raw in (first, second))
+        things, names = "joints", card.skeleton.joints
+        both, spreads = (first, second), heatmaps.spreads(card.skeleton)
+        here, there = (coords.decode(raw, card.kind, card.size, spreads)[0] for raw in both)
         # no number is no answer either
         jumped = ~(np.linalg.norm(here - there, axis=-1) <= _FAR * float(np.hypot(*card.size)))
     if not jumped.size:
@@ -219,7 +221,8 @@ def _gate(before: Path, after: Path, card: Card, crops: Image, budget: float) ->
         return share
     rows = [f"{joint:>16} {jumped[:, k].mean():8.1%}" for k, joint in enumerate(names)]
     raise ValueError(
-        f"in 8 bits {share:.1%} of the joints jump on {len(crops)} crops, more than {budget:.1%}:\n"
+        f"in 8 bits {share:.1%} of the {things} jump on {len(crops)} crops, more than "
+        f"{budget:.1%}:\n"
         + "\n".join([f"{'joint':>16} {'jumped':>8}", *rows])
     )
 
