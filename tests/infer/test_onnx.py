@@ -1,11 +1,18 @@
 import os
+import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tiny
+from posegram import image as pictures
+from posegram.infer.load import bundled, load
 from posegram.infer.onnx import load_onnx, open_session, physical_cores, threads_for
 from posegram.pose import LSP14, Card
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_card_comes_out_as_it_was_put_in(tmp_path):
@@ -117,3 +124,24 @@ def test_the_runtime_gets_the_threads_that_there_are_cores_for(tmp_path, monkeyp
     (tmp_path / "a.onnx").touch()
     open_session(tmp_path / "a.onnx", 9999)
     assert given == [os.cpu_count()]
+
+
+def test_the_guides_few_lines_find_the_joints_that_posegram_finds(tmp_path, monkeypatch, capsys):
+    code = re.search(r"```py\n(.*?)```", (ROOT / "docs/guides/onnx.md").read_text(), re.DOTALL)[1]
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / "docs" / "astronaut.jpg", tmp_path / "docs")
+    shutil.copy(bundled("small"), tmp_path / "small.onnx")
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})  # noqa: S102 - our own guide
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    people = load("small", detector="none")(
+        pictures.read("docs/astronaut.jpg"), np.float32([[40, 0, 420, 511]])
+    )
+    sure = people.score[0] > 0.5
+    assert [name for name, *_ in told] == list(people.skeleton.joints)
+    found = np.array([row[1:] for row in told], dtype=np.float64)
+    assert sure.sum() >= 8
+    away = np.linalg.norm(found[sure, :2] - people.xy[0][sure], axis=1)
+    assert np.median(away) < 1.5
+    assert away.max() < 12  # 2 % of the person's box: without the last two steps
+    assert np.abs(found[sure, 2] - people.score[0][sure]).max() < 0.05

@@ -78,6 +78,18 @@ def test_the_file_takes_batches_of_any_size(tmp_path, count):
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "names"), [("cnn", ["joints", "confidence"]), ("lite", ["heatmaps"])]
+)
+def test_the_files_arrays_have_names(tmp_path, kind, names):
+    config = runs.settings(tmp_path, network=kind, channels=8)
+    card = card_for(config)
+    path = export(build(card), card, tmp_path / "m.onnx", crops=pictures(2, (64, 64)))
+    graph = onnx.load(path).graph
+    assert [one.name for one in graph.output] == names
+    assert graph.output[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+
+
 def test_the_file_holds_the_card(tmp_path):
     card, _ = load_onnx(export(Weighed(), CARD, tmp_path / "m.onnx", crops=pictures()))
     assert card == CARD

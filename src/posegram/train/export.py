@@ -17,7 +17,7 @@ from torch import nn
 from posegram import coords, heatmaps, image
 from posegram.data.scenes import input_size
 from posegram.models import load_weights
-from posegram.pose import Card, Floats, Image, Sample
+from posegram.pose import Card, Floats, Image, Kind, Sample
 
 __all__ = [
     "crops_of",
@@ -28,6 +28,11 @@ __all__ = [
     "spread",
 ]
 
+_OUTPUTS = {  # names of what a network of each kind gives, in its order; read by place, not by name
+    "heatmap": ("heatmaps",),
+    "regression": ("joints", "confidence"),
+    "detector": ("boxes", "logits"),
+}
 _BUDGET = 0.5  # crop pixels that a joint, or a corner of a box, may move
 _COMPARED = 64  # people on whose crops a checkpoint's export is compared
 _TIES = 0.01  # share of joints that may jump when weights are rounded: two equal peaks
@@ -69,7 +74,7 @@ def export(network: nn.Module, card: Card, out: Path, *, crops: Image, half: boo
     whole = _Whole(network, card).eval()
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         draft = Path(folder) / "draft.onnx"
-        _trace(whole, crops[:2], draft, free=card.kind == "detector")
+        _trace(whole, crops[:2], draft, card.kind)
         model = onnx.load(draft)
         if half:
             _halve(model)
@@ -84,9 +89,11 @@ def export(network: nn.Module, card: Card, out: Path, *, crops: Image, half: boo
     return out
 
 
-def _trace(whole: nn.Module, crops: Image, out: Path, *, free: bool) -> None:
-    """Write the bare graph; any number of crops may come in, of any size if that is `free`."""
+def _trace(whole: nn.Module, crops: Image, out: Path, kind: Kind) -> None:
+    """Write the bare graph; any number of crops may come in, a detector's of any size."""
+    free = kind == "detector"
     axes = {0: "batch", 1: "height", 2: "width"} if free else {0: "batch"}
+    given = {0: "batch", 1: "cells"} if free else {0: "batch"}
     with warnings.catch_warnings():
         # the tracing exporter takes a second where its successor takes fifteen
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -95,7 +102,8 @@ def _trace(whole: nn.Module, crops: Image, out: Path, *, free: bool) -> None:
             (torch.from_numpy(crops),),
             str(out),
             input_names=["crop"],
-            dynamic_axes={"crop": axes},
+            output_names=list(_OUTPUTS[kind]),
+            dynamic_axes={"crop": axes} | dict.fromkeys(_OUTPUTS[kind], given),
             opset_version=17,
             dynamo=False,
         )
