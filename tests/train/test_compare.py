@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import figures
 import runs
 from posegram import models
 from posegram.pose import COCO17, LSP14, Card
+from posegram.train import places
 from posegram.train.compare import (
     Judged,
     judge,
@@ -19,6 +21,7 @@ from posegram.train.compare import (
     with_start,
     write,
 )
+from posegram.train.skeletons import named
 
 
 @pytest.fixture(scope="module")
@@ -110,15 +113,23 @@ def test_a_network_answers_in_another_skeleton_by_name(people):
     assert [j for j, k in zip(LSP14.joints, known, strict=True) if not k] == ["neck", "head_top"]
 
 
-def started(tmp_path, people, **changes):
+def started(tmp_path, people, *, items=None, known=True, **changes):
     torch.manual_seed(0)
     card = Card("a", "heatmap", COCO17, (64, 64), settings={"network": "lite", "head": 8})
     weights = {f"network.{k}": v for k, v in models.build(card).state_dict().items()}
-    torch.save({"state_dict": weights, "card": card.to_json()}, tmp_path / "a.ckpt")
+    whole = {"state_dict": weights} | ({"card": card.to_json()} if known else {})
+    torch.save(whole, tmp_path / "a.ckpt")
     config = runs.settings(tmp_path, start=str(tmp_path / "a.ckpt")).override(changes)
     given = seen(people)
-    with_start(config, given, people, judge(given, people, LSP14))
+    with_start(config, given, people, judge(given, people, named(config)), items)
     return config.run / "results" / "finetune.md"
+
+
+def own(folder, *first):
+    """The path of a skeleton as large as LSP's, whose first joints are called so."""
+    names = [*first, *(f"spot{n}" for n in range(14 - len(first)))]
+    (folder / "mine.toml").write_text(f"joints = {names}\nmirror = []")
+    return str(folder / "mine.toml")
 
 
 def test_a_start_with_joints_in_common_is_compared(people, tmp_path):
@@ -129,6 +140,41 @@ def test_a_start_with_joints_in_common_is_compared(people, tmp_path):
 
 def test_a_random_start_is_not_compared(people, tmp_path):
     assert not started(tmp_path, people, start="").exists()
+
+
+def test_a_start_is_compared_on_joints_in_another_spelling(people, tmp_path):
+    text = started(tmp_path, people, skeleton=own(tmp_path, "lknee")).read_text()
+    assert re.search(r"\| lknee \| 6 \| \d", text)
+    assert "The start calls otherwise: lknee (left_knee)." in text
+
+
+def test_a_start_is_compared_on_joints_that_met_by_place(people, tmp_path, monkeypatch):
+    found = np.full((8, 17, 2), 500, np.float32)
+    found[:, COCO17.index("nose")] = 10
+    monkeypatch.setattr(places, "said", lambda *given: found)
+    items = {"crop": np.zeros((8, 64, 64, 3), np.uint8), "weight": np.zeros((8, 14))}
+    items["xy"], items["weight"][:, 0] = np.full((8, 14, 2), 11.0), 1
+    path = own(tmp_path, "snout")
+    text = started(tmp_path, people, items=lambda: items, skeleton=path, match="place").read_text()
+    assert re.search(r"\| snout \| 6 \| \d", text)
+    assert "that lies nearest: snout (nose)." in text
+
+
+@pytest.mark.parametrize(
+    ("known", "match", "why"),
+    [
+        (True, "name", r"no joint that is called as one of 'mine'; try match=place$"),
+        (True, "place", r"no joint that is called as one of 'mine' or lies where it is$"),
+        (False, "name", r"a\.ckpt does not say which joints it has$"),
+    ],
+)
+def test_a_start_that_cannot_be_compared_is_told_in_a_sentence(
+    people, tmp_path, caplog, known, match, why
+):
+    page = started(tmp_path, people, known=known, skeleton=own(tmp_path), match=match)
+    (record,) = caplog.records
+    assert re.search(f"^no results/finetune.md: the start .*{why}", record.getMessage())
+    assert not page.exists()
 
 
 # the page
@@ -153,3 +199,9 @@ def test_page_and_picture_are_written(tmp_path):
     skeleton = replace(LSP14, name="two", joints=("a", "b"), bones=(), mirror=())
     write(tmp_path, half(), half(), skeleton, "small")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["finetune.md", "finetune.png"]
+
+
+def test_a_page_is_silent_on_joints_of_the_same_name():
+    skeleton = replace(LSP14, name="two", joints=("a", "b"), bones=(), mirror=())
+    same = page(half(), half(), skeleton, "small", {"a": "a", "b": "b"})
+    assert same == page(half(), half(), skeleton, "small")

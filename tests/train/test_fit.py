@@ -13,12 +13,12 @@ import torch
 
 import figures
 import runs
-from posegram import data, image
+from posegram import data, image, models
 from posegram.data import coco
 from posegram.infer.load import load
 from posegram.models import load_weights
 from posegram.pose import COCO17, LSP14, Skeleton
-from posegram.train import Config, curves, fit
+from posegram.train import Config, curves, fit, start
 from posegram.train.fit import card_for, sets
 
 
@@ -422,3 +422,18 @@ def test_a_run_that_goes_on_keeps_its_number_format(tmp_path, labels, undrawn):
     path.write_text(json.dumps(facts | {"precision": "bf16-mixed"}))
     fit(config, progress=False)
     assert json.loads(path.read_text())["precision"] == "bf16-mixed"
+
+
+def test_before_and_after_meets_joints_by_the_people_that_the_start_was_fitted_on(
+    labels, tmp_path, undrawn, monkeypatch
+):
+    config = runs.settings(tmp_path, labels, network="lite", epochs=1, start=str(tmp_path / "a"))
+    card = card_for(config)
+    torch.save(
+        {"state_dict": models.build(card).state_dict(), "card": card.to_json()}, config.start
+    )
+    shown = []
+    monkeypatch.setattr(start, "meet", lambda *given: shown.append(given[-1]()) or {})
+    fit(config, progress=False)
+    first, last = shown
+    np.testing.assert_array_equal(last["crop"], first["crop"])

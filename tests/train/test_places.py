@@ -4,7 +4,7 @@ import torch
 
 from posegram import models
 from posegram.pose import LSP14, Card
-from posegram.train.places import nearest, said
+from posegram.train.places import called, nearest, said
 
 CARD = Card("a", "heatmap", LSP14, (64, 64), settings={"network": "lite", "head": 8})
 
@@ -16,6 +16,42 @@ def test_a_network_answers_in_crops_of_any_size():
     found = said(weights, CARD, crops)
     assert found.shape == (18, 14, 2)
     assert found[..., 0].max() < 32 < found[..., 1].max() < 64
+
+
+# by name
+
+
+def test_joints_of_the_same_name_meet():
+    assert called(["neck", "tail"], ["head_top", "neck"]) == {"neck": "neck"}
+
+
+@pytest.mark.parametrize("name", ["Knee L", "knee_l", "LKnee", "l_knee", "knee.left", "Left-Knee"])
+def test_another_spelling_meets_our_name(name):
+    assert called([name], ["right_knee", "left_knee"]) == {name: "left_knee"}
+
+
+def test_two_spellings_of_one_joint_meet():
+    assert called(["LKnee"], ["r knee", "knee.l"]) == {"LKnee": "knee.l"}
+
+
+def test_the_same_name_goes_before_another_spelling():
+    assert called(["LKnee", "left_knee"], ["left_knee"]) == {"left_knee": "left_knee"}
+
+
+def test_a_joint_that_is_met_by_its_name_is_no_rival():
+    found = called(["LKnee", "left_knee"], ["left_knee", "knee_l"])
+    assert found == {"left_knee": "left_knee", "LKnee": "knee_l"}
+
+
+def test_two_joints_never_meet_one():
+    assert called(["LKnee", "knee.l"], ["left_knee"]) == {}
+
+
+def test_a_joint_that_may_be_either_of_two_meets_none():
+    assert called(["LKnee"], ["knee.l", "l_knee"]) == {}
+
+
+# by place
 
 
 def places(count=20):

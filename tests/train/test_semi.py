@@ -28,9 +28,9 @@ SIZE = (64, 48)
 CELLS = (16, 12)
 
 
-def bells(xy):
+def bells(xy, bell=1.5):
     """Maps (U, K, 16, 12) that sum to 1 and peak at crop pixels (U, K, 2)."""
-    down, across = coords.encode_heatmap(np.asarray(xy, np.float32), SIZE, CELLS)
+    down, across = coords.encode_heatmap(np.asarray(xy, np.float32), SIZE, CELLS, bell)
     return torch.from_numpy(np.einsum("ukh,ukw->ukhw", down, across))
 
 
@@ -136,9 +136,18 @@ def test_the_guard_stops_a_run_with_one_sentence(tmp_path):
 
 
 @pytest.mark.parametrize("cells", [64, 432, 3072])
-def test_background_has_no_sharpness_and_a_label_has_1(cells):
+def test_background_has_no_sharpness(cells):
     assert sharpness(1 / cells, cells) == pytest.approx(0, abs=1e-9)
-    assert sharpness(bells([[[21.5, 29.5]]]).max().item(), cells) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("bell", [0.3, 0.5, 0.8, 1.5, 2.0])
+def test_a_label_has_sharpness_1_however_wide_its_bell_is(bell):
+    peak = bells([[[21.5, 29.5]]], bell).max().item()
+    assert sharpness(peak, 16 * 12, bell) == pytest.approx(1, abs=0.01)
+
+
+def test_a_bell_wider_than_the_map_still_ranks_sharp_above_flat():
+    assert sharpness(0.5, 16 * 12, 50.0) > sharpness(1 / 192, 16 * 12, 50.0)
 
 
 # the module
@@ -238,6 +247,13 @@ def test_unsure_points_do_not_teach(tmp_path, people):
     _, trust, _ = mine._targets(flat, batch)
     # a window of 9 x 9 cells holds at most 0.32 of a flat map
     assert (trust < 0.33).all()
+
+
+@pytest.mark.parametrize("bell", [0.8, 1.5])
+def test_maps_like_labels_are_told_as_sharp_as_labels(tmp_path, people, bell):
+    mine, batch = module(tmp_path, people, "teacher", bell=bell)
+    mine._look(bells([[[21.5, 29.5]]] * 2, bell), batch, 0.5, 0.5)
+    assert mine.extras()["semi_peak"] == pytest.approx(1, abs=0.01)
 
 
 def test_one_person_alone_says_nothing_of_how_maps_differ(tmp_path, people):

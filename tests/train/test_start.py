@@ -11,7 +11,7 @@ from posegram import models
 from posegram.pose import COCO17, LSP14, Card
 from posegram.train.fit import card_for
 from posegram.train.module import PoseModule
-from posegram.train.start import hold, load, path_of, precision, summary
+from posegram.train.start import hold, load, meet, path_of, precision, summary
 
 
 def module(folder, seed=0, **changes):
@@ -93,7 +93,13 @@ def test_a_checkpoint_of_something_else_is_named(tmp_path):
 def test_a_checkpoint_of_another_width_is_refused(tmp_path):
     theirs = module(tmp_path, channels=8)
     mine = module(tmp_path, start=saved(theirs, tmp_path / "wide.ckpt"))
-    with pytest.raises(ValueError, match=r"wide\.ckpt fits \d+ of the network's \d+ arrays"):
+    with pytest.raises(ValueError, match=r"wide\.ckpt fits \d+ of the network's \d+ arrays: "):
+        started(mine)
+
+
+def test_a_refused_checkpoint_says_what_to_check(tmp_path):
+    mine = module(tmp_path, start=saved(module(tmp_path, channels=8), tmp_path / "wide.ckpt"))
+    with pytest.raises(ValueError, match="check network, channels and front, or give another"):
         started(mine)
 
 
@@ -237,6 +243,37 @@ def test_as_many_joints_of_other_names_take_nothing(tmp_path):
     load(mine.network, mine.config, mine.card)
     assert torch.equal(mine.network.maps[0].weight, fresh.maps[0].weight)
     assert torch.equal(mine.network.stem[0].weight, theirs.network.stem[0].weight)
+
+
+def own(folder, *joints):
+    """Settings of a skeleton of these joints."""
+    names = ", ".join(f'"{joint}"' for joint in joints)
+    (folder / "mine.toml").write_text(f"joints = [{names}]\nmirror = []")
+    return {"skeleton": str(folder / "mine.toml"), **LITE}
+
+
+def test_joints_in_another_spelling_take_the_heads_weights(tmp_path):
+    theirs = module(tmp_path, seed=1, **LITE)
+    path = with_card(theirs, tmp_path / "a.ckpt")
+    mine = module(tmp_path, start=path, **own(tmp_path, "wrist_r", "lknee"))
+    load(mine.network, mine.config, mine.card)
+    for joint, known in (("wrist_r", "right_wrist"), ("lknee", "left_knee")):
+        ours = head(mine.network, mine.card.skeleton, joint)
+        assert torch.equal(ours, head(theirs.network, LSP14, known))
+
+
+def test_a_head_of_known_joints_in_another_spelling_is_not_fresh(tmp_path):
+    path = with_card(module(tmp_path, seed=1, **LITE), tmp_path / "a.ckpt")
+    mine = module(tmp_path, start=path, **own(tmp_path, "knee.r", "lknee"))
+    assert load(mine.network, mine.config, mine.card) == set()
+
+
+def test_places_are_not_asked_where_names_tell_all(tmp_path):
+    theirs = module(tmp_path, seed=1, **LITE)
+    mine = module(tmp_path, match="place", **own(tmp_path, "knee.r", "lknee"))
+    source = theirs.card, theirs.network.state_dict()
+    names = meet(source, mine.card.skeleton, mine.config, lambda: pytest.fail("asked"))
+    assert names == {"knee.r": "right_knee", "lknee": "left_knee"}
 
 
 # our own files

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from posegram import coords, heatmaps, image, models
+from posegram.data.joints import familiar
 from posegram.data.stream import save_text
 from posegram.metrics import pck
 from posegram.metrics.bootstrap import (
@@ -23,13 +25,15 @@ from posegram.metrics.bootstrap import (
 )
 from posegram.metrics.pck import Mask
 from posegram.pose import Card, Floats, Ints, Sample, Skeleton
-from posegram.train import start
+from posegram.train import places, start
 from posegram.train.config import Config
 from posegram.train.module import measurable, torsos
 from posegram.train.plots import plot
 from posegram.train.skeletons import named
 
 __all__ = ["Judged", "judge", "load", "page", "predict", "save", "whole", "with_start", "write"]
+
+_log = logging.getLogger("posegram.train")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,25 +69,37 @@ def judge(seen: dict[str, Floats], samples: Sequence[Sample], skeleton: Skeleton
 
 
 def with_start(
-    config: Config, seen: dict[str, Floats], samples: Sequence[Sample], after: Judged
+    config: Config,
+    seen: dict[str, Floats],
+    samples: Sequence[Sample],
+    after: Judged,
+    items: Callable[[], start.Items] | None = None,
 ) -> None:
-    """Write what the run's start, as it is, would have said; where it has joints in common.
+    """Write what the run's start, as it is, would have said; one sentence where it cannot tell.
 
     Args:
         config: of the finished run.
         seen: its validation, see `PoseModule.predictions`.
         samples: the people of `seen`, in its order.
         after: what of it was right.
+        items: training people, see `start.meet`.
     """
     if config.start in ("", "imagenet"):
         return
     card, weights = start.read(start.path_of(config.start))
     skeleton = named(config)
-    if card is None or not set(card.skeleton.joints) & set(skeleton.joints):
+    names = {} if card is None else start.meet((card, weights), skeleton, config, items)
+    if card is None or not names:
+        why = f"has no joint that is called as one of {skeleton.name!r} or lies where it is"
+        if card is None:
+            why = "does not say which joints it has"
+        elif config.match != "place":
+            why = f"has no joint that is called as one of {skeleton.name!r}; try match=place"
+        _log.warning("no results/finetune.md: the start %s %s", config.start, why)
         return
-    xy = predict(weights, card, samples, skeleton)
+    xy = predict(weights, card, samples, skeleton, names)
     before = judge(seen | {"xy": xy}, samples, skeleton)
-    write(config.run / "results", before, after, skeleton, config.start)
+    write(config.run / "results", before, after, skeleton, config.start, names)
 
 
 def save(path: Path, judged: Judged) -> None:
@@ -115,16 +131,29 @@ def _statistic(judged: Judged) -> Statistic:
 
 
 def predict(
-    weights: dict[str, torch.Tensor], card: Card, samples: Sequence[Sample], skeleton: Skeleton
+    weights: dict[str, torch.Tensor],
+    card: Card,
+    samples: Sequence[Sample],
+    skeleton: Skeleton,
+    names: Mapping[str, str] | None = None,
 ) -> Floats:
-    """What a network says in the samples' boxes, (N, K, 2) photo pixels in a skeleton, by name.
+    """What a network says in the samples' boxes, (N, K, 2) photo pixels in a skeleton.
 
     A joint that the network does not have is NaN.
+
+    Args:
+        weights: of the network.
+        card: of the network.
+        samples: N people.
+        skeleton: names the K joints.
+        names: joint of it -> joint of the network; by default see `places.called`.
     """
+    if names is None:
+        names = places.called(skeleton.joints, card.skeleton.joints)
     network = models.answering(models.filled(card, weights), card)
     found = np.full((len(samples), len(skeleton), 2), np.nan, dtype=np.float32)
-    shared = [j for j in skeleton.joints if j in card.skeleton.joints]
-    here, there = ([s.index(j) for j in shared] for s in (skeleton, card.skeleton))
+    here = [skeleton.index(joint) for joint in names]
+    there = [card.skeleton.index(joint) for joint in names.values()]
     for row, sample in enumerate(samples):
         box = sample.box[None]
         crop, back = coords.crop(image.read(sample.image), box, card.size, margin=card.margin)
@@ -133,21 +162,35 @@ def predict(
     return found
 
 
-def write(folder: Path, before: Judged, after: Judged, skeleton: Skeleton, source: str) -> None:
-    """Write finetune.md and finetune.png: both networks on the validation people."""
+def write(
+    folder: Path,
+    before: Judged,
+    after: Judged,
+    skeleton: Skeleton,
+    source: str,
+    names: Mapping[str, str] | None = None,
+) -> None:
+    """Write finetune.md and finetune.png, both networks on the validation people; as `page`."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_text(folder / "finetune.md", page(before, after, skeleton, source))
+    save_text(folder / "finetune.md", page(before, after, skeleton, source, names))
     _draw(folder / "finetune.png", before, after, skeleton)
 
 
-def page(before: Judged, after: Judged, skeleton: Skeleton, source: str) -> str:
+def page(
+    before: Judged,
+    after: Judged,
+    skeleton: Skeleton,
+    source: str,
+    names: Mapping[str, str] | None = None,
+) -> str:
     """The comparison as Markdown.
 
     Args:
-        before: of the start, on the joints that it knows by name.
+        before: of the start, on the joints that it knows.
         after: of the fine-tuned network.
         skeleton: names the K joints.
         source: what was started from.
+        names: joint -> joint of the start, for those that it knows.
     """
     both = Judged(after.right, after.counted & before.counted, after.image)
     old = Judged(before.right, both.counted, after.image)
@@ -160,13 +203,12 @@ def page(before: Judged, after: Judged, skeleton: Skeleton, source: str) -> str:
         f"`{source}` as it is against the fine-tuned network: {len(after.right)} people in "
         f"{after.images} photos, kept apart from training. Percent of joints within 0.2 torso "
         "lengths; 95 % bootstrap intervals, whole photos drawn again. A joint that the start does "
-        "not have by name has no number before.",
+        "not have has no number before.",
         "",
         "| joint | labelled | before | after | after - before | |",
         "|---|---|---|---|---|---|",
     ]
-    names = ("**all**", *skeleton.joints)
-    for n, name in enumerate(names):
+    for n, name in enumerate(("**all**", *skeleton.joints)):
         has = known.any() if n == 0 else bool(known[n - 1])
         labelled = after.counted.sum() if n == 0 else after.counted[:, n - 1].sum()
         was = _cell(then, n) if has else "-"
@@ -175,7 +217,23 @@ def page(before: Judged, after: Judged, skeleton: Skeleton, source: str) -> str:
         lines.append(f"| {name} | {labelled} | {was} | {_cell(now, n)} | {gain} | {words} |")
     if known.any() and not known.all():
         lines += ["", "The last two columns of **all** are of the joints that both have."]
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, *_otherwise(names or {}), ""])
+
+
+def _otherwise(names: Mapping[str, str]) -> list[str]:
+    """Sentences on the joints that the start calls otherwise."""
+    others = {a: b for a, b in names.items() if a != b}
+    spelt = {a: b for a, b in others.items() if familiar(a) == familiar(b)}
+    near = {a: b for a, b in others.items() if a not in spelt}
+    said = [", ".join(f"{a} ({b})" for a, b in some.items()) for some in (spelt, near)]
+    lines = ["", f"The start calls otherwise: {said[0]}."] if spelt else []
+    if near:
+        lines += [
+            "",
+            f"Compared with the start's joint that lies nearest: {said[1]}. Where the two are "
+            "different spots, their distance lowers the number before.",
+        ]
+    return lines
 
 
 def _cell(found: Interval, n: int) -> str:

@@ -49,7 +49,9 @@ _SHARES = (
 
 @dataclass(frozen=True)
 class Config:
-    """Every setting of a training run; lengths are pixels, angles degrees, times minutes.
+    """Every setting of a training run; lengths are pixels and angles degrees, unless a line says.
+
+    Durations are epochs or steps, as their lines say.
 
     Raises:
         ValueError: a value is not one of those that the setting takes.
@@ -57,7 +59,9 @@ class Config:
 
     name: str = "cnn"  # the run writes to folder/name
     folder: str = "runs"
-    train: tuple[str, ...] = ()  # data sets, "reader:path" or "reader:path#first-last"
+    # data sets, "reader:path" or "reader:path#first-last"; of a YOLO set "yolo:data.yaml#val" is a
+    # part, by default its `train`
+    train: tuple[str, ...] = ()
     valid: tuple[str, ...] = ()  # data sets to validate on; empty: `split` of `train` is kept apart
     images: str = ""  # folder of all pictures of `train` and `valid`; empty: as the labels say
     split: float = 0.1  # share of the photos kept apart for validation
@@ -76,7 +80,9 @@ class Config:
     std: tuple[float, float, float] = (255.0, 255.0, 255.0)
     margin: float = 1.25  # crop side / box side
     start: str = ""  # "": random weights; "imagenet"; a bundled model; .ckpt or our .onnx
-    match: str = "name"  # joints take the start's of that name; "place": else the nearest one's
+    # joints begin as the start's of that name, `LKnee` as `left_knee`; "place": the others as the
+    # one that it finds nearest to their labels
+    match: str = "name"
     freeze: bool = False  # keep the first blocks of a started network as they are
     keep_norms: bool = False  # batch norms from the start keep their statistics (few people)
     release: int = 0  # epochs during which the whole started body is kept as it is
@@ -90,7 +96,7 @@ class Config:
     brightness: float = 0.2  # largest change / white
     contrast: float = 0.3  # largest relative change
     colour: float = 0.0  # largest relative change of one colour channel
-    blur: float = 0.0  # share of the crops that are blurred or made grey
+    blur: float = 0.0  # share of the crops that are blurred (half of them) or made grey
     framed: float = 0.0  # share of the crops whose photo ends within the person
     cutout: float = 0.0  # share of the crops with patches painted over
     strength: float = 0.0  # of everything else: patches, half bodies, light, noise, compression

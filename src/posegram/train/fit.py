@@ -54,13 +54,7 @@ from posegram.train.pairs import Pairs
 from posegram.train.pairs import people as unlabelled
 from posegram.train.quicken import quicken
 
-_FREE = {
-    "images",
-    "threads",
-    "workers",
-    "cache",
-    "kernels",
-}  # settings that a resumed run may change
+_FREE = {"images", "threads", "workers", "cache", "kernels"}  # a resumed run may change them
 
 __all__ = ["card_for", "fit", "sets"]
 
@@ -293,15 +287,17 @@ def _finish(config: Config, module: Any, train: Sequence[Sample], valid: Any) ->
     samples = valid.dataset.samples
     judged = compare.judge(seen, samples, module.card.skeleton)
     compare.save(config.run / "judged.npz", judged)
-    compare.with_start(config, seen, samples, judged)
+    disk = config.run / "cache" / "train"
+    crops = Crops(train, module.card.skeleton, config, training=True, disk=disk)
+    compare.with_start(config, seen, samples, judged, partial(_some, crops))
     report.results(config.run / "results", seen, samples, module.card)
     mean = report.baseline(train, samples, seen, module.card)
     joints = report.table(seen, mean, module.card.skeleton)
     command = f"posegram train {config.run / 'config.toml'}"
     report.write_card(config.run / "card.md", module.card, joints, command)
     out = config.run / f"{config.name}.onnx"
-    crops = np.stack([valid.dataset[i]["crop"] for i in range(min(16, len(samples)))])
-    return export(module.network, module.card, out, crops=crops)
+    shown = np.stack([valid.dataset[i]["crop"] for i in range(min(16, len(samples)))])
+    return export(module.network, module.card, out, crops=shown)
 
 
 def _keep(path: Path, checkpoint: dict[str, Any]) -> None:

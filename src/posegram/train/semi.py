@@ -42,7 +42,6 @@ __all__ = [
 _SURE = 0.3  # mass around its peak that a pseudo-label needs
 _FLAT = 0.15  # sharpness below which a mean map is no answer
 _SUNK = 0.5  # of the best epoch's sharpness
-_BELL = 0.0707  # highest cell of a label's bell: 1 / (2 pi 1.5^2)
 _STILL = 0.02  # crop sides: people's joints spread over 0.1 and more
 
 
@@ -116,14 +115,18 @@ class Guard(callbacks.Callback):
             )
 
 
-def sharpness(peak: float, cells: int) -> float:
+def sharpness(peak: float, cells: int, bell: float = 1.5) -> float:
     """How a mean highest cell lies between background, 0, and that of a label's bell, 1; in logs.
 
     Args:
         peak: share of the whole map in its highest cell.
         cells: how many cells a map has.
+        bell: standard deviation of a label's Gaussian in cells.
     """
-    return math.log(max(peak, 1e-9) * cells) / math.log(_BELL * cells)
+    # a sum over the map, as targets are made: 1 / (2 pi bell^2) is over 1 for the narrowest
+    reach = (math.isqrt(cells) - 1) // 2
+    along = sum(math.exp(-0.5 * (k / bell) ** 2) for k in range(-reach, reach + 1))
+    return math.log(max(peak, 1e-9) * cells) / math.log(cells / along**2)
 
 
 def ramp(step: int, warmup: int) -> float:
@@ -237,7 +240,7 @@ class SemiModule(PoseModule):
             {
                 "semi_loss": loss,
                 "semi_trust": trust,
-                "semi_peak": sharpness(float(peak.mean()), height * width),
+                "semi_peak": sharpness(float(peak.mean()), height * width, self.config.bell),
                 "semi_spread": spread,
             }
         )

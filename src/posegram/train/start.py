@@ -21,7 +21,7 @@ from posegram.train import places
 from posegram.train.config import Config
 from posegram.train.unfold import settle, unfold
 
-__all__ = ["hold", "load", "path_of", "precision", "read", "require", "summary"]
+__all__ = ["hold", "load", "meet", "path_of", "precision", "read", "require", "summary"]
 
 Weights = dict[str, torch.Tensor]
 Items = dict[str, Any]  # crop (B, H, W, 3) uint8; xy (B, K, 2) crop pixels; weight (B, K)
@@ -51,9 +51,8 @@ def load(
     Returns the names of the arrays that stay fresh, in whole or for some joint.
 
     Every weight that has the same name and shape is taken. Where the card of the start names its
-    joints, each joint of the head gets the weights of the joint of that name; with
-    `match = "place"` others get those of the joint that the start finds nearest to their labels;
-    what is left stays fresh.
+    joints, each joint of the head gets the weights of the one that it meets, see `meet`; what is
+    left stays fresh.
 
     Args:
         network: to be filled.
@@ -75,9 +74,7 @@ def load(
         _same_front(network, theirs, config)
         names = {}
         if theirs is not None and card is not None:
-            names = _names(theirs, card)
-            if config.match == "place" and items is not None and theirs.kind == "heatmap":
-                names = _by_place(weights, theirs, card, items()) | names
+            names = meet((theirs, weights), card.skeleton, config, items)
         fresh -= _take(network, weights, path, (theirs, card), names)
     if config.freeze:
         if config.start and any(name.startswith("stem") for name in fresh):
@@ -149,16 +146,33 @@ def _same_front(network: nn.Module, theirs: Card | None, config: Config) -> None
         )
 
 
-def _names(theirs: Card, card: Card) -> dict[str, str]:
-    """Joint of ours -> joint of theirs, by name."""
-    return {j: j for j in card.skeleton.joints if j in theirs.skeleton.joints}
+def meet(
+    source: tuple[Card, Weights],
+    skeleton: Skeleton,
+    config: Config,
+    items: Callable[[], Items] | None = None,
+) -> dict[str, str]:
+    """Joint of a skeleton -> the start's joint that it begins as, by name; see `places.called`.
 
+    With `match = "place"` others meet the joint that the start finds nearest to their labels, and
+    then two may meet the same.
 
-def _by_place(weights: Weights, theirs: Card, card: Card, items: Items) -> dict[str, str]:
-    """Joint of ours -> joint of theirs, by where the training people have it."""
-    found = places.said(weights, theirs, items["crop"])
-    pairs = places.nearest(found, items["xy"], items["weight"] > 0, items["crop"].shape[1])
-    return {card.skeleton.joints[a]: theirs.skeleton.joints[b] for a, b in pairs.items()}
+    Args:
+        source: card and weights of the start.
+        skeleton: whose joints are learnt.
+        config: `match`.
+        items: training people, see `load`; asked for only where places are to tell.
+    """
+    theirs, weights = source
+    joints = skeleton.joints
+    names = places.called(joints, theirs.skeleton.joints)
+    told = config.match == "place" and theirs.kind == "heatmap" and len(names) < len(joints)
+    if not told or items is None:
+        return names
+    some = items()
+    found = places.said(weights, theirs, some["crop"])
+    pairs = places.nearest(found, some["xy"], some["weight"] > 0, some["crop"].shape[1])
+    return {joints[a]: theirs.skeleton.joints[b] for a, b in pairs.items()} | names
 
 
 def _take(
@@ -172,7 +186,10 @@ def _take(
     ours = network.state_dict()
     fitting = {k: v for k, v in theirs.items() if k in ours and v.shape == ours[k].shape}
     if len(fitting) < len(ours) / 2:
-        raise ValueError(f"{path} fits {len(fitting)} of the network's {len(ours)} arrays")
+        raise ValueError(
+            f"{path} fits {len(fitting)} of the network's {len(ours)} arrays: it is of another "
+            "network; check network, channels and front, or give another start"
+        )
     partly: Weights = {}
     their_card, card = cards
     if their_card is not None and card is not None:
