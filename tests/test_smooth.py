@@ -108,6 +108,20 @@ def test_sides_exchanged_for_some_frames_are_put_right_live():
     assert error(live(wrong), clean) < 0.5
 
 
+def test_ankles_exchanged_for_long_are_put_right_live():
+    frames, clean = clip(90, noise=0.0)
+    which = np.zeros((1, len(COCO17.mirror)), dtype=bool)
+    which[:, COCO17.mirror.index(("left_ankle", "right_ankle"))] = True
+    wrong = [put_right(p, which) if n >= 15 else p for n, p in enumerate(frames)]
+    assert error(live(wrong)[60:], clean[60:]) < 0.5
+
+
+def test_a_skeleton_without_pairs_is_smoothed_as_any():
+    frames, _ = clip(3)
+    bare = [replace(p, skeleton=replace(COCO17, mirror=())) for p in frames]
+    assert np.isfinite(live(bare)[-1].xy).all()
+
+
 def test_nobody_is_smoothed_as_nobody():
     nobody = replace(People.none(COCO17), track=np.zeros(0, dtype=np.int64))
     assert len(live([nobody, nobody])[1]) == 0

@@ -10,7 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from posegram.pose import Floats, Ints, People
-from posegram.sides import Doubles, ids_of, pairs_of, put_right, seen, sizes, swaps, weigh
+from posegram.sides import (
+    Doubles,
+    chains_of,
+    exchanged,
+    ids_of,
+    pairs_of,
+    put_right,
+    seen,
+    sizes,
+    swaps,
+    weigh,
+)
 
 try:
     from scipy.linalg import solveh_banded
@@ -33,7 +44,7 @@ class Steady:
     raw: Floats  # (T, K, 2) image pixels, where the network saw each joint last
     speed: Floats  # (T, K, 2) sizes a second
     scale: Floats  # (T,) size of each person, pixels
-    cost: Floats  # (T, P, 2) of each pair's sides being right and being exchanged, sizes
+    cost: Floats  # (T, C, 8) of the states of each chain of pairs, sizes
     time: float  # seconds
 
 
@@ -59,7 +70,7 @@ def steady(
     scale = np.where(np.isfinite(old.scale), old.scale + 0.1 * (big - old.scale), big)
     cost, _ = weigh(old.cost, *pairs_of(old.raw, people), scale[:, None], step)
     raw = np.asarray(np.where(seen(people)[..., None], people.xy, old.raw))
-    people = put_right(people, cost[..., 1] < cost[..., 0])
+    people = put_right(people, exchanged(cost.argmin(axis=-1), people.skeleton))
     known = np.isfinite(old.xy).all(axis=2, keepdims=True)
     now = (people.xy - old.xy) / scale[:, None, None] / step
     fresh = np.where(known, old.speed + _gain(_DERIVATIVE, step) * (now - old.speed), 0.0)
@@ -80,8 +91,8 @@ def _gain(cutoff: Floats | float, step: float) -> Floats:
 
 def _recalled(state: Steady | None, people: People) -> Steady:
     """What is remembered of these people, row by row; NaN and zeros of somebody new."""
-    n, k, pairs = len(people), len(people.skeleton), len(people.skeleton.mirror)
-    cost = np.zeros((n, pairs, 2), dtype=np.float32)
+    n, k, chains = len(people), len(people.skeleton), len(chains_of(people.skeleton))
+    cost = np.zeros((n, chains, 8), dtype=np.float32)
     xy, raw = (np.full((n, k, 2), np.nan, dtype=np.float32) for _ in range(2))
     scale = np.full(n, np.nan, dtype=np.float32)
     made = Steady(ids_of(people), xy, raw, np.zeros_like(xy), scale, cost, time=0.0)

@@ -143,5 +143,5 @@ def test_the_guides_few_lines_find_the_joints_that_posegram_finds(tmp_path, monk
     assert sure.sum() >= 8
     away = np.linalg.norm(found[sure, :2] - people.xy[0][sure], axis=1)
     assert np.median(away) < 1.5
-    assert away.max() < 12  # 2 % of the person's box: without the last two steps
+    assert np.quantile(away, 0.9) < 6  # 1 % of the person's box: without the last two steps
     assert np.abs(found[sure, 2] - people.score[0][sure]).max() < 0.05

@@ -222,8 +222,7 @@ def _gate(before: Path, after: Path, card: Card, crops: Image, budget: float) ->
     rows = [f"{joint:>16} {jumped[:, k].mean():8.1%}" for k, joint in enumerate(names)]
     raise ValueError(
         f"in 8 bits {share:.1%} of the {things} jump on {len(crops)} crops, more than "
-        f"{budget:.1%}:\n"
-        + "\n".join([f"{'joint':>16} {'jumped':>8}", *rows])
+        f"{budget:.1%}:\n" + "\n".join([f"{'joint':>16} {'jumped':>8}", *rows])
     )
 
 
