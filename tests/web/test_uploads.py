@@ -144,6 +144,14 @@ def test_a_parameter_in_the_form_is_refused_instead_of_left_out(client):
     assert "'max_people' belongs in the address" in answer.json["error"]["message"]
 
 
+def test_a_field_without_a_name_is_refused(client):
+    body = b"--x\r\nContent-Disposition: form-data\r\n\r\nsome\r\n--x--\r\n"
+    answer = client.post(
+        "/v1/pose/frame", data=body, content_type="multipart/form-data; boundary=x"
+    )
+    assert answer.status_code == 400
+
+
 def test_a_form_of_too_much_text_is_refused(client):
     note = b'--x\r\nContent-Disposition: form-data; name="note"\r\n\r\n' + b"x" * 1_000_000
     answer = client.post(

@@ -133,7 +133,7 @@ def _part(field: str) -> IO[bytes]:
     """The file in a form's field; parsing the form reads the whole body."""
     files = request.files
     if request.form:  # which would be left out without a word
-        name = next(iter(request.form))[:40]
+        name = str(next(iter(request.form)) or "")[:40]  # a broken form's field may have no name
         raise Refused(
             400, f"{name!r} belongs in the address, as in ?max_people=1, not in the form."
         )
