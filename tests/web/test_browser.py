@@ -375,6 +375,8 @@ def test_a_result_is_asked_for_once(page):
 
 def test_of_two_results_the_one_asked_for_last_is_shown(page):
     other = _two(page)
+    # the page's own word stands there until the first result is shown
+    page.wait_for_function("document.querySelector('#result-name').textContent !== 'Result'")
     shown, held = page.inner_text("#result-name"), []
     slow = other.get_attribute("href")[1:]
     page.route(f"**/v1/results/{slow}.json", lambda route: held.append(route))
