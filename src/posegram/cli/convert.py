@@ -48,7 +48,7 @@ def convert(
         False, "--no-pictures", help="Do not copy the pictures into a YOLO or LSP folder."
     ),
 ) -> None:
-    """Convert labels between COCO, YOLO-pose, MPII lists and LSP.
+    """Convert labels between COCO, YOLO-pose, MPII lists and LSP; read labelme and DeepLabCut, too.
 
     Prints how many people were written, and counts by kind what the new
     format cannot hold. The source stays as it is.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from posegram.data import coco, door, folder, lsp, mpii, yolo, yolo_folders
+from posegram.data import coco, deeplabcut, door, folder, labelme, lsp, mpii, yolo, yolo_folders
 from posegram.pose import Sample
 
 __all__ = ["READERS", "WRITERS", "categories", "part_of", "read", "reader_of"]
@@ -15,7 +15,9 @@ __all__ = ["READERS", "WRITERS", "categories", "part_of", "read", "reader_of"]
 # every reader takes (path, images=None); the folder of the pictures is guessed when it is None
 READERS: dict[str, Callable[..., list[Sample]]] = {
     "coco": coco.read,
+    "deeplabcut": deeplabcut.read,
     "folder": folder.read,
+    "labelme": labelme.read,
     "lsp": lsp.read,
     "mpii": mpii.read,
     "yolo": yolo.read,
@@ -77,11 +79,13 @@ def part_of(spec: str) -> str:
 def categories(spec: str) -> list[dict[str, Any]]:
     """What a set itself calls its people and their joints: `name` and `keypoints`, as in COCO.
 
-    One entry for each category of a COCO file that has people with joints, one at most for a YOLO
-    set, which may lack either key, and none for the other formats, whose joints have fixed names.
-    Errors as `read`.
+    One entry for each category of a COCO file that has people with joints, one at most for a YOLO,
+    DeepLabCut or labelme set, which may lack either key, and none for the other formats, whose
+    joints have fixed names. Errors as `read`.
     """
     reader, path = reader_of(spec)
+    if reader in ("deeplabcut", "labelme"):
+        return [(deeplabcut if reader == "deeplabcut" else labelme).category(path)]
     if reader == "yolo":
         return [found] if (found := yolo_folders.category(path)) else []
     if reader != "coco":
@@ -131,6 +135,8 @@ def _guess(path: Path) -> str:
         return _guess_json(path)
     if path.suffix.lower() in (".yaml", ".yml"):
         return "yolo"
+    if path.suffix.lower() == ".csv" and deeplabcut.is_table(path):
+        return "deeplabcut"
     known = ", ".join(sorted(READERS))
     raise ValueError(f"{path}: say how to read it, as reader:path; there are {known}")
 
@@ -140,9 +146,20 @@ def _guess_folder(path: Path) -> str:
         return "lsp"
     if (path / "data.yaml").is_file() or any((path / "labels").glob("*.txt")):
         return "yolo"
-    texts = {text.stem for text in path.glob("*.txt")}
+    if any(any(path.glob(f"{p}CollectedData_*.csv")) for p in ("", "*/", "labeled-data/*/")):
+        return "deeplabcut"
     pictures = {picture.stem for picture in folder.images_in(path)}
-    return "yolo" if texts and (texts & pictures or not pictures) else "folder"
+    if any(text.stem in pictures or not pictures for text in path.glob("*.txt")):
+        return "yolo"
+    notes = (file for file in sorted(path.glob("*.json")) if file.stem in pictures or not pictures)
+    return "labelme" if _has_shapes(next(notes, None)) else "folder"
+
+
+def _has_shapes(file: Path | None) -> bool:
+    try:
+        return file is not None and labelme.is_labelme(door.load_json(file))
+    except (OSError, ValueError):
+        return False
 
 
 def _guess_mat(path: Path) -> str:
@@ -159,8 +176,10 @@ def _guess_json(path: Path) -> str:
     value = door.load_json(path)
     if isinstance(value, dict) and "annotations" in value:
         return "coco"
+    if labelme.is_labelme(value):
+        return "labelme"
     first = value[0] if isinstance(value, list) and value else None
     if isinstance(first, dict) and {"image", "center", "scale"} <= set(first):
         return "mpii"
-    wanted = "neither a COCO annotation file nor a list of people as MPII's train.json"
+    wanted = "neither a COCO annotation file, one of labelme's, nor a list as MPII's train.json"
     raise ValueError(f"{path}: is {wanted}")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from posegram.areas import OUTLINE
-from posegram.data import coco, door, yolo, yolo_folders
+from posegram.data import coco, door, labelme, yolo, yolo_folders
 from posegram.data.joints import in_skeleton, plain
 from posegram.pose import LSP14, MPII16, Sample, Skeleton, sources
 
@@ -80,7 +80,7 @@ def unread(
     """What a set holds beside people with joints, and our reader leaves out.
 
     Args:
-        reader: its name; of others than coco and yolo nothing is known.
+        reader: its name; of others than coco, labelme and yolo nothing is known.
         path: the set, which that reader has read.
         images: the pictures' folder, where it was given.
         parts: those of a YOLO set that were read, as `posegram.data.part_of` gives them.
@@ -90,6 +90,8 @@ def unread(
         found = _unread_yolo(path, images, parts)
     elif reader == "coco":
         found = _unread_coco(path)
+    elif reader == "labelme":
+        found = [Loss(labelme.others(path), "shapes", "neither point nor rectangle, not read")]
     return [loss for loss in found if loss.count]
 
 
