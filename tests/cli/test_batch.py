@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import clips
 import tiny
 from posegram import image as pictures
 from posegram.cli import app, main
-from posegram.cli.batch import By, Merge
+from posegram.cli.batch import By, Merge, _percent
 from posegram.infer.executors import EXECUTORS
-from posegram.infer.parts import MERGED, count_of
+from posegram.infer.parts import MERGED, count_of, lines
 
 
 @pytest.fixture
@@ -63,8 +64,37 @@ def test_a_broken_photo_is_listed_and_all_else_is_done(tmp_path, model):
     done = run(folder, "-o", tmp_path / "out", "--merge", "csv", *model)
     assert done.exit_code == 1
     assert "bad.jpg" in done.stderr
-    assert "1 file failed" in done.stderr
+    assert "1 of 6 files failed (16.67 %); --tolerate allows 1 %" in done.stderr
     assert (tmp_path / "out" / "photos.csv").exists()
+
+
+@pytest.mark.parametrize(("share", "code"), [("0", 1), ("0.1", 1), ("0.2", 0)])
+def test_a_share_of_files_may_fail(tmp_path, model, share, code):
+    folder = photos(tmp_path / "in")
+    (folder / "bad.jpg").write_bytes(b"no photo")
+    done = run(folder, "-o", tmp_path / "out", "--tolerate", share, *model)
+    assert (done.exit_code, "bad.jpg" in done.stderr) == (code, True)
+
+
+def test_one_broken_photo_among_very_many_is_no_failure(tmp_path, model):
+    folder = photos(tmp_path / "in", 199)
+    (folder / "bad.jpg").write_bytes(b"no photo")
+    done = run(folder, "-o", tmp_path / "out", *model)
+    assert done.exit_code == 0
+    assert "1 of 200 files failed (0.50 %)" in done.stderr
+
+
+def test_when_all_failed_no_limit_helps(tmp_path, model):
+    (tmp_path / "bad.jpg").write_bytes(b"no photo")
+    done = run(tmp_path / "bad.jpg", "-o", tmp_path / "out", "--tolerate", 1, *model)
+    assert done.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(3 / 12_000, "0.03 %"), (1e-6, "under 0.01 %"), (1.0, "100.00 %")]
+)
+def test_small_shares_are_told(share, said):
+    assert _percent(share) == said
 
 
 def test_what_failed_is_done_again_when_asked(tmp_path, model):
@@ -111,6 +141,32 @@ def test_a_plan_is_asked_for_nothing_that_it_does_not_do(capsys, tmp_path, model
         main(["batch", *words, *option])
     assert stop.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_plan_times_clips_and_counts_their_frames(tmp_path, model):
+    folder = photos(tmp_path / "in")
+    clips.make(folder / "a.mp4", [n / 25 for n in range(70)])
+    clips.make(folder / "b.mp4", [n / 25 for n in range(30)])
+    (folder / "bad.mp4").write_bytes(b"no clip")
+    told = run(folder, "-o", tmp_path / "out", "--plan", *model).stdout.splitlines()
+    assert told[0].startswith("5 photos, ")
+    assert told[1].startswith("3 clips, 100 frames, ")
+    assert told[1].endswith("ms each on one core (80 timed)")
+
+
+def test_a_plan_of_broken_clips_times_nothing(tmp_path, model):
+    (tmp_path / "bad.mp4").write_bytes(b"no clip")
+    told = run(tmp_path / "bad.mp4", "-o", tmp_path / "out", "--plan", *model).stdout
+    assert told == "1 clip, not timed\n1 part\n"
+
+
+def test_clips_whose_people_are_not_followed_have_no_ids(tmp_path, model):
+    clip = clips.make(tmp_path / "a.mp4")
+    run(clip, "-o", tmp_path / "out", "--no-follow", *model)
+    (part,) = (tmp_path / "out").glob("part-*")
+    assert [sorted(line) for line in lines(part)] == [
+        ["box", "frame", "image", "score", "size", "time", "xy"]
+    ] * 10
 
 
 def test_a_plan_leaves_out_what_is_done(tmp_path, model):

@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 import serving
+import tiny
 from posegram.cli import main
+from posegram.cli.serve import _check
 
 
 def _refused(capsys, *args) -> str:
@@ -125,6 +127,18 @@ def test_a_model_that_is_none_is_one_sentence(capsys, tmp_path):
     said = _refused(capsys, "--model", tmp_path / "a.onnx", "--folder", tmp_path)
     assert said.count("\n") == 1
     assert "a.onnx is not a readable ONNX file" in said
+
+
+@pytest.mark.parametrize(("detector", "said"), [("", True), ("detector", False), ("none", False)])
+def test_a_model_that_takes_each_picture_whole_is_told(capsys, tmp_path, detector, said):
+    _check([str(tiny.colours(tmp_path / "a.onnx"))], detector)
+    whole = "posegram: colours has no joints of a person's body that we know, so each picture is"
+    assert capsys.readouterr().err.startswith(whole) == said
+
+
+def test_nothing_is_told_of_models_of_people(capsys, tmp_path):
+    _check(["cnn", str(tiny.constant(tmp_path / "a.onnx"))], "")
+    assert capsys.readouterr().err == ""
 
 
 def test_two_models_of_one_name_are_one_sentence(capsys, tmp_path):

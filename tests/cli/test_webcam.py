@@ -1,3 +1,4 @@
+import re
 import sys
 import threading
 import urllib.request
@@ -9,6 +10,7 @@ import pytest
 import clips
 import crowd
 from posegram.cli import main
+from posegram.cli.webcam import _Log
 from posegram.pose import COCO17
 from posegram.video import Broken, Frame, frames
 
@@ -64,6 +66,53 @@ def test_a_recording_shows_no_page(tmp_path, run, option):
     assert option[0] in said
 
 
+def test_of_a_recorded_clip_nothing_is_left_out(tmp_path, run):
+    _, said, _ = run(clips.make(tmp_path / "a.mp4"), "--record", tmp_path / "out.mp4")
+    assert "ms; 0 frames left out -> " in said
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """What time it is, seconds; it stands still."""
+    now = [50.0]
+    standing_still = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr(sys.modules["posegram.cli.webcam"], "time", standing_still)
+    return now
+
+
+def logged(clock, *seconds):
+    """A log of frames, one after the other, that took so long each."""
+    log = _Log()
+    moving = log.coming(Frame(clips.picture(), float(n)) for n in range(len(seconds)))
+    for frame, spent in zip(moving, seconds, strict=True):
+        clock[0] += spent
+        log.finished(frame)
+    return log
+
+
+def test_latency_is_told_as_median_and_95th_percentile(clock):
+    log = logged(clock, *[0.010] * 11, *[0.025] * 8, 0.9)
+    assert str(log) == ("16.5 frames/s, latency median 10 ms, 95 % under 25 ms; 0 frames left out")
+
+
+def test_frames_that_others_overtook_are_counted(clock):
+    log = _Log()
+    came = list(log.coming(Frame(clips.picture(), float(n)) for n in range(5)))
+    for number in (0, 3):
+        clock[0] += 0.125
+        log.finished(came[number])
+    assert (log.done, log.left_out, log.within(1.0)) == (2, 2, 250)
+
+
+def test_a_log_of_a_long_run_is_small(clock):
+    log = logged(clock, *[n % 7 / 128 for n in range(5000)])
+    assert (len(log._spent), len(log._waiting)) == (7, 0)
+
+
+def test_a_log_without_frames_has_no_latency():
+    assert "latency median 0 ms" in str(_Log())
+
+
 def test_people_are_drawn_into_what_is_recorded(tmp_path, run):
     clip = clips.make(tmp_path / "a.mp4")
     run(clip, "--record", tmp_path / "out.mp4")
@@ -110,7 +159,8 @@ def test_a_camera_is_shown_at_a_page_of_this_computer(run, camera, monkeypatch):
     code, said, _ = run("0")
     assert (code, b"image/jpeg" in seen[0]) == (0, True)
     assert "showing at http://127.0.0.1:" in said
-    assert "frames/s at the end" in said
+    told = r" shown, [\d.]+ frames/s, latency median \d+ ms, 95 % under \d+ ms; [\d,]+ frames? left"
+    assert re.search(told, said)
 
 
 def test_no_browser_is_opened_when_none_is_wanted(run, camera, monkeypatch):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import clips
 import posegram
 import tiny
 from posegram import image as pictures
@@ -95,6 +96,64 @@ def test_a_clip_is_a_part_of_its_own(tmp_path, look):
     (folder / "1a.mp4").write_bytes(b"")
     plan = cut(folder, tmp_path / "out", look)
     assert sorted(len(rows) for rows in plan.shards.values()) == [1, 2]
+
+
+def test_the_share_of_files_that_failed_is_told(tmp_path, look):
+    report = predict_many(
+        look.model, [photos(tmp_path / "in"), tmp_path / "gone.jpg"], tmp_path / "out", look=look
+    )
+    assert (report.files, report.failed_share) == (6, pytest.approx(1 / 6))
+
+
+@pytest.fixture
+def pieces(monkeypatch):
+    """Clips are cut every 0.8 s."""
+    monkeypatch.setattr(many, "_PIECE", 0.8)
+
+
+def all_lines(plan):
+    return [line for part in plan.shards for line in parts.lines(part)]
+
+
+def test_a_clip_of_which_nobody_is_followed_is_cut(tmp_path, look, pieces):
+    clip = clips.make(tmp_path / "a.mp4", [n / 25 for n in range(50)])
+    plan = cut(clip, tmp_path / "out", replace(look, follow=False))
+    assert [(row.start, row.end) for (row,) in plan.shards.values()] == [(0.0, 0.8), (0.8, None)]
+
+
+def test_a_clip_of_which_people_are_followed_is_not_cut(tmp_path, look, pieces):
+    clip = clips.make(tmp_path / "a.mp4", [n / 25 for n in range(50)])
+    assert len(cut(clip, tmp_path / "out", look).shards) == 1
+
+
+def test_pieces_hold_together_what_the_whole_clip_holds(tmp_path, look, monkeypatch):
+    clip, alone = clips.make(tmp_path / "a.mp4", [n / 25 for n in range(90)]), []
+    for seconds in (1200.0, 0.5):
+        monkeypatch.setattr(many, "_PIECE", seconds)
+        plan = cut(clip, tmp_path / f"{seconds}", replace(look, follow=False))
+        list(many.run(plan))
+        alone.append(all_lines(plan))
+    assert len(plan.shards) == 7
+    assert len(alone[0]) == 90
+    assert alone[0] == alone[1]
+
+
+def test_a_broken_clip_in_pieces_has_failed_once(tmp_path, look, pieces):
+    clip = clips.make(tmp_path / "a.mp4", [n / 25 for n in range(100)])
+    clips.cut(clip)
+    report = predict_many(
+        look.model, [clip, clip.with_name("gone.mp4")], tmp_path / "out",
+        look=replace(look, follow=False),
+    )  # fmt: skip
+    told = list(parts.failures(report.parts))
+    assert len(report.parts) > 2
+    assert (report.files, report.count.failed, len(told)) == (2, 2, 2)
+
+
+def test_a_clip_that_is_none_is_not_cut(tmp_path, look, pieces):
+    (tmp_path / "a.mp4").write_bytes(b"no clip")
+    plan = cut(tmp_path / "a.mp4", tmp_path / "out", replace(look, follow=False))
+    assert [row.end for (row,) in plan.shards.values()] == [None]
 
 
 def test_what_is_done_is_not_done_again(tmp_path, look):

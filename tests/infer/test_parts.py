@@ -58,6 +58,27 @@ def test_failures_are_told_of_all_parts(tmp_path):
     assert list(parts.failures(made)) == ["3.jpg: no"]
 
 
+def test_a_clip_in_pieces_is_told_of_once(tmp_path):
+    broken = [parts.failure(Path("a.mp4"), "a.mp4 breaks off")]
+    made = written(tmp_path, broken, broken, [parts.failure(Path("b.mp4"), "b.mp4 breaks off")])
+    assert list(parts.failures(made)) == ["a.mp4 breaks off", "b.mp4 breaks off"]
+
+
+def test_frames_of_pieces_that_were_reckoned_twice_are_merged_apart(tmp_path):
+    pieces = [
+        [parts.line(Path(clip), somebody(), (30, 40), n, n / 10) for n in numbers]
+        for clip, numbers in (("a.mp4", (0, 1, 2)), ("a.mp4", (2, 3, 9)), ("b.mp4", (0, 1)))
+    ]
+    written(tmp_path, *pieces)
+    parts.merge(tmp_path, "csv-wide", tmp_path / "all.csv", LSP14)
+    with (tmp_path / "all.csv").open() as file:
+        frames = [(row["image"], row["frame"]) for row in csv.DictReader(file)]
+    assert frames == [
+        *(("a.mp4", str(n)) for n in (0, 1, 2, 3, 4, 9)),
+        *(("b.mp4", str(n)) for n in (0, 1)),
+    ]
+
+
 def test_a_part_that_was_cut_short_is_named(tmp_path):
     (part,) = written(tmp_path, [photo("1.jpg")])
     part.write_bytes(part.read_bytes()[:-20])

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,15 @@ def test_a_clip_becomes_a_line_a_frame(tmp_path, look):
     assert [line["frame"] for line in lines] == list(range(10))
     assert lines[5]["time"] == pytest.approx(0.2)
     assert all(line["track"] == [lines[0]["track"][0]] for line in lines)
+
+
+def test_a_piece_of_a_clip_becomes_a_line_a_frame_of_it(tmp_path, look):
+    clip = clips.make(tmp_path / "a.mp4")
+    row = Row(str(clip), start=0.12, end=0.2)
+    alone = replace(look, follow=False)
+    lines = Worker(alone, LSP14).lines(row)
+    assert [(line["frame"], line["time"]) for line in lines] == [(3, 0.12), (4, 0.16)]
+    assert all("track" not in line for line in lines)
 
 
 def test_a_clip_that_breaks_off_keeps_its_frames_and_tells(tmp_path, look):

@@ -172,6 +172,26 @@ def test_without_network_and_file_one_sentence_says_everything(home):
         assert part in said
 
 
+@pytest.mark.parametrize("value", ["1", "yes"])
+def test_offline_nothing_is_fetched(server, home, monkeypatch, value):
+    monkeypatch.setenv(published.OFFLINE, value)
+    with pytest.raises(FileNotFoundError, match=rf"fetched \({published.OFFLINE}={value} is set\)"):
+        find("", server.address)
+    assert (server.asked, cache().exists()) == ([], False)
+
+
+def test_offline_what_is_here_is_used(server, home, monkeypatch):
+    find("", server.address)
+    monkeypatch.setenv(published.OFFLINE, "1")
+    assert find("", server.address) == cache() / NAME
+
+
+@pytest.mark.parametrize("value", ["", "0"])
+def test_offline_may_be_switched_off(server, home, monkeypatch, value):
+    monkeypatch.setenv(published.OFFLINE, value)
+    assert find("", server.address) == cache() / NAME
+
+
 def test_the_meter_tells_every_percent_once(capsys):
     tell = meter("x.pth")
     for have in (0, 10, 10_000_000, 10_000_001, 200_000_000):

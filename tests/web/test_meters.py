@@ -19,6 +19,14 @@ def test_old_pictures_are_forgotten():
     assert meters.milliseconds() == {"small": 100.0}
 
 
+def test_a_trial_tells_a_models_time_until_somebody_sends_a_picture():
+    meters = Meters()
+    meters.tried("small", 0.5)
+    assert (meters.milliseconds(), meters.knows("small")) == ({"small": 500.0}, True)
+    meters.looked("small", 0.25)
+    assert (meters.milliseconds(), meters.knows("medium")) == ({"small": 250.0}, False)
+
+
 def test_two_servers_in_one_process_do_not_mix_their_counters():
     first, second = Meters(), Meters()
     first.people.inc(7)

@@ -1,11 +1,12 @@
 """What the pages and routes of a server share."""
 
 import os
+import sys
 
 import numpy as np
 import pytest
 
-from posegram.web.service import Busy, core_count
+from posegram.web.service import Busy, _trial, core_count
 from posegram.web.settings import Settings
 
 PICTURE = np.zeros((48, 64, 3), dtype=np.uint8)
@@ -51,9 +52,41 @@ def test_a_look_counts_people(service):
     assert service.meters.people._value.get() == before + 1
 
 
-def test_a_look_before_anybody_came_is_not_measured(service):
+def test_the_default_models_time_is_known_before_anybody_came(service):
+    times = {entry["name"]: entry["milliseconds"] for entry in service.models()}
+    assert times.pop("still") > 0
+    assert set(times.values()) == {None}
+
+
+def test_a_models_time_is_known_once_it_is_loaded(service):
+    service.estimate("small")
+    assert service.meters.milliseconds()["small"] > 0
+
+
+def test_a_model_is_timed_once(service, monkeypatch):
+    monkeypatch.setattr(sys.modules["posegram.web.service"], "_trial", lambda _: 1 / 0)
+    service.estimate("still")
+    service.look("still", PICTURE)
+
+
+def test_a_trial_tells_of_one_person_who_was_looked_for():
+    seen = []
+
+    def estimate(image, boxes=None):
+        seen.append(None if boxes is None else len(boxes))
+
+    estimate.detect = lambda image: None
+    assert _trial(estimate) > 0
+    assert seen == [None, 1] * 2
+
+
+def test_a_default_model_without_a_detector_is_timed_by_its_only_look(service, monkeypatch):
+    seen = []
+    service.shelf.loaded["medium"] = seen.append
+    monkeypatch.setattr(type(service.shelf), "default", "medium")
     service.warm()
-    assert service.meters.milliseconds() == {}
+    assert len(seen) == 1
+    assert "medium" in service.meters.milliseconds()
 
 
 def test_the_default_model_is_loaded_before_anybody_asks(service):

@@ -13,7 +13,8 @@ from typing import Any
 
 import typer
 
-from posegram.infer.load import DETECTOR, load, load_detector
+from posegram.cli.words import tell_whole
+from posegram.infer.load import DETECTOR, detector_of, load, load_detector
 
 __all__ = ["serve"]
 
@@ -86,6 +87,8 @@ def serve(
 def _check(models: Sequence[str], detector: str) -> None:
     """Load what is to be offered, before the server's processes would fail over it.
 
+    Says which of the models take each picture whole, where nobody asked for that.
+
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is no model, or no detector; or two models have one name.
@@ -93,7 +96,9 @@ def _check(models: Sequence[str], detector: str) -> None:
     from posegram.web.shelf import named
 
     for model in models:
-        load(model, threads=1, detector="none")
+        estimate = load(model, threads=1, detector="none")
+        if detector_of(estimate.card.skeleton) == "none":
+            tell_whole(estimate, detector)
     named(tuple(models))
     load_detector(detector or DETECTOR, threads=1)
 

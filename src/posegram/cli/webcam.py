@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 import webbrowser
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["webcam"]
 
+_SLOWEST = 100_000  # milliseconds; slower frames are counted as such
 _DETECTOR = "Finds people: detector:640 (its input's side, pixels), a file, or none: one in all."
 _MOST = "Only so many people, the largest and surest; 0 means all."
 
@@ -57,6 +60,9 @@ def webcam(
     computer reaches; nothing is kept. With --record it is written to a
     file. Ctrl-C stops.
 
+    At the end it says how long frames took from their coming to their
+    being shown or written, and how many were left out meanwhile.
+
     Exit code 1: the source broke off; what came before is shown or
     recorded. 2: misuse.
     """
@@ -69,19 +75,65 @@ def webcam(
     estimate = load(model, detector=detector, threads=threads, engine=engine, weights=weights)
     tell_whole(estimate, detector)
     follow = Follower(estimate, smooth=not no_smooth, every=every, most=max_people)
-    draw = partial(pictures.draw, threshold=threshold)
     faults: list[str] = []
     with stoppable() as stopped:
         end = None if seconds is None else time.monotonic() + seconds
         done = partial(_is_over, stopped, end)
-        moving = _noted(_frames(source, pace=record is None, stop=done), faults)
+        log = _Log()
+        moving = _noted(_frames(source, log, pace=record is None, stop=done), faults)
+        look = partial(_drawn, follow, partial(pictures.draw, threshold=threshold))
         if record is None:
-            _show(moving, follow, draw, done, port, not no_browser)
+            _show(moving, look, done, log, port, not no_browser)
         else:
-            _record(moving, follow, draw, done, record)
+            _record(moving, look, done, log, record)
     if faults:
         typer.echo(f"posegram: {faults[0]}", err=True)
         raise typer.Exit(1)
+
+
+class _Log:
+    """When frames came and were done, in memory that does not grow with the run."""
+
+    def __init__(self) -> None:
+        self.done = self.left_out = 0
+        self._waiting: deque[tuple[float, float]] = deque()  # of each frame: its time, when it came
+        self._spent: Counter[int] = Counter()  # milliseconds -> frames
+        self._began: float | None = None
+        self._ended = 0.0
+
+    def coming(self, moving: Iterator[Frame]) -> Iterator[Frame]:
+        """The same frames, noted as they come, perhaps in a thread of their own."""
+        for frame in moving:
+            now = time.monotonic()
+            self._began = now if self._began is None else self._began
+            self._waiting.append((frame.time, now))
+            yield frame
+
+    def finished(self, frame: Frame) -> None:
+        """Note that a frame is shown or written; those that came before it never will be."""
+        self._ended = time.monotonic()
+        self.done += 1
+        while self._waiting and self._waiting[0][0] <= frame.time:
+            moment, came = self._waiting.popleft()
+            if moment < frame.time:
+                self.left_out += 1
+            else:
+                self._spent[min(math.ceil(1000 * (self._ended - came)), _SLOWEST)] += 1
+
+    def within(self, share: float) -> int:
+        """Milliseconds in which that share of the frames was done."""
+        count, wanted = 0, share * self._spent.total()
+        for spent in sorted(self._spent):
+            count += self._spent[spent]
+            if count >= wanted:
+                return spent
+        return 0
+
+    def __str__(self) -> str:
+        rate = self.done / max(self._ended - (self._began or 0.0), 1e-6)
+        usual, most = self.within(0.5), self.within(0.95)
+        latency = f"{rate:.1f} frames/s, latency median {usual} ms, 95 % under {most} ms"
+        return f"{latency}; {counted(self.left_out, 'frame')} left out"
 
 
 def _spare(source: str, record: Path | None) -> None:
@@ -114,13 +166,15 @@ def _is_over(stopped: Callable[[], int], end: float | None) -> bool:
     return bool(stopped()) or (end is not None and time.monotonic() >= end)
 
 
-def _frames(source: str, *, pace: bool, stop: Callable[[], bool]) -> Iterator[Frame]:
+def _frames(source: str, log: _Log, *, pace: bool, stop: Callable[[], bool]) -> Iterator[Frame]:
     """The frames of a source; a live one, or one shown at its own pace, drops what is too late."""
     from posegram.video import frames, is_live, latest
 
     if is_live(source):
-        return latest(frames(source), stop=stop)
-    return latest(_paced(frames(source)), stop=stop) if pace else frames(source)
+        return latest(log.coming(frames(source)), stop=stop)
+    if pace:
+        return latest(log.coming(_paced(frames(source))), stop=stop)
+    return log.coming(frames(source))
 
 
 def _paced(moving: Iterator[Frame]) -> Iterator[Frame]:
@@ -132,11 +186,20 @@ def _paced(moving: Iterator[Frame]) -> Iterator[Frame]:
         yield frame
 
 
+def _drawn(
+    follow: Callable[[Image, float], People], draw: Callable[[Image, People], Image], frame: Frame
+) -> tuple[Image, int]:
+    """A frame with its people drawn in, and how many they are."""
+    people = follow(frame.image, frame.time)
+    shown = convert(people, usual(people.skeleton))
+    return draw(frame.image, shown), len(shown)
+
+
 def _show(
     moving: Iterator[Frame],
-    follow: Callable[[Image, float], People],
-    draw: Callable[[Image, People], Image],
+    look: Callable[[Frame], tuple[Image, int]],
     done: Callable[[], bool],
+    log: _Log,
     port: int,
     browse: bool,
 ) -> None:
@@ -148,32 +211,31 @@ def _show(
         if browse:
             webbrowser.open(address)
         for frame in chain([first], moving):
-            people = _usual(follow(frame.image, frame.time))
-            screen.put(draw(frame.image, people), len(people))
+            screen.put(*look(frame))
+            log.finished(frame)
             if done():
                 break
-        typer.echo(f"{screen.frames} frames shown, {screen.fps:.1f} frames/s at the end")
+    typer.echo(f"{counted(log.done, 'frame')} shown, {log}")
 
 
 def _record(
     moving: Iterator[Frame],
-    follow: Callable[[Image, float], People],
-    draw: Callable[[Image, People], Image],
+    look: Callable[[Frame], tuple[Image, int]],
     done: Callable[[], bool],
+    log: _Log,
     path: Path,
 ) -> None:
     from posegram.video import Writer
 
     first = _first(moving)
-    began, size = time.monotonic(), (first.image.shape[0], first.image.shape[1])
+    size = (first.image.shape[0], first.image.shape[1])
     with Writer(path, size) as writer:
         frame: Frame | None = first
         while frame is not None:
-            people = _usual(follow(frame.image, frame.time))
-            writer.write(_fitted(draw(frame.image, people), size), frame.time - first.time)
+            writer.write(_fitted(look(frame)[0], size), frame.time - first.time)
+            log.finished(frame)
             frame = None if done() else next(moving, None)
-    rate = writer.count / max(time.monotonic() - began, 1e-6)
-    typer.echo(f"{counted(writer.count, 'frame')}, {rate:.1f} frames/s -> {path}")
+    typer.echo(f"{counted(writer.count, 'frame')}, {log} -> {path}")
 
 
 def _fitted(image: Image, size: tuple[int, int]) -> Image:
@@ -191,8 +253,3 @@ def _first(moving: Iterator[Frame]) -> Frame:
     if first is None:
         raise ValueError("the source gave no picture")
     return first
-
-
-def _usual(people: People) -> People:
-    """People with the joints that are shown."""
-    return convert(people, usual(people.skeleton))

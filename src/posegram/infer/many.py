@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,12 @@ __all__ = [
     "cut",
     "forget_failed",
     "predict_many",
+    "report",
     "run",
-    "total",
 ]
 
 SHARD = 200  # photos: a few seconds of work, so that a killed worker costs no more
+_PIECE = 1200.0  # seconds of a clip whose people are not followed, so that several workers share it
 _NAMED = 16  # hexadecimal digits of a part's name
 
 
@@ -61,9 +62,15 @@ class Plan:
 class Report:
     """What became of all files."""
 
-    count: Count  # in all parts, those of earlier calls as well
+    count: Count  # in all parts, those of earlier calls as well; a clip in pieces fails once
     parts: tuple[Path, ...]
     before: int  # parts that were there before
+    files: int  # photos and clips
+
+    @property
+    def failed_share(self) -> float:
+        """Share of the files that could not be looked at, or not to their end; 0 to 1."""
+        return self.count.failed / self.files
 
 
 def predict_many(
@@ -104,17 +111,27 @@ def predict_many(
     before = len(plan.shards) - len(plan.left)
     for _ in run(plan, executor, workers):
         pass
-    return Report(total(plan.shards), tuple(plan.shards), before)
+    return report(plan, before)
 
 
-def total(made: Iterable[Path]) -> Count:
-    """What parts hold together, by their headings."""
-    counts = [parts.count_of(part) for part in made]
-    return Count(
-        sum(count.images for count in counts),
-        sum(count.people for count in counts),
-        sum(count.failed for count in counts),
+def report(plan: Plan, before: int = 0) -> Report:
+    """What became of a plan's files, by the headings of its parts; errors as `parts.count_of`.
+
+    Args:
+        plan: all of whose parts are there.
+        before: how many of them were there already.
+    """
+    counts = {part: parts.count_of(part) for part in plan.shards}
+    broken = [part for part, count in counts.items() if count.failed]
+    clips = {row.path for part in broken for row in plan.shards[part] if row.is_clip}
+    photos = [counts[part].failed for part in broken if not plan.shards[part][0].is_clip]
+    count = Count(
+        sum(count.images for count in counts.values()),
+        sum(count.people for count in counts.values()),
+        sum(photos) + len(clips),
     )
+    files = {row.path for rows in plan.shards.values() for row in rows}
+    return Report(count, tuple(plan.shards), before, len(files))
 
 
 def cut(
@@ -128,7 +145,7 @@ def cut(
         source: see there.
         out: see there.
         look: see there.
-        shard: photos of a shard; a clip is one of its own.
+        shard: photos of a shard; a clip is one of its own, or several where nobody is followed.
 
     Raises:
         ValueError: `out` is a file, or there is nothing to look at.
@@ -138,7 +155,7 @@ def cut(
         raise ValueError(f"{out} is a file, wanted a folder for the parts")
     given = [source] if isinstance(source, (str, Path)) else list(source)
     listed = (path for one in given for path in _listed(Path(one)))
-    rows = [_row(path) for path in dict.fromkeys(listed)]  # each once
+    rows = [row for path in dict.fromkeys(listed) for row in _rows(path, look)]  # each once
     if not rows:
         raise ValueError("there is no photo and no clip to look at")
     estimate = estimate_of(look)  # what is wrong with it shows before any worker starts
@@ -200,16 +217,31 @@ def _listed(path: Path) -> Iterator[Path]:
         yield path
 
 
-def _row(path: Path) -> Row:
+def _rows(path: Path, look: Look) -> list[Row]:
+    """A file; or a clip's pieces, where what is in one does not depend on those before."""
     try:
         facts = path.stat()
     except OSError:
-        return Row(str(path))  # its line will say so
-    return Row(str(path), facts.st_size, facts.st_mtime_ns)
+        return [Row(str(path))]  # its line will say so
+    whole = Row(str(path), facts.st_size, facts.st_mtime_ns)
+    return _pieces(whole) if whole.is_clip and not look.follow else [whole]
+
+
+def _pieces(whole: Row) -> list[Row]:
+    """A clip cut every 20 minutes; the last piece has 10 to 30."""
+    from posegram.video import probe  # brings PyAV, which photos do not need
+
+    try:
+        seconds = probe(whole.path).seconds or 0.0
+    except (OSError, ValueError):
+        return [whole]  # its line will say so
+    starts = [_PIECE * number for number in range(max(1, round(seconds / _PIECE)))]
+    ends = [*starts[1:], None]
+    return [whole._replace(start=a, end=b) for a, b in zip(starts, ends, strict=True)]
 
 
 def _shards(rows: Sequence[Row], size: int) -> Iterator[tuple[Row, ...]]:
-    """Photos, so many at a time, in order; and each clip alone, for its people have ids."""
+    """Photos, so many at a time, in order; and each clip or piece of one alone."""
     photos: list[Row] = []
     for row in rows:
         if row.is_clip:

@@ -1,4 +1,5 @@
-"""Parts: the files in which `predict_many` keeps people, 200 photos or one clip in each.
+"""Parts: the files in which `predict_many` keeps people, 200 photos or one clip, or a piece of a
+clip, in each.
 
 A part is gzipped JSON Lines. Its first line is the heading (`images`, `people`, `failed`: how
 many), every other one a photo or a frame, in order: `image`, the file; `size`, height and width;
@@ -121,10 +122,14 @@ def _objects(path: Path) -> Iterator[Line]:
 
 
 def failures(made: Iterable[Path]) -> Iterator[str]:
-    """A sentence about each file that could not be looked at."""
+    """A sentence about each file that could not be looked at; one a clip in pieces."""
+    told = ""
     for part in made:
         if count_of(part).failed:
-            yield from (one["error"] for one in lines(part) if "error" in one)
+            for one in lines(part):
+                if "error" in one and one["image"] != told:
+                    told = one["image"]
+                    yield one["error"]
 
 
 def index(out: Path, parts: Sequence[Path], skeleton: Skeleton, facts: dict[str, Any]) -> Path:
@@ -160,11 +165,26 @@ def merge(out: Path, form: str, path: Path, skeleton: Skeleton, *, watch: Watch 
         raise FileNotFoundError(f"{share}: run the same command again")
     name = _coco_names(parts) if form.startswith("coco") else _own_names
     with open_writer(form, path, skeleton, model=whole["model"]) as file:
-        for part in watch(parts):
-            for one in lines(part):
-                if "error" not in one:
-                    file.put(_people(one, skeleton), name(one))
+        for one in _found(watch(parts)):
+            file.put(_people(one, skeleton), name(one))
     return path
+
+
+def _found(parts: Iterable[Path]) -> Iterator[Line]:
+    """The photos and frames of parts in order; a clip's frames have numbers that only grow.
+
+    Behind the beginning of a piece they are reckoned from their time, which a clip of changing rate
+    may reckon twice.
+    """
+    clip, last = "", -1
+    for part in parts:
+        for one in lines(part):
+            if "error" in one:
+                continue
+            if "frame" in one:
+                last = max(one["frame"], last + 1 if one["image"] == clip else 0)
+                clip, one["frame"] = one["image"], last
+            yield one
 
 
 def _whole(out: Path) -> dict[str, Any]:
@@ -190,7 +210,7 @@ def _own_names(one: Line) -> Shot:
 
 def _coco_names(parts: Sequence[Path]) -> Callable[[Line], Shot]:
     """As `_own_names`, with an id and a name of its own for every photo and frame."""
-    names = [_picture(one) for part in parts for one in lines(part) if "error" not in one]
+    names = [_picture(one) for one in _found(parts)]
     ids = dict(zip(names, image_ids(names), strict=True))
     root = door.common_folder(names) if names else Path()
 

@@ -14,18 +14,20 @@ from posegram.infer import parts
 from posegram.infer.load import load
 from posegram.infer.topdown import TopDown
 from posegram.infer.views import views
-from posegram.pose import Skeleton, convert
+from posegram.pose import Image, People, Skeleton, convert
 from posegram.track import foremost
 
 __all__ = ["Look", "Row", "Shards", "Worker", "estimate_of"]
 
 
 class Row(NamedTuple):
-    """A file as it was when it was listed."""
+    """A file as it was when it was listed, or a piece of a clip."""
 
     path: str
     size: int = -1  # bytes; -1: there was none
     changed: int = 0  # nanoseconds
+    start: float = 0.0  # seconds into a clip
+    end: float | None = None
 
     @property
     def is_clip(self) -> bool:
@@ -46,6 +48,7 @@ class Look:
     most: int = 0  # people of a photo or frame who are kept, the foremost ones; 0 for all
     every: int = 10  # clips: frames from one look of the detector to the next
     smooth: bool = True  # clips: mend joints with what lies around them
+    follow: bool = True  # clips: False takes each frame as a photo, so that nobody has an id
 
 
 Shards = dict[Path, tuple[Row, ...]]  # part -> its files, in order
@@ -66,7 +69,7 @@ class Worker:
         """The lines of one file; one with an error where it cannot be looked at."""
         path = Path(row.path)
         try:
-            return self._frames(path) if row.is_clip else [self._photo(path)]
+            return self._frames(row) if row.is_clip else [self._photo(path)]
         except (OSError, ValueError, MemoryError) as fault:
             return [parts.failure(path, _named(path, fault))]
 
@@ -77,15 +80,27 @@ class Worker:
         people = convert(foremost(found[likely], self.look.most), self.skeleton)
         return parts.line(path, people, (image.shape[0], image.shape[1]))
 
-    def _frames(self, path: Path) -> list[parts.Line]:
+    def _alone(self, image: Image, time: float) -> People:
+        """The people of a frame as if it were a photo."""
+        return self.estimate(image)
+
+    def _frames(self, row: Row) -> list[parts.Line]:
         from posegram.infer import film  # brings PyAV and scipy, which photos do not need
         from posegram.infer.follow import Follower
         from posegram.video import probe
 
-        look, notes, clip = self.look, film.Notes(), probe(path)
-        follow = Follower(self.estimate, smooth=look.smooth, every=look.every)
-        plan = film.Plan(skeleton=self.skeleton, least=look.least, most=look.most)
-        made = []
+        look, notes, path = self.look, film.Notes(), Path(row.path)
+        follow: film.Follow = self._alone
+        if look.follow:
+            follow = Follower(self.estimate, smooth=look.smooth, every=look.every)
+        clip, made = probe(path), []
+        plan = film.Plan(
+            skeleton=self.skeleton,
+            start=row.start,
+            end=row.end,
+            least=look.least,
+            most=look.most,
+        )
         size = (clip.height, clip.width)
         for shot in film.found(follow, path, plan, notes):
             people = convert(shot.people, self.skeleton)

@@ -19,7 +19,8 @@ from posegram import models
 from posegram.pose import COCO17, Card
 
 __all__ = [
-    *("CARD", "VARIABLE", "arrays", "cache", "fetch", "find", "keypoints", "located", "meter"),
+    *("CARD", "OFFLINE", "VARIABLE"),
+    *("arrays", "cache", "fetch", "find", "keypoints", "located", "meter"),
 ]
 
 CARD = Card(
@@ -39,6 +40,7 @@ CARD = Card(
 )
 
 VARIABLE = "POSEGRAM_KEYPOINT_RCNN"  # names a file, for machines without network
+OFFLINE = "POSEGRAM_OFFLINE"  # set to anything but 0: nothing is ever fetched
 PAGE = (
     "https://docs.pytorch.org/vision/stable/models/generated/"
     "torchvision.models.detection.keypointrcnn_resnet50_fpn.html"
@@ -65,8 +67,8 @@ def find(weights: str | Path, address: str, *, variable: str = VARIABLE) -> Path
         variable: the environment variable that may name a file; "" for none.
 
     Raises:
-        FileNotFoundError: there is no such file, or it can neither be found nor fetched; the
-            message says which file to get, from where, and where to put it.
+        FileNotFoundError: there is no such file, or it can neither be found nor fetched, or may
+            not be; the message says which file to get, from where, and where to put it.
         ValueError: what was fetched is not what the address promises.
     """
     said = str(weights) or (os.environ.get(variable, "") if variable else "")
@@ -107,9 +109,12 @@ def fetch(address: str, path: Path, *, progress: Progress | None = None) -> Path
         progress: called with the bytes that are there and those in all.
 
     Raises:
-        OSError: the address cannot be reached, or the connection broke.
+        OSError: the address cannot be reached, or may not be, or the connection broke.
         ValueError: the checksum differs; what was fetched is thrown away.
     """
+    offline = os.environ.get(OFFLINE, "")
+    if offline not in ("", "0"):
+        raise PermissionError(f"{OFFLINE}={offline} is set")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     have = part.stat().st_size if part.exists() else 0

@@ -54,6 +54,7 @@ class Meters:
         )
         self.jobs = Gauge("posegram_jobs", "Video jobs", ("state",), registry=self.registry)
         self._recent: dict[str, deque[float]] = {}
+        self._tried: dict[str, float] = {}  # milliseconds, before anybody has sent a picture
         self._lock = threading.Lock()
 
     def looked(self, model: str, seconds: float) -> None:
@@ -62,7 +63,17 @@ class Meters:
         with self._lock:
             self._recent.setdefault(model, deque(maxlen=51)).append(1000 * seconds)
 
-    def milliseconds(self) -> dict[str, float]:
-        """Median time of each model's latest pictures, by name."""
+    def tried(self, model: str, seconds: float) -> None:
+        """Note how long a model took for a picture of ours; what visitors' pictures take is more
+        worth."""
         with self._lock:
-            return {name: median(times) for name, times in self._recent.items()}
+            self._tried[model] = 1000 * seconds
+
+    def knows(self, model: str) -> bool:
+        """Whether a model's time is known."""
+        return model in self._tried or model in self._recent
+
+    def milliseconds(self) -> dict[str, float]:
+        """Median time of each model's latest pictures, by name; before them, that of ours."""
+        with self._lock:
+            return self._tried | {name: median(times) for name, times in self._recent.items()}

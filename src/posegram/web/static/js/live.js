@@ -197,11 +197,11 @@ function gauge() {
   const whole = run.frames.length > 1 ? (1000 * (run.frames.length - 1)) / (run.frames.at(-1) - run.frames[0]) : 0;
   const share = whole && rate ? Math.max(0, Math.round(100 * (1 - rate / whole))) : 0;
   part("fps").textContent = rate ? rate.toFixed(0) : "–";
-  part("latency").textContent = spent.length ? `${Math.round(spent[spent.length >> 1])} ms` : "–";
+  const [median, worst] = [0.5, 0.95].map((share) => Math.round(spent[Math.floor(spent.length * share)] ?? 0));
+  part("latency").textContent = spent.length ? `${median} / ${worst} ms` : "–";
   part("drops").textContent = rate ? `${share} %` : "–";
   part("count").textContent = recent() ? String(run.latest.people.length) : "–";
-  const worst = spent[Math.floor(spent.length * 0.95)] ?? 0;
-  Object.assign(part("gauges").dataset, { fps: rate.toFixed(1), camera: whole.toFixed(1), median: Math.round(spent[spent.length >> 1] ?? 0), worst: Math.round(worst) });
+  Object.assign(part("gauges").dataset, { fps: rate.toFixed(1), camera: whole.toFixed(1), median, worst });
 }
 
 async function endRecording(words) {
