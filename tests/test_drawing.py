@@ -342,5 +342,7 @@ def test_a_skeleton_without_bones_is_drawn():
 
 
 def test_a_file_name_in_place_of_a_picture_is_one_sentence():
-    with pytest.raises(ValueError, match=r"a picture is an array, not str; posegram\.read"):
+    with pytest.raises(
+        ValueError, match=r"a picture is an array \(H, W, 3\) uint8, not str; posegram\.read"
+    ):
         drawing.require_picture("a.jpg")

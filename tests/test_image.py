@@ -32,6 +32,61 @@ def header_of_a_png(width, height):
     return b"\x89PNG\r\n\x1a\n" + start + struct.pack(">I", 9) + b"IDAT"
 
 
+# rgb
+
+
+def test_an_array_stays_as_it_is():
+    picture = noise()
+    assert pictures.rgb(picture) is picture
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (20, 30, 1)])
+def test_grey_becomes_three_colours(shape):
+    grey = noise()[..., 0]
+    np.testing.assert_array_equal(pictures.rgb(grey.reshape(shape)), np.dstack([grey] * 3))
+
+
+def test_transparent_parts_of_an_array_become_white():
+    clear = np.dstack([noise(), np.zeros((20, 30), dtype=np.uint8)])
+    assert (pictures.rgb(clear) == 255).all()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L"])
+def test_an_image_of_pillow_is_taken_in_any_mode(mode):
+    opened = PIL.Image.fromarray(noise()).convert(mode)
+    np.testing.assert_array_equal(pictures.rgb(opened), np.array(opened.convert("RGB")))
+
+
+def test_an_image_of_pillow_is_turned_upright(tmp_path):
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    PIL.Image.fromarray(smooth()).save(tmp_path / "a.png", exif=exif)
+    assert pictures.rgb(PIL.Image.open(tmp_path / "a.png")).shape == (60, 40, 3)
+
+
+def test_a_path_bytes_and_an_open_file_are_read(tmp_path):
+    path = tmp_path / "a.png"
+    pictures.write(path, noise())
+    with path.open("rb") as file:
+        for source in (path, str(path), path.read_bytes(), file):
+            np.testing.assert_array_equal(pictures.rgb(source), noise())
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ([], "a picture is an array .*, not list"),
+        (np.zeros((5, 5, 2), np.uint8), r"a picture is \(H, W, 3\) uint8"),
+        (np.zeros((5, 5), np.float32), r"a picture is \(H, W, 3\) uint8"),
+        (np.zeros((0, 5), np.uint8), r"a picture is \(H, W, 3\) uint8"),
+        (np.zeros(5, np.uint8), r"a picture is \(H, W, 3\) uint8"),
+    ],
+)
+def test_what_is_no_picture_is_refused(other, said):
+    with pytest.raises(ValueError, match=said):
+        pictures.rgb(other)
+
+
 # read
 
 

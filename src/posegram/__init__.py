@@ -26,6 +26,7 @@ _HOMES = {  # public name -> the module that holds it; imported on first use (PE
     "load": "infer.load",
     "evaluate": "infer.evaluate",
     "predict_many": "infer.many",
+    "save": "infer.save",
 }
 _PACKAGES = ("data", "infer", "metrics", "train")
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:  # editors and type checkers do not run `__getattr__`
     from posegram.infer.follow import Follower as Follower
     from posegram.infer.load import load as load
     from posegram.infer.many import predict_many as predict_many
+    from posegram.infer.save import save as save
     from posegram.pose import BODY19 as BODY19
     from posegram.pose import COCO17 as COCO17
     from posegram.pose import LSP14 as LSP14

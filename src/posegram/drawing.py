@@ -110,7 +110,9 @@ def require_picture(image: Image) -> None:
     """
     if not isinstance(image, np.ndarray):  # such as a file's name
         kind = type(image).__name__
-        raise ValueError(f"a picture is an array, not {kind}; posegram.read(FILE) gives one")
+        raise ValueError(
+            f"a picture is an array (H, W, 3) uint8, not {kind}; posegram.read(FILE) gives one"
+        )
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise ValueError(
             f"a picture is (H, W, 3) uint8, not {image.shape} {image.dtype} (H and W above 0)"

@@ -5,20 +5,36 @@ from __future__ import annotations
 import io
 import math
 import struct
-import uuid
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import IO, Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import PIL.Image
 import PIL.TiffImagePlugin
 
 from posegram.drawing import draw, require_picture
+from posegram.files import replacing
 from posegram.pose import Floats, Image
 
-__all__ = ["LIMIT", "SUFFIXES", "WRITTEN", "draw", "grid", "probe", "read", "write"]
+__all__ = [
+    "LIMIT",
+    "SUFFIXES",
+    "WRITTEN",
+    "Picture",
+    "draw",
+    "grid",
+    "probe",
+    "read",
+    "rgb",
+    "write",
+]
+
+Source = str | Path | bytes | IO[bytes]
+Picture = Image | PIL.Image.Image | Source  # what people hold when they say picture
 
 WRITTEN = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 SUFFIXES = (*WRITTEN, ".gif", ".avif", ".heic", ".heif")  # of what is read
@@ -52,8 +68,8 @@ _UPRIGHT = {
 }
 
 
-def read(source: str | Path | bytes) -> Image:
-    """The picture in a file or in bytes, (H, W, 3) uint8 RGB, upright by EXIF.
+def read(source: Source) -> Image:
+    """The picture in a file (a path, or open) or in bytes, (H, W, 3) uint8 RGB, upright by EXIF.
 
     JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF and HEIC are read; of a TIFF the first page, of a GIF the
     first frame. Transparent parts become white; 16-bit grey is scaled to 8, and so are numbers with
@@ -67,15 +83,46 @@ def read(source: str | Path | bytes) -> Image:
     data, name = _source(source)
     opened = _open(data, name)
     try:
-        opened.load()
-        turn = _UPRIGHT.get(_orientation(opened))  # only now: Pillow turns a TIFF itself
-        picture = _rgb(opened)
+        return _upright(opened)
     except _DAMAGE as fault:
         raise ValueError(f"{name} is damaged or cut off: {fault}") from fault
-    return np.array(picture if turn is None else picture.transpose(turn), dtype=np.uint8)
 
 
-def probe(source: str | Path | bytes) -> tuple[int, int]:
+def rgb(picture: Picture) -> Image:
+    """A picture of any kind as networks take it, (H, W, 3) uint8 RGB.
+
+    Args:
+        picture: such an array, returned as it is; a grey (H, W) or transparent (H, W, 4) one; an
+            image of Pillow's; or what `read` takes.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: an array of another shape or type, or what `read` refuses.
+    """
+    image: Any = picture
+    if isinstance(picture, np.ndarray):
+        image = _coloured(picture)
+    elif isinstance(picture, PIL.Image.Image):
+        image = _upright(picture)
+    elif isinstance(picture, (str, Path, bytes)) or hasattr(picture, "read"):
+        image = read(picture)
+    require_picture(image)
+    return np.asarray(image)
+
+
+def _coloured(array: npt.NDArray[np.uint8]) -> Image:
+    """A grey or transparent array with three colours; any other as it is."""
+    grey = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    if (
+        grey.dtype != np.uint8
+        or not grey.size
+        or (grey.ndim, *grey.shape[2:]) not in ((2,), (3, 4))
+    ):
+        return array
+    return _upright(PIL.Image.fromarray(grey))
+
+
+def probe(source: Source) -> tuple[int, int]:
     """Height and width of the upright picture in a file or in bytes; its pixels stay undecoded.
 
     Raises:
@@ -105,26 +152,15 @@ def write(path: str | Path, image: Image) -> None:
     done, data = cv2.imencode(path.suffix.lower(), bgr, _QUALITY[path.suffix.lower()])
     if not done:  # WebP, for one, ends at 16,383 pixels a side
         raise ValueError(f"cannot write {path}: {image.shape[1]}x{image.shape[0]} is too large")
-    _store(path, data.tobytes())
+    with replacing(path) as part:
+        part.write_bytes(data.tobytes())
 
 
-def _store(path: Path, data: bytes) -> None:
-    """Write a file by way of a temporary one beside it, so that nobody meets half a file."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
-    part = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _source(source: str | Path | bytes) -> tuple[bytes, str]:
+def _source(source: Source) -> tuple[bytes, str]:
     """The bytes of a file, or the bytes given, and what to call them."""
-    if isinstance(source, bytes):
-        return source, "the data"
-    return _bytes(Path(source)), str(source)
+    if isinstance(source, (str, Path)):
+        return _bytes(Path(source)), str(source)
+    return source if isinstance(source, bytes) else source.read(), "the data"
 
 
 def _bytes(path: Path) -> bytes:
@@ -182,6 +218,13 @@ def _orientation(opened: PIL.Image.Image) -> int:
     except (*_DAMAGE, TypeError, KeyError):  # broken EXIF must not cost the photo
         return 1
     return value if 1 <= value <= 8 else 1
+
+
+def _upright(opened: PIL.Image.Image) -> Image:
+    opened.load()
+    turn = _UPRIGHT.get(_orientation(opened))  # only now: Pillow turns a TIFF itself
+    picture = _rgb(opened)
+    return np.array(picture if turn is None else picture.transpose(turn), dtype=np.uint8)
 
 
 def _rgb(picture: PIL.Image.Image) -> PIL.Image.Image:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import uuid
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from posegram.files import draft_of
 from posegram.pose import Image
 
 try:
@@ -75,10 +75,8 @@ class Writer:
         if path.suffix.lower() != ".mp4":
             raise ValueError(f"cannot write {path}: its name must end in .mp4")
         self.muted = "" if sound is None else silence(sound)
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
         self.path, self.size, self.count = path, size, 0
-        self._part = path.with_name(f".{uuid.uuid4().hex}.part")
+        self._part = draft_of(path)
         self._last = -1
         with self._told():
             self._out = av.open(

@@ -309,6 +309,13 @@ def test_two_readers_of_one_source_are_refused(capsys, tmp_path, source):
     assert "name two readers: leave --from out" in err
 
 
+def test_a_source_that_is_called_as_a_reader_names_none(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "coco").mkdir()
+    err = refused(capsys, "coco", tmp_path / "a.json", "--to", "coco", "--from", "lsp")
+    assert "joints.mat" in err
+
+
 # names and bones
 
 
@@ -363,3 +370,56 @@ def test_two_categories_of_the_same_joints_become_one_and_are_told(capsys, tmp_p
 def test_a_category_has_no_place_in_lsp(capsys, tmp_path, patients):
     _, said, _ = run(capsys, patients, tmp_path / "lsp", "--to", "lsp")
     assert "  does not fit lsp: 1 name: category patient, not kept\n" in said
+
+
+# joints without names
+
+
+@pytest.fixture
+def unnamed(capsys, tmp_path, patients):
+    """A YOLO set of three joints, which are only counted."""
+    run(capsys, patients, tmp_path / "bare", "--to", "yolo")
+    text = (tmp_path / "bare" / "data.yaml").read_text()
+    kept = [line for line in text.splitlines() if not line.startswith(("kpt_names", "skeleton"))]
+    (tmp_path / "bare" / "data.yaml").write_text("\n".join(kept))
+    return tmp_path / "bare"
+
+
+def test_joints_without_names_are_written_by_number(capsys, tmp_path, unnamed):
+    assert run(capsys, unnamed, tmp_path / "a.json", "--to", "coco")[0] == 0
+    assert category(tmp_path / "a.json")["keypoints"] == ["joint_0", "joint_1", "joint_2"]
+
+
+def test_joints_without_names_are_written_as_a_skeleton_file_calls_them(
+    capsys, tmp_path, patients, unnamed
+):
+    (tmp_path / "own.toml").write_text(f"joints = {SPELT}\nbones = [['Head Top', 'Hip L']]")
+    options = ("--to", "coco", "--skeleton", tmp_path / "own.toml")
+    assert run(capsys, unnamed, tmp_path / "a.json", *options)[0] == 0
+    assert category(tmp_path / "a.json")["keypoints"] == ["head_top", "hip_l", "hip_r"]
+    assert category(tmp_path / "a.json")["skeleton"] == [[1, 2]]
+    before, after = (
+        data.read(str(patients)),
+        data.read(str(tmp_path / "a.json"), unnamed / "images"),
+    )
+    np.testing.assert_allclose([s.xy for s in after], [s.xy for s in before], atol=1e-4)
+
+
+@pytest.mark.parametrize("skeleton", ["coco17", "few.toml"])
+def test_a_skeleton_that_names_none_of_them_is_refused(
+    capsys, tmp_path, unnamed, monkeypatch, skeleton
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "few.toml").write_text("joints = ['a', 'b']")
+    options = ("--to", "coco", "--skeleton", skeleton)
+    code, _, err = run(capsys, unnamed, tmp_path / "a.json", *options)
+    assert (code, "the source has 3 joints without names, so --skeleton" in err) == (2, True)
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_joints_with_names_go_into_a_skeleton_file_by_name(capsys, tmp_path, patients):
+    (tmp_path / "own.toml").write_text("joints = ['hip_r', 'hip_l']")
+    options = ("--to", "coco", "--skeleton", tmp_path / "own.toml")
+    _, said, _ = run(capsys, patients, tmp_path / "a.json", *options)
+    assert category(tmp_path / "a.json")["keypoints"] == ["hip_r", "hip_l"]
+    assert "own has no head_top" in said

@@ -10,7 +10,7 @@ import scipy.io
 import figures
 from posegram import image as pictures
 from posegram.cli import main
-from posegram.data import coco
+from posegram.data import coco, yolo
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "data"))
 import release
@@ -33,6 +33,24 @@ def test_a_good_set_ends_with_0(capsys, people, tmp_path):
     code, out, _ = _run(capsys, "check", coco.write(tmp_path / "a.json", people))
     assert code == 0
     assert "no faults found" in out
+
+
+def test_limbs_of_a_few_people_are_said_not_to_be_judged(capsys, people, tmp_path):
+    _, out, _ = _run(capsys, "check", coco.write(tmp_path / "a.json", people))
+    assert out.endswith("no faults found\nlimbs not judged: 3 people of lsp14, wanted 20\n")
+
+
+def test_limbs_of_many_people_are_judged_without_a_word(capsys, tmp_path):
+    many = figures.samples(tmp_path / "images", 24)
+    _, out, _ = _run(capsys, "check", coco.write(tmp_path / "a.json", many), "--no-copies")
+    assert "no faults found" in out
+    assert "not judged" not in out
+
+
+def test_where_there_are_faults_nothing_is_said_of_limbs(capsys, people, tmp_path):
+    people[0].image.unlink()
+    _, out, _ = _run(capsys, "check", coco.write(tmp_path / "a.json", people))
+    assert "not judged" not in out
 
 
 def test_faults_in_the_data_end_with_1(capsys, people, tmp_path):
@@ -255,3 +273,68 @@ def test_numbers_that_are_none_are_mended_and_counted(capsys, people, tmp_path):
     _, out, _ = _run(capsys, "check", spec, "--fix", tmp_path / "fixed.json")
     assert "not-a-number 1" in out
     assert len(coco.read(tmp_path / "fixed.json")) == 3
+
+
+# joints without names, folders that hold a file
+
+
+@pytest.fixture
+def unnamed(people, tmp_path):
+    """A YOLO set of LSP's joints, which are only counted."""
+    out = yolo.write(tmp_path / "set", people)
+    lines = (out / "data.yaml").read_text().splitlines()
+    kept = [line for line in lines if line.split(":")[0] not in ("kpt_names", "skeleton")]
+    (out / "data.yaml").write_text("\n".join(kept))
+    return out
+
+
+@pytest.fixture
+def toml(people, tmp_path):
+    """A skeleton file that names as many."""
+    (tmp_path / "mine.toml").write_text(f"joints = {list(people[0].skeleton.joints)}")
+    return tmp_path / "mine.toml"
+
+
+def test_joints_without_names_are_checked_by_number(capsys, unnamed):
+    code, out, _ = _run(capsys, "check", unnamed)
+    assert (code, "joint_13" in out) == (0, True)
+
+
+def test_joints_without_names_are_called_as_a_skeleton_file_says(capsys, unnamed, toml, tmp_path):
+    fixed = tmp_path / "fixed.json"
+    code, out, _ = _run(capsys, "check", unnamed, "--skeleton", toml, "--fix", fixed)
+    assert (code, "joint_" in out) == (0, False)
+    assert coco.read(fixed)[0].skeleton.joints[0] == "right_ankle"
+
+
+@pytest.mark.parametrize("verb", ["check", "preview"])
+def test_a_skeleton_file_that_names_nothing_is_refused(capsys, people, toml, tmp_path, verb):
+    pytest.importorskip("torch")
+    spec = coco.write(tmp_path / "a.json", people)
+    code, _, err = _run(capsys, verb, spec, "--skeleton", toml)
+    assert code == 2
+    assert "mine.toml: names 14 joints, and no source has as many unnamed" in err
+
+
+def test_a_preview_calls_joints_as_a_skeleton_file_says(capsys, unnamed, toml, tmp_path):
+    pytest.importorskip("torch")
+    out = tmp_path / "p.png"
+    assert _run(capsys, "preview", unnamed, "--skeleton", toml, "--out", out)[0] == 0
+    assert out.is_file()
+
+
+def test_a_folder_with_its_annotations_is_checked(capsys, people):
+    folder = people[0].image.parent
+    coco.write(folder / "_annotations.coco.json", people, folder)
+    code, out, _ = _run(capsys, "check", folder)
+    assert (code, "3 people in 3 images, 3 of them at hand" in out) == (0, True)
+
+
+def test_a_plain_folder_names_the_annotations_that_may_be_meant(capsys, people):
+    folder = people[0].image.parent
+    coco.write(folder / "a.json", people[:1], folder)
+    code, _, err = _run(capsys, "check", folder)
+    assert code == 2
+    assert (
+        f"nothing to check; {folder / 'a.json'} looks like COCO annotations: give that file" in err
+    )

@@ -164,7 +164,8 @@ def test_joints_without_sigmas_are_measured_by_all_but_ap(run, own):
 
 def test_a_missing_ap_is_explained(run, own):
     _, out, _ = run(own[0], "--predictions", own[1], "--resamples", 100)
-    assert "note: no ap: OKS needs one sigma per joint" in out
+    assert "note: no ap: AP needs OKS sigmas and none are known here for" in out
+    assert "state them in a skeleton file, --skeleton FILE.toml" in out
 
 
 def test_ap_of_ones_own_joints_takes_the_sigmas_of_a_skeleton_file(run, own, tmp_path):
@@ -179,15 +180,47 @@ def test_ap_of_ones_own_joints_takes_the_sigmas_of_a_skeleton_file(run, own, tmp
     assert found[0] < found[1] == 1.0
 
 
-def test_more_results_than_annotations_are_measured_by_ap_alone(run, truth, people, tmp_path):
-    _, out, _ = run(truth, "--predictions", results(tmp_path / "p.json", people, extra=2))
-    assert "note: only ap: the results are not one per annotation" in out
+@pytest.fixture
+def sorted_by_score(truth, people, tmp_path):
+    """Results 3 px off of all but the first person, the last first, and two of nobody."""
+    path = results(tmp_path / "p.json", people, 3)
+    found = json.loads(path.read_text())[:0:-1]
+    nobody = [dict(one, keypoints=[5000.0, 5000.0, 0.1] * 17, score=0.1) for one in found[:2]]
+    path.write_text(json.dumps([*found, *nobody]))
+    return path
 
 
-def test_more_results_than_annotations_are_refused_by_pck(run, truth, people, tmp_path):
-    path = results(tmp_path / "p.json", people, extra=2)
-    code, _, err = run(truth, "--predictions", path, "--metric", "pck")
-    assert (code, "so ask for --metric ap" in err) == (2, True)
+def test_results_that_are_not_one_per_annotation_are_measured_over_who_was_met(
+    run, truth, sorted_by_score
+):
+    _, out, _ = run(truth, "--predictions", sorted_by_score, "--resamples", 100)
+    assert "note: met 5 of 6 labelled people, and all but AP is of these alone" in out
+    assert "evaluation: 5 people in 5 images" in out
+    assert row(out, "EPE").split()[1] == f"{3 * 2**0.5:.2f}"
+    assert "AP is over all 6 images of the annotation file" in out
+
+
+def test_pck_alone_is_measured_over_who_was_met(run, truth, sorted_by_score):
+    code, out, _ = run(truth, "--predictions", sorted_by_score, "--metric", "pck")
+    assert (code, "note: met 5 of 6 labelled people" in out) == (0, True)
+
+
+def test_two_files_are_compared_over_whom_both_met(run, truth, people, sorted_by_score, tmp_path):
+    second = npy(tmp_path / "p.npy", people, 3)
+    args = (truth, "--predictions", sorted_by_score, "--compare", second, "--metric", "error")
+    _, out, _ = run(*args)
+    assert out.count("note: met 5 of 6 labelled people") == 2
+    assert "p.npy: evaluation: 6 people" in out
+    assert "second minus first: 5 people" in out
+    assert "no difference shown" in out
+
+
+def test_results_that_meet_nobody_are_measured_by_ap_alone(run, truth, people, tmp_path):
+    path = results(tmp_path / "p.json", people, 5000, extra=1)
+    _, out, _ = run(truth, "--predictions", path, "--resamples", 100)
+    assert "note: only ap: no labelled person is met by a result" in out
+    text = refused(run(truth, "--predictions", path, "--metric", "pck"))
+    assert "is met by a result, so ask for --metric ap alone" in text
 
 
 def test_a_model_gets_the_labelled_boxes(run, truth, people, monkeypatch):

@@ -14,6 +14,7 @@ import rcnns
 import tiny
 from posegram import image as pictures
 from posegram.cli import main
+from posegram.data import yolo_folders
 from posegram.models import published
 from posegram.pose import BODY19, COCO17, LSP14, MPII16
 
@@ -238,8 +239,11 @@ def test_photos_of_one_name_have_yolo_labels_each(tmp_path, model):
         photo(tmp_path / "in" / name)
     args = ("--model", model, "--format", "yolo")
     assert run(tmp_path / "in", "--out", tmp_path / "out", *args) == 0
-    labels = tmp_path / "out" / "photos_yolo" / "labels"
-    assert listing(labels) == ["a.txt", "a_2.txt", "a_3.txt"]
+    found = tmp_path / "out" / "photos_yolo"
+    assert listing(found / "labels") == ["a.txt", "a_2.txt", "a_3.txt"]
+    assert listing(found / "images") == ["a.jpg", "a_2.png", "a_3.png"]
+    assert (found / "images" / "a_3.png").samefile(tmp_path / "in" / "a.png")
+    assert len(yolo_folders.pairs(found)) == 3
 
 
 def test_yolo_labels_beside_the_photos_keep_the_photos_names(tmp_path, model):
@@ -247,6 +251,7 @@ def test_yolo_labels_beside_the_photos_keep_the_photos_names(tmp_path, model):
     args = ("--model", model, "--format", "yolo", "--no-pictures")
     run(tmp_path / "in", "--out", tmp_path / "in", *args)
     assert listing(tmp_path / "in" / "photos_yolo" / "labels") == ["a.txt"]
+    assert not (tmp_path / "in" / "photos_yolo" / "images").exists()  # as --no-pictures says
 
 
 def test_names_that_differ_in_case_alone_do_not_overwrite_each_other(tmp_path, model):

@@ -55,6 +55,7 @@ def test_the_end_of_a_run_says_where_everything_is(settings, tmp_path, undrawn, 
     model = tmp_path / "tiny" / "tiny.onnx"
     assert f"trained: {model}\n" in told
     assert f"posegram predict PHOTO --model {model} --out poses" in told
+    assert f"kept apart: posegram evaluate {model.parent / 'valid.json'} --model {model}\n" in told
 
 
 def test_a_bar_counts_images_a_second(settings, undrawn, capsys):

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -48,9 +49,9 @@ def test_a_range_that_ends_before_it_begins_is_refused(people):
         data.read(f"{people}#4-2")
 
 
-@pytest.mark.parametrize("range_", ["#0-3", "#1-6"])
+@pytest.mark.parametrize("range_", ["#0-3", "#1-6", "#6-"])
 def test_a_range_beyond_the_people_is_refused(people, range_):
-    with pytest.raises(ValueError, match="holds people 1 to 5, so not"):
+    with pytest.raises(ValueError, match=f"holds people 1 to 5, so not {range_[1:]}"):
         data.read(f"{people}{range_}")
 
 
@@ -158,7 +159,24 @@ def test_a_part_of_a_yolo_set_may_be_read(parted, place, spec, count):
 
 def test_a_spec_of_a_part_and_a_range_is_taken_apart(parted):
     spec = f"yolo:{parted}#val#1-2"
-    assert (data.reader_of(spec), data.part_of(spec)) == (("yolo", parted), "val")
+    assert data.reader_of(spec) == ("yolo", parted)
+    assert data.pieces(spec) == data.Pieces("yolo", parted, "val", "1-2")
+
+
+@pytest.mark.parametrize(
+    ("spec", "reader", "path", "part", "ends"),
+    [
+        ("gone.json", "", "gone.json", "", (1, None)),
+        ("coco:a#b/gone.json#2-", "coco", "a#b/gone.json", "", (2, None)),
+        ("a#b/gone.json#train#2-3", "", "a#b/gone.json", "train", (2, 3)),
+        ("C:/gone.json", "", "C:/gone.json", "", (1, None)),
+        ("lsp:C:/gone", "lsp", "C:/gone", "", (1, None)),
+        ("coco", "", "coco", "", (1, None)),
+    ],
+)
+def test_a_spec_is_taken_apart_before_its_file_is_there(spec, reader, path, part, ends):
+    told = data.pieces(spec)
+    assert (told.reader, told.path, told.part, told.ends) == (reader, Path(path), part, ends)
 
 
 def test_a_part_of_another_format_is_refused(people):
@@ -190,3 +208,28 @@ def test_a_coco_file_says_it_of_those_that_have_joints(people):
 
 def test_lsp_calls_people_nothing(lsp):
     assert data.categories(str(lsp)) == []
+
+
+@pytest.mark.parametrize("spec", ["{}", "coco:{}", "yolo:{}"])
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
+def test_an_archive_is_to_be_unpacked(tmp_path, spec, name):
+    (tmp_path / name).write_bytes(b"PK")
+    said = rf"{name} is an archive: unpack it and give the folder"
+    with pytest.raises(ValueError, match=said):
+        data.read(spec.format(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"id": 1, "data": {"image": "/data/upload/1/a.jpg"}, "annotations": [{"result": []}]},
+        {"id": 1, "data": {"img": "a.jpg"}, "completions": []},
+        {"image": "a.jpg", "id": 1, "annotator": 1, "annotation_id": 1, "lead_time": 2.5},
+    ],
+)
+def test_the_json_of_label_studio_says_how_to_export_it(tmp_path, task):
+    (tmp_path / "a.json").write_text(json.dumps([task]))
+    with pytest.raises(
+        ValueError, match=r"is Label Studio's JSON, .*: export the .* as COCO, .* model_index"
+    ):
+        data.read(str(tmp_path / "a.json"))

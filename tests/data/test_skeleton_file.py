@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 import figures
+from posegram.data import nameless
 from posegram.data.skeleton_file import read, with_sigmas
 from posegram.pose import COCO17, LSP14, Skeleton
 
@@ -92,3 +93,10 @@ def test_a_skeleton_without_sigmas_is_refused(people):
     assert not LSP14.sigmas
     with pytest.raises(ValueError, match="lsp14 states no sigmas, which AP needs"):
         with_sigmas(people, "lsp14")
+
+
+def test_joints_without_names_get_the_files_and_their_sigmas(people, tmp_path):
+    bare = [replace(s, skeleton=Skeleton("yolo14", nameless.names(14))) for s in people]
+    names = people[0].skeleton.joints
+    path = written(tmp_path, f"joints = {list(names)}\nsigmas = {[0.1] * len(names)}")
+    assert {s.skeleton.joints for s in with_sigmas(bare, str(path))} == {names}

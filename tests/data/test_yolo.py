@@ -354,3 +354,103 @@ def test_what_is_written_is_yaml(photos):
     assert found["names"] == ["a: b"]
     assert found["kpt_names"] == {0: ["Hip: L", "#hip r"]}
     assert found["skeleton"] == [["Hip: L", "#hip r"]]
+
+
+# joints without names
+
+
+@pytest.mark.parametrize("values", [2, 3])
+def test_joints_that_are_only_counted_are_read(photos, values):
+    (photos / "data.yaml").write_text(f"kpt_shape: [8, {values}]\nflip_idx: [1,0,2,3,4,5,6,7]\n")
+    _label(photos, "0 0.5 0.5 0.2 0.4" + (" 0.5 0.25 2" if values == 3 else " 0.5 0.25") * 8)
+    (found,) = yolo.read(photos)
+    assert found.skeleton.mirror == (("joint_0", "joint_1"),)
+    np.testing.assert_allclose(found.xy, [[100, 25]] * 8, atol=1e-4)
+
+
+def test_17_joints_of_an_animal_are_not_cocos(photos):
+    flip = [1, 0, 2, 3, 4, 8, 9, 10, 5, 6, 7, 14, 15, 16, 11, 12, 13]  # AP-10K's
+    (photos / "data.yaml").write_text(f"kpt_shape: [17, 3]\nflip_idx: {flip}\n")
+    _label(photos, f"0 0.5 0.5 0.2 0.4 {JOINTS}")
+    assert yolo.read(photos)[0].skeleton.joints[0] == "joint_0"
+
+
+@pytest.mark.parametrize("yaml", ["", "kpt_shape: [10, 3]\n"])
+def test_numbers_that_do_not_fit_say_where_joints_are_named(photos, yaml):
+    (photos / "data.yaml").write_text(yaml)
+    _label(photos, "0 0.5 0.5 0.2 0.4" + " 0.1 0.1 2" * 8)
+    said = r"holds 29 numbers, wanted 5, .* write kpt_shape: \[K, 3\] and kpt_names: \{0: \[NAME"
+    with pytest.raises(ValueError, match=said):
+        yolo.read(photos)
+
+
+@pytest.mark.parametrize("line", ["0 0.5 0.5", "0 0.5 0.5 nan 0.4"])
+def test_other_faults_of_a_line_speak_of_no_names(photos, line):
+    _label(photos, line)
+    with pytest.raises(ValueError, match=r"finite numbers for coco17$"):
+        yolo.read(photos)
+
+
+# photos beside the labels of a run
+
+
+def test_photos_are_laid_beside_their_labels(photos):
+    with yolo.Labels(photos / "out", COCO17) as out:
+        out.put(found(1), Shot(photos / "a.png", size=(100, 200), label="a_2"))
+    assert (out.path / "images" / "a_2.png").samefile(photos / "a.png")
+    (person,) = yolo.read(out.path)
+    assert person.image == out.path / "images" / "a_2.png"
+
+
+def test_photos_may_be_left_where_they_are(photos):
+    with yolo.Labels(photos / "out", COCO17, pictures=False) as out:
+        out.add(found(1), image=photos / "a.png", size=(100, 200))
+    assert not (out.path / "images").exists()
+
+
+def test_frames_of_a_clip_are_not_laid_there(photos):
+    with yolo.Labels(photos / "out", COCO17) as out:
+        out.add(found(1), image=photos / "a.png", frame=0, size=(100, 200))
+    assert not (out.path / "images").exists()
+
+
+def test_a_photo_that_cannot_have_a_second_name_is_copied(photos, monkeypatch):
+    monkeypatch.setattr(yolo.os, "link", _no_links)
+    with yolo.Labels(photos / "out", COCO17) as out:
+        out.add(found(1), image=photos / "a.png", size=(100, 200))
+    copy = out.path / "images" / "a.png"
+    assert copy.read_bytes() == (photos / "a.png").read_bytes()
+    assert not copy.samefile(photos / "a.png")
+    assert [path.name for path in copy.parent.iterdir()] == ["a.png"]
+
+
+def _no_links(*_):
+    raise PermissionError(1, "Operation not permitted")
+
+
+def test_a_photo_that_changed_takes_the_place_of_the_older_one(photos):
+    (photos / "out" / "images").mkdir(parents=True)
+    (photos / "out" / "images" / "a.png").write_text("older")
+    for _ in range(2):
+        with yolo.Labels(photos / "out", COCO17) as out:
+            out.add(found(1), image=photos / "a.png", size=(100, 200))
+    assert (out.path / "images" / "a.png").samefile(photos / "a.png")
+
+
+def test_photos_in_the_folder_itself_stay(photos):
+    photo = photos / "out" / "images" / "a.png"
+    photo.parent.mkdir(parents=True)
+    (photos / "a.png").rename(photo)
+    with yolo.Labels(photos / "out", COCO17) as out:
+        out.add(found(1), image=photo, size=(100, 200))
+    assert photo.stat().st_size
+
+
+def test_a_photo_that_finds_no_place_is_named(photos):
+    (photos / "out").mkdir()
+    (photos / "out" / "images").write_text("in the way")
+    with (
+        pytest.raises(OSError, match=r"cannot write .*images.*a\.png"),
+        yolo.Labels(photos / "out", COCO17) as out,
+    ):
+        out.add(found(1), image=photos / "a.png", size=(100, 200))

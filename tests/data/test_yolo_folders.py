@@ -1,11 +1,9 @@
-import json
 import os
 from pathlib import Path
 
 import pytest
 
 from posegram.data import yolo_folders
-from posegram.pose import COCO17, LSP14
 
 PAIR = ("images/train/a.png", "labels/train/a.txt")
 
@@ -33,11 +31,10 @@ def _yaml(root, text):
     (root / "data.yaml").write_text(text)
 
 
-@pytest.mark.parametrize("read", [yolo_folders.pairs, yolo_folders.skeleton])
-def test_a_yaml_that_is_no_text_is_named(root, read):
+def test_a_yaml_that_is_no_text_is_named(root):
     (root / "data.yaml").write_bytes(b"\xff\xfe")
     with pytest.raises(ValueError, match=r"data\.yaml: is no YAML file"):
-        read(root / "data.yaml")
+        yolo_folders.pairs(root / "data.yaml")
 
 
 def test_a_list_of_pictures_that_is_no_text_is_named(root):
@@ -61,7 +58,7 @@ def test_the_last_folder_of_that_name_is_meant(tmp_path):
     "text",
     [
         "train: images/train\nval: images/val\n",
-        "train: 'images/train'  # a comment\n",
+        "train: 'images/train'  # a comment, of two parts\n",
         "path: gone/elsewhere\ntrain: images/train\n",
         "path: .\ntrain:\n  - images/train\n",
         "train: [images/train]\n",
@@ -125,17 +122,6 @@ def test_another_file_is_refused(root):
 def test_a_folder_without_pictures_is_named(root):
     with pytest.raises(ValueError, match=r"no picture in .*images$"):
         yolo_folders.pairs(root)
-
-
-@pytest.mark.parametrize("place", ["labels/train", "images/train", "data.yaml"])
-def test_joints_are_those_of_the_data_yaml_above(root, place):
-    _yaml(root, f"train: images/train\nkpt_names:\n  0: {list(LSP14.joints)}\n")
-    assert yolo_folders.skeleton(root / place) is LSP14
-
-
-def test_joints_without_names_are_not_known(root):
-    _yaml(root, "train: images/train\nkpt_shape: [17, 3]\n")
-    assert yolo_folders.skeleton(root / "labels" / "train") is None
 
 
 def test_a_folder_of_the_working_folder_is_enough(root, monkeypatch):
@@ -212,45 +198,7 @@ def test_a_val_that_is_train_is_not_left(root):
     assert yolo_folders.parts_left(root / "data.yaml") == []
 
 
-# names and bones
-
-
-@pytest.mark.parametrize(
-    "bones",
-    [
-        '[["Hip L", "Hip R"], ["Hip R", "tail"]]',
-        "[[hip_l, hip_r], ['hip_r', tail]]  # a comment",
-        "\n- - Hip L\n  - Hip R\n- - Hip R\n  - tail",
-        "\n  - [Hip L, Hip R]\n  - [Hip R, tail]",
-    ],
-)
-def test_bones_are_those_of_the_data_yaml(root, bones):
-    _yaml(root, f"kpt_names: {{0: [Hip L, Hip R, tail]}}\nskeleton: {bones}\nnames: [person]\n")
-    found = yolo_folders.skeleton(root / "data.yaml")
-    assert found.bones == (("hip_l", "hip_r"), ("hip_r", "tail"))
-
-
-def test_no_bones_are_none(root):
-    _yaml(root, "kpt_names: {0: [left_hip, left_knee, tail]}\nskeleton: []\n")
-    assert yolo_folders.skeleton(root / "data.yaml").bones == ()
-
-
-@pytest.mark.parametrize("bones", ["", "[[0, 1]]", "[0, 1]", "[[left_hip, left_knee], [tail]]"])
-def test_bones_that_are_no_pairs_of_names_are_those_that_the_names_tell(root, bones):
-    _yaml(root, f"kpt_names: {{0: [left_hip, left_knee, tail]}}\nskeleton: {bones}\n")
-    assert yolo_folders.skeleton(root / "data.yaml").bones == (("left_hip", "left_knee"),)
-
-
-def test_built_in_joints_with_their_own_bones_stay_built_in(root):
-    bones = [[b, a] for a, b in COCO17.bones[::-1]]
-    _yaml(root, f"kpt_names: {{0: {list(COCO17.joints)}}}\nskeleton: {json.dumps(bones)}\n")
-    assert yolo_folders.skeleton(root / "data.yaml") is COCO17
-
-
-def test_a_bone_of_an_unknown_joint_is_refused(root):
-    _yaml(root, "kpt_names: {0: [hip, tail]}\nskeleton: [[hip, toe]]\n")
-    with pytest.raises(ValueError, match=r"data\.yaml: `skeleton` is wrong: .* no joint 'toe'"):
-        yolo_folders.skeleton(root / "data.yaml")
+# names
 
 
 @pytest.mark.parametrize(

@@ -140,9 +140,12 @@ def test_joints_of_no_people_need_no_detector():
 
 @pytest.mark.parametrize("form", ["{}_{}", "{} {}", "{}.{}"])
 def test_people_are_found_whatever_their_joints_are_called(form):
-    parts = ("shoulder", "elbow", "wrist")
-    names = tuple(form.format(part, side) for part in parts for side in "lr")
-    assert detector_of(Skeleton("clinic", names)) == DETECTOR
+    names = tuple(form.format(part, side) for part in ("shoulder", "hip") for side in "lr")
+    assert detector_of(Skeleton("clinic", (*names, "racket_tip"))) == DETECTOR
+
+
+def test_a_face_is_nobody_to_detect():
+    assert detector_of(Skeleton("face", ("left_eye", "right_eye", "nose", "chin"))) == "none"
 
 
 def test_a_detector_that_is_none_says_what_there_is(weights):

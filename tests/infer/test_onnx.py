@@ -1,4 +1,5 @@
 import os
+import pickle
 import re
 import shutil
 from pathlib import Path
@@ -145,3 +146,10 @@ def test_the_guides_few_lines_find_the_joints_that_posegram_finds(tmp_path, monk
     assert np.median(away) < 1.5
     assert np.quantile(away, 0.9) < 6  # 1 % of the person's box: without the last two steps
     assert np.abs(found[sure, 2] - people.score[0][sure]).max() < 0.05
+
+
+def test_a_network_reaches_another_process(tmp_path):
+    _, network = load_onnx(tiny.constant(tmp_path / "m.onnx"), threads=1)
+    crops = np.zeros((1, 64, 48, 3), dtype=np.uint8)
+    for own, other in zip(network(crops), pickle.loads(pickle.dumps(network))(crops), strict=True):
+        np.testing.assert_array_equal(own, other)

@@ -6,7 +6,8 @@ import pytest
 
 import figures
 from posegram.data import coco
-from posegram.infer.paired import paired
+from posegram.infer.evaluate import Predicted
+from posegram.infer.paired import met, paired, said, those
 from posegram.pose import COCO17, People
 
 
@@ -59,6 +60,27 @@ def test_somebody_whose_picture_has_no_results_is_not_predicted(tmp_path, crowd)
     assert np.isnan(rows.xy).all()
 
 
+@pytest.mark.parametrize("place", [(0, 0, 0.0), (2, 0, 0.0), (0, 0, 0.1)])
+def test_joints_without_labels_put_nobody_out_of_place(tmp_path, crowd, place):
+    whole, samples = crowd
+    for label in whole["annotations"]:
+        label["keypoints"][:33] = [0] * 33
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(whole))
+    samples = coco.read(path)
+    results = found(samples, whole, 2)
+    for one in results:
+        one["keypoints"][:33] = list(place) * 11
+    assert paired(tmp_path / "p.json", results, whole, samples) is not None
+
+
+def test_somebody_without_a_labelled_joint_found_is_not_out_of_place(tmp_path, crowd):
+    whole, samples = crowd
+    results = found(samples, whole)
+    results[0]["keypoints"] = [0, 0, 0.1] * 17
+    assert paired(tmp_path / "p.json", results, whole, samples) is not None
+
+
 def test_results_may_leave_out_who_has_no_labelled_joint(tmp_path, crowd):
     whole, samples = crowd
     whole["annotations"].insert(1, dict(whole["annotations"][0], id=99, keypoints=[0] * 51))
@@ -101,3 +123,73 @@ def test_what_is_no_result_is_refused_by_its_place(tmp_path, crowd, wrong):
     results = [*found(samples, whole)[:1], wrong]
     with pytest.raises(ValueError, match=r"p\.json: result 1 lacks image_id or keypoints"):
         paired(tmp_path / "p.json", results, whole, samples)
+
+
+# people met by place
+
+
+def test_results_in_any_order_meet_their_people(tmp_path, crowd):
+    whole, samples = crowd
+    rows, some = met(tmp_path / "p.json", found(samples, whole, 1)[::-1], whole, samples)
+    np.testing.assert_allclose(rows.xy, np.stack([s.xy for s in samples]) + 1, atol=1e-3)
+    assert some.tolist() == [True] * 3
+
+
+def test_of_two_results_the_nearer_one_meets(tmp_path, crowd):
+    whole, samples = crowd
+    results = [*found(samples, whole, 3), *found(samples, whole, 1)]
+    rows, _ = met(tmp_path / "p.json", results, whole, samples)
+    np.testing.assert_allclose(rows.xy, np.stack([s.xy for s in samples]) + 1, atol=1e-3)
+
+
+def test_who_is_not_found_is_not_met(tmp_path, crowd):
+    whole, samples = crowd
+    away = found([replace(samples[1], xy=samples[1].xy - np.float32(500))], whole)
+    results = [*away, *found(samples[::2], whole)]
+    rows, some = met(tmp_path / "p.json", results, whole, samples)
+    assert some.tolist() == [True, False, True]
+    assert np.isnan(rows.xy[1]).all()
+
+
+def test_a_result_meets_one_person_alone(tmp_path, crowd):
+    whole, samples = crowd
+    whole["annotations"].append(dict(whole["annotations"][0], id=99))
+    twice = [*samples, samples[0]]
+    _, some = met(tmp_path / "p.json", found(samples, whole), whole, twice)
+    assert some.sum() == 3
+
+
+def test_somebody_half_of_whose_joints_are_wrong_is_met_all_the_same(tmp_path, crowd):
+    whole, samples = crowd
+    results = found(samples, whole)[::-1]
+    results[0]["keypoints"][:27] = [0.0, 0.0, 0.9] * 9
+    assert met(tmp_path / "p.json", results, whole, samples)[1].all()
+
+
+def test_people_are_met_in_a_skeleton_without_sigmas_and_without_areas(tmp_path, crowd):
+    whole, samples = crowd
+    bare = [replace(s, skeleton=replace(COCO17, sigmas=()), area=None) for s in samples]
+    assert met(tmp_path / "p.json", found(samples, whole)[::-1], whole, bare)[1].all()
+
+
+def test_nobody_is_met_in_a_photo_without_results(tmp_path, crowd):
+    whole, samples = crowd
+    assert not met(tmp_path / "p.json", [], whole, samples)[1].any()
+
+
+def test_those_are_met_in_every_file(crowd):
+    _, samples = crowd
+    xy = np.stack([s.xy for s in samples])
+    files = [
+        (Predicted(xy, np.ones(xy.shape[:2], np.float32)), np.array([True, True, False])),
+        (Predicted(xy + 1), np.array([False, True, True])),
+        (Predicted(xy + 2), None),
+    ]
+    rows, kept = those(files, samples)
+    assert kept == samples[1:2]
+    np.testing.assert_array_equal([one.xy[0, 0, 0] - xy[1, 0, 0] for one in rows], [0, 1, 2])
+    assert rows[0].score.shape == (1, 17)
+
+
+def test_numbers_of_who_was_met_say_how_many_those_are():
+    assert said(1200, 6352).startswith("met 1,200 of 6,352 labelled people, and all but AP is of")

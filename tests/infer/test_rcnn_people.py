@@ -162,7 +162,7 @@ def test_another_kind_of_card_is_refused():
         estimate(card=Card("x", "heatmap", rcnns.card().skeleton, (64, 64)))
 
 
-@pytest.mark.parametrize("image", [PHOTO[..., :1], PHOTO.astype(np.float32), PHOTO[:0]])
+@pytest.mark.parametrize("image", [PHOTO[..., :2], PHOTO.astype(np.float32), PHOTO[:0]])
 def test_what_is_no_picture_is_refused(image):
     with pytest.raises(ValueError, match=r"a picture is \(H, W, 3\) uint8"):
         estimate()(image)

@@ -169,7 +169,7 @@ def test_a_box_that_is_not_finite_or_runs_backwards_is_refused(bad):
 
 @pytest.mark.parametrize(
     "image",
-    [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3), np.float32), np.zeros((0, 5, 3), np.uint8)],
+    [np.zeros((5, 5, 2), np.uint8), np.zeros((5, 5, 3), np.float32), np.zeros((0, 5, 3), np.uint8)],
 )
 def test_what_is_no_image_is_refused(image):
     with pytest.raises(ValueError, match=r"a picture is \(H, W, 3\) uint8"):

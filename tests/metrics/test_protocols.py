@@ -198,7 +198,7 @@ def test_half_a_person_is_refused_in_ap():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"skeleton": replace(COCO17, sigmas=())}, "none are published for coco17"),
+        ({"skeleton": replace(COCO17, sigmas=())}, "none are known here for coco17: state them"),
         ({"area": np.full(8, np.nan)}, "area of every person's outline"),
         ({"score": None}, "these predictions carry no scores"),
     ],
@@ -206,6 +206,20 @@ def test_half_a_person_is_refused_in_ap():
 def test_average_precision_says_what_is_lacking(change, words):
     with pytest.raises(ValueError, match=words):
         average_precision(replace(case(), **change))
+
+
+def test_people_of_crowdpose_without_areas_have_a_share_of_their_boxes():
+    joints = (*COCO17.joints[5:], "head", "neck")
+    rows = [*range(5, 17), 0, 1]
+    one = case()
+    parts = {k: getattr(one, k)[:, rows] for k in ("xy", "truth", "labelled", "predicted", "score")}
+    crowd = replace(one, **parts, skeleton=Skeleton("person14", joints))
+    box = (one.box[:, 2:] - one.box[:, :2]).prod(axis=1)
+    taken = [replace(crowd, area=area) for area in (np.full(8, np.nan), 0.53 * box)]
+    without, given = (average_precision(one) for one in taken)
+    assert values(without) == pytest.approx(values(given), nan_ok=True)
+    assert "8 people have no area in the labels, so 0.53 x their box" in " ".join(without.notes)
+    assert "no area" not in " ".join(given.notes)
 
 
 def test_the_ap_numbers_stand_in_cocos_order():

@@ -135,7 +135,7 @@ def own(folder, *first):
 def test_a_start_with_joints_in_common_is_compared(people, tmp_path):
     text = started(tmp_path, people).read_text()
     assert "second is better" in text
-    assert "| neck | 6 | - | 100.0 [100.0, 100.0] | - |  |" in text
+    assert "| neck | 6 | - | 100.0 [100.0, 100.0] | - | new |" in text
 
 
 def test_a_random_start_is_not_compared(people, tmp_path):
@@ -186,13 +186,43 @@ def test_equal_networks_show_no_difference():
     assert text.count("no difference shown") == 3
 
 
-def test_joints_that_the_start_lacks_have_no_number_before():
-    skeleton = replace(LSP14, name="two", joints=("a", "b"), bones=(), mirror=())
+TWO = replace(LSP14, name="two", joints=("a", "b"), bones=(), mirror=())
+
+
+def lacking_b():
+    """What a start says that has the first joint alone."""
     old = half()
     old.counted[:, 1] = False
-    text = page(old, half(), skeleton, "small")
-    assert "| b | 40 | - | 50.0 [" in text
-    assert "of the joints that both have" in text
+    return old
+
+
+def test_joints_that_the_start_lacks_are_new_and_have_no_number_before():
+    text = page(lacking_b(), half(), TWO, "small")
+    assert re.search(r"\| b \| 40 \| - \| 50\.0 \[.*\] \| - \| new \|", text)
+    assert "New: b 50.0 %." in text
+
+
+def test_both_columns_of_all_are_of_the_joints_that_both_have():
+    text = page(lacking_b(), half(), TWO, "small")
+    same = "100.0 [100.0, 100.0]"
+    assert f"| **all** | 40 | {same} | {same} | 0.0 [0.0, 0.0] | no difference shown |" in text
+
+
+def test_a_joint_that_nobody_has_labelled_is_not_new():
+    old, now = lacking_b(), lacking_b()
+    assert "new |" not in page(old, now, TWO, "small")
+
+
+def test_nothing_in_common_leaves_all_without_a_number_before():
+    old = half()
+    old.counted[:] = False
+    text = page(old, half(), TWO, "small")
+    assert re.search(r"\| \*\*all\*\* \| 80 \| - \| 75\.0 \[.*\] \| - \|  \|", text)
+
+
+def test_the_picture_of_a_new_joint_is_drawn(tmp_path):
+    write(tmp_path, lacking_b(), half(), TWO, "small")
+    assert (tmp_path / "finetune.png").stat().st_size > 0
 
 
 def test_page_and_picture_are_written(tmp_path):

@@ -195,6 +195,8 @@ def test_the_written_file_is_complete():
         ("lsp:data/lsp#1-5", "data/lsp"),
         ("data/boxes.json#train", "data/boxes.json"),
         ("coco:a.json", "a.json"),
+        ("coco:runs/a#b/a.json#1-5", "runs/a#b/a.json"),
+        ("lsp:C:/data/lsp", "C:/data/lsp"),
     ],
 )
 def test_a_data_set_is_a_path_without_its_reader_and_range(spec, path):

@@ -276,8 +276,12 @@ def test_a_finished_run_is_only_evaluated_and_exported_again(tmp_path, labels, u
     config = runs.settings(tmp_path, labels, epochs=1)
     fit(config, progress=False).unlink()
     before = lines(config, but=())
+    killed_writing = config.run / f".{'0' * 32}.part"
+    killed_writing.touch()
+    os.utime(killed_writing, (0, 0))
     assert fit(config, progress=False).exists()
     assert lines(config, but=()) == before
+    assert not killed_writing.exists()
 
 
 def test_a_run_whose_last_checkpoint_was_cut_short_goes_on(tmp_path, labels, undrawn):

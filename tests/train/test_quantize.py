@@ -9,8 +9,9 @@ import tiny
 from posegram.infer.onnx import load_onnx
 from posegram.models import build
 from posegram.pose import LSP14, Card, Skeleton
+from posegram.train import quantize as module
 from posegram.train.export import export
-from posegram.train.quantize import quantize
+from posegram.train.quantize import quantize, quantize_checkpoint
 
 CARD = Card("small", "heatmap", LSP14, (64, 64), settings={"network": "lite", "head": 16})
 
@@ -78,6 +79,12 @@ def test_what_is_refused_is_not_written(tmp_path, pair):
 def test_a_few_crops_are_not_enough(tmp_path, pair):
     with pytest.raises(ValueError, match="at least 16 crops, not 15"):
         quantize(pair[0], tmp_path / "no.onnx", crops=pictures(15))
+
+
+def test_a_few_people_are_refused_before_anything_is_exported(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "from_checkpoint", lambda *_, **__: pytest.fail("exported"))
+    with pytest.raises(ValueError, match=r"at least 16 people .*, not 15: .* --people coco:FILE"):
+        quantize_checkpoint(tmp_path / "a.ckpt", tmp_path / "no.onnx", [None] * 15)
 
 
 def test_a_file_without_a_card_is_refused(tmp_path):

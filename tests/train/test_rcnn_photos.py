@@ -6,7 +6,17 @@ import pytest
 from posegram import image
 from posegram.pose import COCO17, LSP14, Sample, Skeleton
 from posegram.train import Config
-from posegram.train.rcnn_photos import MOST, Photo, Photos, painted, people_of, pictures, read, sets
+from posegram.train.rcnn_photos import (
+    MOST,
+    Photo,
+    Photos,
+    painted,
+    people_of,
+    pictures,
+    plain,
+    read,
+    sets,
+)
 
 TRIANGLE = Skeleton("t", ("top", "left_foot", "right_foot"), (), (("left_foot", "right_foot"),))
 NOWHERE = np.zeros((0, 4), dtype=np.float32)
@@ -96,6 +106,14 @@ def test_a_range_counts_photos(tmp_path):
     both = ({"id": 1, "file_name": "p.png"}, {"id": 2, "file_name": "empty.png"})
     spec = labels(tmp_path, [record([0, 0, 9, 9], SEEN)], both)
     assert [p.image.name for p in read(f"{spec}#2-2")] == ["empty.png"]
+
+
+def test_a_path_may_have_a_sharp_of_its_own(tmp_path):
+    folder = tmp_path / "a#b"
+    folder.mkdir()
+    spec = labels(folder, [record([0, 0, 9, 9], SEEN)])
+    assert [p.image for p in read(f"{spec}#1-1")] == [folder / "p.png"]
+    assert plain(settings(train=[f"{spec}#train"])).train == (spec,)
 
 
 def test_people_of_other_data_sets_are_gathered_by_photo(tmp_path, monkeypatch):

@@ -105,6 +105,42 @@ def test_people_with_few_labels_are_not_shown(people, tmp_path):
     np.testing.assert_array_equal(whole, image.read(tmp_path / "best.png"))
 
 
+def shown(people, folder, seen):
+    """The best picture of one person, between whose joints there are no bones."""
+    bare = replace(CARD, skeleton=replace(LSP14, name="bare", bones=(), mirror=()), margin=1.25)
+    results(folder, {k: v[:1] for k, v in seen.items()}, people[:1], bare)
+    return image.read(folder / "best.png").astype(int)
+
+
+def pink(picture):
+    """How many pixels are of the line between a predicted joint and its label."""
+    red, green, blue = (picture[..., n] for n in range(3))
+    return int(((red > 200) & (green < 90) & (blue > 130)).sum())
+
+
+def test_a_line_leads_from_a_joint_without_bones_to_its_label(people, tmp_path):
+    seen = perfect(people)
+    right = shown(people, tmp_path / "right", seen)[:200]
+    seen["xy"][0, 3] += 15
+    wrong = shown(people, tmp_path / "wrong", seen)[:200]
+    assert pink(wrong) > pink(right) + 10
+
+
+def test_no_line_leads_to_a_joint_that_is_not_labelled(people, tmp_path):
+    seen = perfect(people)
+    seen["weight"][0, 3] = 0
+    right = shown(people, tmp_path / "right", seen)[:200]
+    seen["xy"][0, 3] += 15
+    assert pink(shown(people, tmp_path / "wrong", seen)[:200]) <= pink(right)
+
+
+def test_the_colours_are_explained_below_the_people(people, tmp_path):
+    sheet = shown(people, tmp_path, perfect(people))
+    assert sheet.shape[0] == 220 + 2 * 4 + 24
+    assert pink(sheet[-24:]) > 10
+    assert (sheet[-24:] > 250).all(axis=-1).sum() > 100
+
+
 def test_without_anybody_to_rank_there_is_no_picture(people, tmp_path):
     seen = perfect(people)
     seen["weight"][:] = 0

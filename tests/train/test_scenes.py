@@ -108,6 +108,20 @@ def test_a_reader_may_be_named_as_for_other_networks(tmp_path):
     assert names(read(f"folder:{tmp_path / 'empty'}")) == ["1"]
 
 
+def test_a_path_may_have_a_sharp_of_its_own(tmp_path):
+    path = coco_file(tmp_path / "a#b", a={}, b={"valid": True}, c={})
+    assert names(read(f"coco:{path}#train")) == ["a", "c"]
+    assert names(read(f"{path}#train#2-2")) == ["c"]
+    (tmp_path / "c#d").mkdir()
+    photo(tmp_path / "c#d" / "1.png")
+    assert names(read(str(tmp_path / "c#d"))) == ["1"]
+
+
+def test_labels_of_another_reader_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="boxes are read from coco: and folder:, not yolo:"):
+        read(f"yolo:{tmp_path}")
+
+
 @pytest.mark.parametrize("span", ["#0-2", "#2-1", "#1-9"])
 def test_a_range_beyond_the_photos_is_refused(tmp_path, span):
     with pytest.raises(ValueError, match="holds photos 1 to 2, so not"):

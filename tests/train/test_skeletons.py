@@ -5,9 +5,11 @@ import pytest
 
 import figures
 import runs
+from posegram.data import yolo
 from posegram.data.joints import pairs_by_name
 from posegram.pose import COCO17, LSP14, Skeleton
-from posegram.train.skeletons import agreement, check, named
+from posegram.train.skeletons import agreement, check, named, require
+from posegram.train.skeletons import people as people_of
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +129,40 @@ def test_arrays_of_a_pair_are_looked_at_by_name(people):
     skeleton, found = mine(people, *HANDS, *HIPS)
     np.testing.assert_array_equal(skeleton.flipped, [1, 0, 3, 2])
     assert set(agreement(found, skeleton)) == set(skeleton.mirror)
+
+
+# joints without names
+
+
+@pytest.fixture
+def unnamed(tmp_path):
+    """A YOLO set of 14 joints that are only counted, whose flip_idx makes pairs of some."""
+    made = figures.samples(tmp_path / "t", 12)
+    out = yolo.write(tmp_path / "set", made)
+    flip = [5, 4, 3, 2, 1, 0, *range(6, 14)]
+    (out / "data.yaml").write_text(f"train: images\nkpt_shape: [14, 3]\nflip_idx: {flip}\n")
+    return f"yolo:{out}"
+
+
+def test_pairs_that_flip_idx_states_are_learnt_where_names_tell_none(unnamed, tmp_path):
+    config = runs.settings(tmp_path, unnamed, skeleton="data")
+    skeleton = named(config)
+    assert skeleton.mirror[0] == ("joint_0", "joint_5")
+    check(config, skeleton, people_of(config, config.train))
+
+
+def test_a_skeleton_file_of_as_many_names_them(unnamed, tmp_path):
+    path = written(tmp_path, f"joints = {list(LSP14.joints)}")
+    config = runs.settings(tmp_path, unnamed, skeleton=str(path))
+    found = people_of(config, config.train)
+    assert {sample.skeleton for sample in found} == {named(config)}
+    require(named(config), found, "train on")
+
+
+def test_a_built_in_skeleton_does_not_and_says_so(unnamed, tmp_path):
+    config = runs.settings(tmp_path, unnamed, skeleton="lsp14")
+    found = people_of(config, config.train)
+    with pytest.raises(
+        ValueError, match=r"of skeleton 'lsp14'; YOLO joints get names by kpt_names"
+    ):
+        require(named(config), found, "train on")

@@ -11,6 +11,7 @@ import typer
 
 from posegram import data
 from posegram.cli.words import counted
+from posegram.data import nameless, skeleton_file
 from posegram.data.joints import in_skeleton, plain
 from posegram.data.losses import FIXED, Loss, dropped, losses, renamed, unread
 from posegram.data.split import split
@@ -42,7 +43,9 @@ def convert(
         None, "--images", help="The pictures' folder, --val's too; default: beside the labels."
     ),
     skeleton: str = typer.Option(
-        "", help="Joints to write: coco17, body19, lsp14 or mpii16; default: the source's."
+        "",
+        help="Joints to write: coco17, body19, lsp14, mpii16 or a skeleton file (.toml), which "
+        "also names those of a YOLO set that only counts them; default: the source's.",
     ),
     no_pictures: bool = typer.Option(
         False, "--no-pictures", help="Do not copy the pictures into a YOLO or LSP folder."
@@ -55,9 +58,9 @@ def convert(
     """
     _refuse(out, to, no_pictures=no_pictures)
     _refuse_parts(to, val, share)
-    chosen = skeleton_named(skeleton) if skeleton else None
+    chosen = _chosen(skeleton)
     specs = [_spec(one, reader) for one in (source, val) if one]
-    sets = [_people(spec, out, images) for spec in specs]
+    sets = [_called(_people(spec, out, images), chosen) for spec in specs]
     told = _left(specs, images)
     lost = dropped([s for some in sets for s in some], chosen) if chosen else []
     sets = _in_one(sets, chosen, val)
@@ -68,6 +71,25 @@ def convert(
     _write(out, to, sets, names, copy=not no_pictures)
     lost += changed
     _tell(out, to, sets, [*told, *((f"does not fit {to}", loss) for loss in lost)])
+
+
+def _chosen(skeleton: str) -> Skeleton | None:
+    if not skeleton:
+        return None
+    file = skeleton.endswith(".toml")
+    return skeleton_file.read(Path(skeleton)) if file else skeleton_named(skeleton)
+
+
+def _called(samples: list[Sample], chosen: Skeleton | None) -> list[Sample]:
+    """The people, joints without names called as in the chosen skeleton."""
+    found = nameless.called(samples, chosen)
+    if chosen and any(nameless.bare(sample.skeleton) for sample in found):
+        count = len(found[0].skeleton)
+        raise ValueError(
+            f"the source has {count} joints without names, so --skeleton finds none of the "
+            f"{len(chosen)} of {chosen.name}: {nameless.ADVICE}"
+        )
+    return found
 
 
 class _Names(NamedTuple):
@@ -98,10 +120,10 @@ def _refuse_parts(to: str, val: str, share: float | None) -> None:
 
 
 def _spec(text: str, reader: str) -> str:
-    named = text.partition(":")[0]
+    named = data.pieces(text).reader
     if not reader or named == reader:
         return text
-    if named in data.READERS:
+    if named:
         raise ValueError(f"--from {reader} and {text} name two readers: leave --from out")
     return f"{reader}:{text}"
 
@@ -120,7 +142,7 @@ def _left(specs: Sequence[str], images: Path | None) -> list[tuple[str, Loss]]:
     """What reading left out of each set, once for a set of which two parts were read."""
     parts: dict[tuple[str, Path], list[str]] = {}
     for spec in specs:
-        parts.setdefault(data.reader_of(spec), []).append(data.part_of(spec))
+        parts.setdefault(data.reader_of(spec), []).append(data.pieces(spec).part)
     return [
         (f"left out by reading {name}", loss)
         for (name, path), some in parts.items()

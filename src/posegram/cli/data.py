@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,16 @@ from posegram import image as pictures
 from posegram.cli.bars import watched
 from posegram.cli.convert import convert as convert_labels
 from posegram.cli.words import counted
-from posegram.data import READERS, door, read, reader_of
+from posegram.data import READERS, coco_folder, door, nameless, read, reader_of, skeleton_file
 from posegram.data.check import Report
 from posegram.data.check import check as examine
 from posegram.data.doctor import page
 from posegram.data.doctor.annotations import Annotations, load
 from posegram.data.doctor.cure import cure, require_cures
 from posegram.data.doctor.findings import KINDS, Finding
+from posegram.data.doctor.limbs import unjudged
 from posegram.data.doctor.opinion import Opinion
-from posegram.pose import convert
+from posegram.pose import Skeleton, convert
 
 __all__ = ["check", "data", "look", "preview"]
 
@@ -37,6 +39,9 @@ _FORM = (
 _SPEC = typer.Argument(..., help=_FORM)
 _SPECS = typer.Argument(..., metavar="SOURCE...", help=f"{_FORM} Several are parts of one set.")
 _IMAGES = typer.Option(None, "--images", help="The pictures' folder; default: beside the file.")
+_SKELETON = typer.Option(
+    None, "--skeleton", help="Skeleton file (.toml): names of joints that a YOLO set only counts."
+)
 _WORST = 50  # findings that the page shows, unless told otherwise
 _EXAMPLES = 3  # that a line on the screen names
 
@@ -48,6 +53,7 @@ data.command("convert")(convert_labels)
 def check(
     sources: list[str] = _SPECS,
     images: Path = _IMAGES,
+    skeleton: Path | None = _SKELETON,
     model: str = typer.Option(
         "", "--model", help="A bundled model or an .onnx or .ckpt file to compare the labels with."
     ),
@@ -82,8 +88,11 @@ def check(
         raise ValueError("--threads is the model's: give --model, or leave it out")
     _require_report(out, worst)
     sets = [one for spec in sources for one in load(spec, images, split=split)]
+    if chosen := _naming(skeleton, (one.skeleton for one in sets)):
+        sets = _called(sets, chosen)
     if not any(one.broken or _has_joints(one) for one in sets):
-        raise ValueError(f"{', '.join(sources)}: holds nobody with joints, so nothing to check")
+        why = f"holds nobody with joints, so nothing to check{_meant(sources)}"
+        raise ValueError(f"{', '.join(sources)}: {why}")
     opinions = [look(one, model, threads) for one in sets] if model else []
     report = examine(sets, copies=copies, opinions=opinions)
     _print(report, Console())
@@ -108,6 +117,38 @@ def _require_report(out: Path | None, worst: int | None) -> None:
     if out.exists() and not out.is_dir():
         raise ValueError(f"cannot write {out}: it is a file, wanted a folder for the report")
     page.require_own(out)
+
+
+def _meant(sources: Sequence[str]) -> str:
+    """Which file may be meant where a folder was read as one of pictures alone."""
+    told = (reader_of(spec) for spec in sources)
+    found = [file for name, path in told if name == "folder" for file in coco_folder.files(path)]
+    return f"; {found[0]} looks like COCO annotations: give that file" if found else ""
+
+
+def _naming(file: Path | None, found: Iterable[Skeleton]) -> Skeleton | None:
+    """The skeleton of a file that names the joints of one without names; None without a file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no skeleton, or all joints have names, or none are as many.
+    """
+    if file is None:
+        return None
+    chosen = skeleton_file.read(file)
+    if not any(nameless.fits(own, chosen) for own in found):
+        raise ValueError(f"{file}: names {len(chosen)} joints, and no source has as many unnamed")
+    return chosen
+
+
+def _called(sets: list[Annotations], chosen: Skeleton) -> list[Annotations]:
+    """The sets, joints without names called as in a skeleton of as many; so --fix writes them."""
+    bare = [nameless.fits(one.skeleton, chosen) for one in sets]
+    names = {"keypoints": [*chosen.joints], "skeleton": (chosen.edges + 1).tolist()}
+    for entry in (entry for one in sets for entry in one.whole.get("categories") or ()):
+        if entry.get("keypoints") == [*nameless.names(len(chosen))]:
+            entry |= names
+    return [replace(one, skeleton=chosen) if b else one for one, b in zip(sets, bare, strict=True)]
 
 
 def _has_joints(people: Annotations) -> bool:
@@ -157,6 +198,7 @@ def look(people: Annotations, model: str, threads: int) -> Opinion:
 def preview(
     spec: str = _SPEC,
     images: Path = _IMAGES,
+    skeleton: Path | None = _SKELETON,
     out: Path = typer.Option(Path("preview.png"), "--out", help="The picture to write."),
     count: int = typer.Option(24, "--count", min=1, help="How many people."),
     seed: int = typer.Option(0, "--seed", help="Another seed shows other people."),
@@ -165,6 +207,7 @@ def preview(
     from posegram.train.preview import preview as draw_preview
 
     people = read(spec, images)
+    people = nameless.called(people, _naming(skeleton, (one.skeleton for one in people)))
     door.require_pictures(sample.image for sample in people)
     door.require_apart(out, [reader_of(spec)[1], *{sample.image for sample in people}])
     typer.echo(draw_preview(people, out, count=count, seed=seed))
@@ -197,6 +240,14 @@ def _print(report: Report, console: Console) -> None:
         if report.faults
         else "no faults found"
     )
+    blind = dict.fromkeys(unjudged(source) for source in report.sources if len(source))
+    if not report.faults and any(blind):  # what found nothing may not have looked
+        console.print(
+            f"limbs not judged: {'; '.join(filter(None, blind))}",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 def _lines(report: Report) -> list[str]:

@@ -22,17 +22,17 @@ from posegram.infer import evaluate as measure
 from posegram.infer import robust, whole
 from posegram.infer.evaluate import Predicted, Report
 from posegram.infer.load import load
-from posegram.infer.paired import labelled, paired
+from posegram.infer.paired import labelled, met, paired, said, those
 from posegram.infer.topdown import TopDown
 from posegram.metrics import METRICS
-from posegram.metrics.pck import head_size
+from posegram.metrics.pck import Mask, head_size
 from posegram.pose import Floats, Sample
 
 __all__ = ["evaluate"]
 
 _watched = partial(watched, what="images")
 _PREDICTIONS = (
-    "Predictions instead of a model: COCO results (.json), or one person per labelled "
+    "Predictions instead of a model: COCO results (.json) in any order, or one person per labelled "
     "person in their order, as JSON lists of x, y pairs or a .npy of (N, K, 2); pixels from 0."
 )
 _DETECTOR = "Whole photos, AP alone: finds the people (detector, detector:640, a file, none)."
@@ -45,8 +45,9 @@ class _File:
     """A file of predictions: one per sample, or COCO results, or both views of the same."""
 
     path: Path
-    rows: Predicted | None  # None where COCO results cannot be paired with the labelled people
+    rows: Predicted
     results: list[dict[str, Any]] | None  # None where the file holds no COCO results
+    met: Mask | None = None  # (N,) whom COCO results met by place; None where rows are in order
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,7 +234,11 @@ def _file(path: Path, truth: _Truth) -> _File:
         typer.echo(
             f"posegram: {counted(left, 'photo')} of {path} without labels left out", err=True
         )
-    return _File(path, paired(path, results, truth.coco, truth.samples), results)
+    rows = paired(path, results, truth.coco, truth.samples)
+    if rows is not None:
+        return _File(path, rows, results)
+    rows, some = met(path, results, truth.coco, truth.samples)
+    return _File(path, rows, results, some)
 
 
 def _rows(path: Path, value: Any, truth: _Truth) -> Predicted:
@@ -270,44 +275,43 @@ def _reports(
 def _rows_reports(
     files: Sequence[_File], truth: _Truth, names: Sequence[str], resamples: int
 ) -> list[Report]:
-    rows = []
-    for one in files:
-        if one.rows is None:
+    """As `_reports`, of everybody; where results met people by place, of those whom they met."""
+    reports = []
+    for some in [[one] for one in files] + [files] * (len(files) == 2):
+        rows, samples = those([(one.rows, one.met) for one in some], truth.samples)
+        if not samples:
             raise ValueError(
-                f"{one.path}: metrics other than ap need one result per annotation of "
-                f"{truth.path}, in its order; this file has others, so ask for --metric ap"
+                f"{' and '.join(str(one.path) for one in some)}: no labelled person of "
+                f"{truth.path} is met by a result, so ask for --metric ap alone"
             )
-        rows.append(one.rows)
-    reports = [
-        measure.evaluate(one, truth.samples, metrics=names, resamples=resamples) for one in rows
-    ]
-    if len(rows) == 2:
-        first, second = rows
-        reports.append(
-            measure.compare(first, second, truth.samples, metrics=names, resamples=resamples)
-        )
+        if len(rows) == 1:
+            page = measure.evaluate(rows[0], samples, metrics=names, resamples=resamples)
+        else:
+            page = measure.compare(rows[0], rows[1], samples, metrics=names, resamples=resamples)
+        short = any(one.met is not None for one in some)
+        notes = [said(len(samples), len(truth.samples))] * short
+        reports.append(replace(page, notes=(*notes, *page.notes)))
     return reports
 
 
 def _results_reports(
     files: Sequence[_File], truth: _Truth, names: Sequence[str], resamples: int
 ) -> list[Report]:
-    """AP of COCO results on the whole annotation file; other metrics where rows can be paired."""
+    """AP of COCO results on the whole annotation file, behind the metrics of labelled people."""
+    others = tuple(name for name in names if name != "ap")
     if "ap" not in names:
         return _rows_reports(files, truth, names, resamples)
-    others = tuple(name for name in names if name != "ap")
-    by_row = all(one.rows is not None for one in files)
     try:
         found = _ap_reports([one.results or [] for one in files], truth, resamples)
     except (ValueError, ImportError) as fault:
-        if not (others and by_row):
+        if not others:
             raise
         pages = _rows_reports(files, truth, others, resamples)
         return [replace(page, notes=(*page.notes, f"no ap: {fault}")) for page in pages]
     if not others:
         return found
-    if not by_row:
-        note = "only ap: the results are not one per annotation, in the file's order"
+    if not all(one.met is None or one.met.any() for one in files):
+        note = "only ap: no labelled person is met by a result"
         return [replace(one, notes=(*one.notes, note)) for one in found]
     pages = _rows_reports(files, truth, others, resamples)
     return [_joined(page, ap) for page, ap in zip(pages, found, strict=True)]
@@ -331,4 +335,5 @@ def _ap_reports(
 def _joined(page: Report, ap: Report) -> Report:
     """AP of the whole file behind the numbers of its labelled people."""
     note = f"AP is over all {ap.images:,} images of the annotation file, crowds ignored"
-    return replace(page, numbers=page.numbers + ap.numbers, notes=(*page.notes, note))
+    notes = [one for one in ap.notes if one not in page.notes]  # how rough the intervals are
+    return replace(page, numbers=page.numbers + ap.numbers, notes=(*page.notes, note, *notes))

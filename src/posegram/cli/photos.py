@@ -210,9 +210,9 @@ def saved(job: Job, photos: Sequence[Path]) -> Iterator[None]:
                 _save_coco(job)
     else:
         path = job.out / f"{TABLE}{records.FORMS[job.form]}"
-        model, threshold = job.estimate.card.name, job.threshold
+        model, threshold, drawn = job.estimate.card.name, job.threshold, job.drawn
         job.table = records.open_writer(
-            job.form, path, job.skeleton, model=model, threshold=threshold
+            job.form, path, job.skeleton, model=model, threshold=threshold, pictures=drawn
         )
         with job.table:
             yield

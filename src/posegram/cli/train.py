@@ -49,7 +49,15 @@ def train(
         return
     typer.echo(f"\ntrained: {out}\npictures, curves, card: {out.parent}")
     if KINDS[settings.network] != "detector":
-        typer.echo(f"try it: posegram predict PHOTO --model {out} --out poses")
+        _next(out)
+
+
+def _next(out: Path) -> None:
+    """Say what a trained pose network is good for."""
+    typer.echo(f"try it: posegram predict PHOTO --model {out} --out poses")
+    apart = out.parent / "valid.json"
+    if apart.is_file():  # people of several skeletons have none
+        typer.echo(f"measure it, on people kept apart: posegram evaluate {apart} --model {out}")
 
 
 def _curve(settings: Any, text: str) -> None:

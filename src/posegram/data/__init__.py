@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posegram.data import coco, deeplabcut, door, folder, labelme, lsp, mpii, yolo, yolo_folders
+from posegram.data import (
+    coco,
+    coco_folder,
+    deeplabcut,
+    door,
+    folder,
+    labelme,
+    lsp,
+    mpii,
+    yolo,
+    yolo_folders,
+)
 from posegram.pose import Sample
 
-__all__ = ["READERS", "WRITERS", "categories", "part_of", "read", "reader_of"]
+__all__ = ["READERS", "WRITERS", "Pieces", "categories", "pieces", "read", "reader_of"]
 
 # every reader takes (path, images=None); the folder of the pictures is guessed when it is None
 READERS: dict[str, Callable[..., list[Sample]]] = {
@@ -30,8 +42,49 @@ WRITERS: dict[str, Callable[..., Path]] = {
     "yolo": yolo.write,
 }
 
-_RANGE = re.compile(r"^(?P<spec>.+)#(?P<first>\d+)-(?P<last>\d*)$")
+_RANGE = re.compile(r"^(?P<spec>.+)#(?P<range>\d+-\d*)$")
 _PART = re.compile(r"^(?P<path>.+)#(?P<part>[a-z]+)$")
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What a spec says: `reader:path#part#range`, where all but the path may be missing."""
+
+    reader: str
+    path: Path
+    part: str
+    range: str  # such as 2-5 or 2-, counted from 1
+
+    @property
+    def ends(self) -> tuple[int, int | None]:
+        """First and last of the range; without one, 1 and None."""
+        first, _, last = self.range.partition("-")
+        return int(first or 1), int(last) if last else None
+
+    def rows(self, count: int, what: str) -> slice:
+        """Those of so many that are in the range.
+
+        Raises:
+            ValueError: it is not all there; `what` they are is told.
+        """
+        first, last = self.ends
+        if self.range and not 1 <= first <= (count if last is None else last) <= count:
+            raise ValueError(f"{self.path}: holds {what} 1 to {count}, so not {self.range}")
+        return slice(first - 1, last)
+
+
+def pieces(spec: str) -> Pieces:
+    """A spec taken apart as it is written; what looks like a part may end the path of a file."""
+    found = _RANGE.match(spec)
+    rest, span = (found["spec"], found["range"]) if found else (spec, "")
+    reader, colon, place = rest.partition(":")
+    if not colon or reader not in READERS:
+        reader, place = "", rest
+    cut = _PART.match(place)
+    if not cut or Path(place).exists():
+        return Pieces(reader, Path(place), "", span)
+    return Pieces(reader, Path(cut["path"]), cut["part"], span)
 
 
 def read(spec: str, images: Path | None = None) -> list[Sample]:
@@ -41,39 +94,34 @@ def read(spec: str, images: Path | None = None) -> list[Sample]:
         spec: `reader:path` or a path whose reader is guessed by what the file is; `#first-last`
             behind it keeps a range counted from 1: of image numbers for `lsp`, else of people.
             `#train`, `#val` or `#test` behind a YOLO set's path, and before a range, chooses the
-            part of its data.yaml.
+            part of its data.yaml. A folder may stand for the one COCO annotation file that it
+            holds, see `posegram.data.coco_folder`.
         images: the folder of the pictures; by default the reader looks beside the file.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: no such reader, part or range, or a file that the reader refuses.
     """
-    found = _RANGE.match(spec)
-    first, last = 1, None
-    if found:
-        spec, first = found["spec"], int(found["first"])
-        last = int(found["last"]) if found["last"] else None
-        if last is not None and last < first:
-            raise ValueError(f"{spec}: the range {first}-{last} ends before it begins")
-    name, path, part = _pieces(spec)
+    told = pieces(spec)
+    part, (first, last) = told.part, told.ends
+    if last is not None and last < first:
+        raise ValueError(f"{told.path}: the range {told.range} ends before it begins")
+    name, path = reader_of(spec)
     if name == "lsp":
         return lsp.read(path, images, first=first, last=last)
     samples = yolo.read(path, images, part=part) if part else READERS[name](path, images)
-    if found and not 1 <= first <= (last or len(samples)) <= len(samples):
-        raise ValueError(f"{path}: holds people 1 to {len(samples)}, so not {first} to {last}")
-    return samples[first - 1 : last]
+    return samples[told.rows(len(samples), "people")]
 
 
 def reader_of(spec: str) -> tuple[str, Path]:
-    """The name of the reader that `read` would take for a spec, and the path; errors as there."""
-    found = _RANGE.match(spec)
-    return _pieces(found["spec"] if found else spec)[:2]
+    """The name of the reader that `read` would take for a spec, and the path; errors as there.
 
-
-def part_of(spec: str) -> str:
-    """The part of a YOLO set that a spec chooses, "" where it chooses none; errors as `read`."""
-    found = _RANGE.match(spec)
-    return _pieces(found["spec"] if found else spec)[2]
+    Of a folder that stands for a COCO annotation file it is the file's path.
+    """
+    told = pieces(spec)
+    name = _reader(told)
+    stands = name == "coco" and told.path.is_dir()
+    return name, coco_folder.only(told.path) if stands else told.path
 
 
 def categories(spec: str) -> list[dict[str, Any]]:
@@ -103,25 +151,18 @@ def categories(spec: str) -> list[dict[str, Any]]:
     ]
 
 
-def _pieces(spec: str) -> tuple[str, Path, str]:
-    """Reader, path and part of a spec without its range."""
-    name, colon, rest = spec.partition(":")
-    named = bool(colon) and name in READERS
-    path, part = _cut(rest if named else spec)
-    if colon and not named and not path.exists() and len(name) > 1:  # one letter: a Windows drive
+def _reader(told: Pieces) -> str:
+    """The reader that a spec names, else the one that fits."""
+    path, part, (name, colon, _) = told.path, told.part, str(told.path).partition(":")
+    taken = told.reader or path.exists() or len(name) < 2  # one letter: a Windows drive
+    if colon and not taken:
         raise ValueError(f"no reader {name!r}; there are {', '.join(sorted(READERS))}")
-    reader = name if named else _guess(path)
+    if path.suffix.lower() in _ARCHIVES and path.is_file():
+        raise ValueError(f"{path} is an archive: unpack it and give the folder")
+    reader = told.reader or _guess(path)
     if part and reader != "yolo":
         raise ValueError(f"{path}: #{part} is a part of YOLO's data.yaml, and this is {reader}")
-    return reader, path, part
-
-
-def _cut(place: str) -> tuple[Path, str]:
-    """A path and the part behind its #; none where that is the path's own."""
-    found = _PART.match(place)
-    if not found or Path(place).exists():
-        return Path(place), ""
-    return Path(found["path"]), found["part"]
+    return reader
 
 
 def _guess(path: Path) -> str:
@@ -148,11 +189,16 @@ def _guess_folder(path: Path) -> str:
         return "yolo"
     if any(any(path.glob(f"{p}CollectedData_*.csv")) for p in ("", "*/", "labeled-data/*/")):
         return "deeplabcut"
+    # Roboflow's README.txt is no YOLO file
+    if coco_folder.is_roboflow(path) and coco_folder.guessed(path):
+        return "coco"
     pictures = {picture.stem for picture in folder.images_in(path)}
     if any(text.stem in pictures or not pictures for text in path.glob("*.txt")):
         return "yolo"
     notes = (file for file in sorted(path.glob("*.json")) if file.stem in pictures or not pictures)
-    return "labelme" if _has_shapes(next(notes, None)) else "folder"
+    if _has_shapes(next(notes, None)):
+        return "labelme"
+    return "coco" if coco_folder.guessed(path) else "folder"
 
 
 def _has_shapes(file: Path | None) -> bool:
@@ -179,7 +225,19 @@ def _guess_json(path: Path) -> str:
     if labelme.is_labelme(value):
         return "labelme"
     first = value[0] if isinstance(value, list) and value else None
+    if _is_label_studio(first):
+        advice = "export the project there as COCO, everybody's keypoints within a rectangle"
+        order = "and each keypoint label with a model_index, counted from 0 as they are listed"
+        raise ValueError(f"{path}: is Label Studio's JSON, which is not read: {advice}, {order}")
     if isinstance(first, dict) and {"image", "center", "scale"} <= set(first):
         return "mpii"
     wanted = "neither a COCO annotation file, one of labelme's, nor a list as MPII's train.json"
     raise ValueError(f"{path}: is {wanted}")
+
+
+def _is_label_studio(first: Any) -> bool:
+    """Whether the first entry of a list is a task of Label Studio's exports JSON or JSON-MIN."""
+    if not isinstance(first, dict):
+        return False
+    task = isinstance(first.get("data"), dict) and {"annotations", "completions"} & set(first)
+    return bool(task) or {"annotation_id", "annotator", "lead_time"} <= set(first)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
+
+from posegram.files import draft_of
 
 __all__ = ["Growing"]
 
@@ -25,9 +26,7 @@ class Growing:
             FileNotFoundError: the folder does not exist.
             OSError: the file cannot be written.
         """
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
-        self.path, self.part = path, path.with_name(f".{uuid.uuid4().hex}.part")
+        self.path, self.part = path, draft_of(path)
         self._waiting: list[str] = []
         self._entries = self._kept = 0  # of the list that the file is in; in the file already
         try:

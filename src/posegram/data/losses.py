@@ -83,7 +83,7 @@ def unread(
         reader: its name; of others than coco, labelme and yolo nothing is known.
         path: the set, which that reader has read.
         images: the pictures' folder, where it was given.
-        parts: those of a YOLO set that were read, as `posegram.data.part_of` gives them.
+        parts: those of a YOLO set that were read, as `posegram.data.pieces` gives them.
     """
     found: list[Loss] = []
     if reader == "yolo":

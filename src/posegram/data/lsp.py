@@ -10,7 +10,6 @@ The two files look alike and mean opposite things (Johnson & Everingham, BMVC 20
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from posegram import image as pictures
 from posegram.data import door, joints
 from posegram.data.stream import save_bytes, save_text
+from posegram.files import replacing
 from posegram.pose import LSP14, Bytes, Floats, Sample
 
 __all__ = ["read", "write"]
@@ -126,12 +126,8 @@ def write(path: Path, samples: Sequence[Sample], *, copy: bool = True) -> Path:
     for sample in samples if copy else ():  # all of them, before anything is written
         door.require(sample.image, "picture")
     path.mkdir(parents=True, exist_ok=True)
-    part = path / f".joints.{os.getpid()}.mat"
-    try:
-        savemat(str(part), {"joints": rows}, do_compression=True)
-        part.replace(path / "joints.mat")
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path / "joints.mat") as part:
+        savemat(str(part), {"joints": rows}, appendmat=False, do_compression=True)
     save_text(path / "images.txt", "".join(f"{s.image.as_posix()}\n" for s in samples))
     for n, sample in enumerate(samples if copy else (), start=1):
         _copy(sample.image, path / "images" / f"im{n:04d}.jpg")

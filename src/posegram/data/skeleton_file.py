@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from posegram.data import door
+from posegram.data import door, nameless
 from posegram.data.joints import pairs_by_name, plain
 from posegram.pose import Sample, Skeleton, skeleton_named
 
@@ -55,6 +55,8 @@ def content(path: Path) -> dict[str, Any]:
 def with_sigmas(samples: Sequence[Sample], source: str) -> list[Sample]:
     """The same people, the joints of whose skeletons have the falloffs (sigmas) of another's.
 
+    Joints without names are called as the other's, see `posegram.data.nameless.called`.
+
     Args:
         samples: of any skeletons.
         source: a skeleton file, or the name of a built-in skeleton; joints are found by name.
@@ -66,6 +68,7 @@ def with_sigmas(samples: Sequence[Sample], source: str) -> list[Sample]:
     theirs = read(Path(source)) if source.endswith(".toml") else skeleton_named(source)
     if not theirs.sigmas:
         raise ValueError(f"{source} states no sigmas, which AP needs: sigmas = [...], one a joint")
+    samples = nameless.called(samples, theirs)
     known = dict(zip(theirs.joints, theirs.sigmas, strict=True))
     skeletons = list(dict.fromkeys(sample.skeleton for sample in samples))
     lacking = [joint for own in skeletons for joint in own.joints if joint not in known]

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import time
-import uuid
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Self
 import numpy as np
 
 from posegram.data.growing import Growing
+from posegram.files import replacing
 from posegram.pose import Floats, People, Skeleton, convert
 from posegram.scores import overall
 
@@ -204,20 +204,15 @@ def save_bytes(path: Path, data: bytes, *, surely: bool = False) -> Path:
     Raises:
         OSError: it cannot be written.
     """
-    part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with replacing(path) as part, part.open("wb") as file:
             file.write(data)
             if surely:
                 file.flush()
                 os.fsync(file.fileno())
-        part.replace(path)
     except OSError as fault:
         raise type(fault)(f"cannot write {path}: {fault.strerror}") from fault
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
     return path
 
 

@@ -8,6 +8,8 @@ counted from 0.
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from posegram.data import door, yolo_folders
+from posegram.data import door, yolo_folders, yolo_joints
 from posegram.data.stream import Shot, Stream, save_bytes, save_text
-from posegram.pose import COCO17, Bytes, Floats, People, Sample, Skeleton
+from posegram.files import replacing
+from posegram.pose import Bytes, Floats, People, Sample, Skeleton
 
 __all__ = ["Labels", "line", "others", "read", "write"]
 
 _PERSON = 0  # class of the lines that we write
+_ADVICE = (
+    "the data.yaml of the labels says which joints they have: write kpt_shape: [K, 3] and "
+    "kpt_names: {0: [NAME, ...]} with K names into it"
+)
 
 
 def read(
@@ -36,8 +43,8 @@ def read(
     Args:
         path: a folder or a data.yaml, see `posegram.data.yolo_folders.pairs`.
         images: the pictures' folder; by default the one that belongs to the labels.
-        skeleton: what the joints are; by default those that `kpt_names` of a data.yaml beside
-            or above the labels says, else COCO's.
+        skeleton: what the joints are; by default those that a data.yaml beside or above the
+            labels says, see `posegram.data.yolo_joints.skeleton`, else COCO's.
         part: of a data.yaml, "train", "val" or "test"; by default its `train`.
 
     Raises:
@@ -48,7 +55,7 @@ def read(
     """
     places = yolo_folders.pairs(path, images, part)
     kind = yolo_folders.person_class(path)
-    skeleton = skeleton or yolo_folders.skeleton(path) or COCO17
+    skeleton = skeleton or yolo_joints.skeleton(path)
     found = []
     for image, text in places:
         if text.exists():
@@ -88,9 +95,11 @@ def _sample(
 ) -> Sample:
     """A person from a line's numbers behind the class."""
     k = len(skeleton)
-    if len(numbers) not in (4, 4 + 2 * k, 4 + 3 * k) or not np.isfinite(numbers).all():
+    fits = len(numbers) in (4, 4 + 2 * k, 4 + 3 * k)
+    if not fits or not np.isfinite(numbers).all():
         counts = f"5, {5 + 2 * k} or {5 + 3 * k} finite numbers"
-        raise ValueError(f"holds {len(numbers) + 1} numbers, wanted {counts} for {skeleton.name}")
+        fault = f"holds {len(numbers) + 1} numbers, wanted {counts} for {skeleton.name}"
+        raise ValueError(fault if fits or len(numbers) < 4 else f"{fault}; {_ADVICE}")
     scale = np.array([size[1], size[0]], dtype=np.float64)
     centre, half = numbers[:2] * scale, numbers[2:4] * scale / 2
     box = np.concatenate([centre - half, centre + half]).astype(np.float32)
@@ -185,12 +194,17 @@ class Labels(Stream):
     """A folder of YOLO-pose labels under way: `labels` with a text per picture, and `data.yaml`.
 
     A joint that scores at least `threshold` is labelled with v = 2; any other, and one outside
-    the picture, is 0 0 0. The pictures themselves are not written.
+    the picture, is 0 0 0. With `pictures`, photos are laid into `images` under the names of their
+    labels, as a second name of the same file, or where the disk has no such names, as a copy.
+    Frames of clips are not written.
     """
 
-    def __init__(self, path: Path, skeleton: Skeleton, *, threshold: float = 0.3) -> None:
+    def __init__(
+        self, path: Path, skeleton: Skeleton, *, threshold: float = 0.3, pictures: bool = True
+    ) -> None:
         super().__init__(path, skeleton)
         self._threshold = threshold
+        self._pictures = pictures
         self._photos: dict[str, Path | None] = {}  # by the name of their labels
         save_text(path / "data.yaml", _yaml(skeleton))
 
@@ -206,12 +220,30 @@ class Labels(Stream):
         rows = zip(people.xy, flags, people.box, strict=True)
         text = "".join(line(xy, visible, box, shot.size) for xy, visible, box in rows)
         save_text(self.path / "labels" / f"{name}.txt", text)
+        photo = shot.image if self._pictures and shot.frame is None else None
+        if photo is not None and photo.is_file():
+            _lay(photo, self.path / "images" / f"{name}{photo.suffix}")
 
     def _finish(self) -> None:
         """Every label file is in its place already."""
 
     def _drop(self) -> None:
         """What stands there is valid."""
+
+
+def _lay(photo: Path, place: Path) -> None:
+    """Put a photo into a place: the same file under a second name, else a copy of it."""
+    if place.exists() and place.samefile(photo):
+        return
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(place) as draft:
+            try:
+                os.link(photo.resolve(), draft)
+            except (OSError, NotImplementedError):  # another disk, or one without such names
+                shutil.copyfile(photo, draft)
+    except OSError as fault:
+        raise type(fault)(f"cannot write {place}: {fault.strerror}") from fault
 
 
 def line(xy: Floats, visible: Bytes, box: Floats, size: tuple[int, int]) -> str:
@@ -236,7 +268,7 @@ def line(xy: Floats, visible: Bytes, box: Floats, size: tuple[int, int]) -> str:
 def _yaml(skeleton: Skeleton, category: str = "person", *, parted: bool = False) -> str:
     """What Ultralytics reads about the data set; flip_idx swaps left and right.
 
-    It passes over `skeleton`, our own key for the bones, which `yolo_folders.skeleton` reads.
+    It passes over `skeleton`, our own key for the bones, which `yolo_joints.skeleton` reads.
     """
     return "".join(
         f"{key}: {value}\n"

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from posegram.data import door, folder, joints
-from posegram.pose import Skeleton
+from posegram.data import door, folder
 
-__all__ = ["category", "pairs", "parts_left", "person_class", "skeleton"]
+__all__ = ["category", "descriptions", "listed", "pairs", "parts_left", "person_class"]
 
 _PARTS = ("train", "val", "test")  # keys of a data.yaml
 _ALSO = {"val": "val(?:idation)?"}  # Ultralytics takes either
@@ -47,32 +45,6 @@ def pairs(path: Path, images: Path | None = None, part: str = "") -> list[tuple[
     return found
 
 
-def skeleton(path: Path) -> Skeleton | None:
-    """The skeleton whose joints a data.yaml names, as Ultralytics' `kpt_names` does.
-
-    It is the path itself, or lies in the folder of the labels or up to two above. Left/right pairs
-    are those of its `flip_idx`, and bones those that our own key `skeleton` names, else those that
-    the names tell.
-
-    Raises:
-        ValueError: it is no text, or `skeleton` names a joint that `kpt_names` does not.
-    """
-    for file, text in _descriptions(path):
-        names = _listed(text, "kpt_names")
-        if names:
-            found = joints.skeleton_of(f"yolo{len(names)}", names)
-            twins, bones = _twins(text, found.joints), _bones(text)
-            if twins and _loose(twins) != _loose(found.mirror):
-                found = replace(found, mirror=twins)
-            if bones is None or _loose(bones) == _loose(found.bones):
-                return found
-            try:
-                return replace(found, bones=bones)
-            except ValueError as fault:
-                raise ValueError(f"{file}: `skeleton` is wrong: {fault}") from fault
-    return None
-
-
 def category(path: Path) -> dict[str, Any]:
     """What a data.yaml calls people and joints: `name` and `keypoints`, as COCO's category.
 
@@ -81,8 +53,8 @@ def category(path: Path) -> dict[str, Any]:
     """
     kind = person_class(path)
     said: dict[str, Any] = {}
-    for _, text in reversed([*_descriptions(path)]):  # the first that says it has the last word
-        names, points = _listed(text, "names"), _listed(text, "kpt_names")
+    for _, text in reversed([*descriptions(path)]):  # the first that says it has the last word
+        names, points = listed(text, "names"), listed(text, "kpt_names")
         said |= {"name": names[kind]} if kind < len(names) else {}
         said |= {"keypoints": points} if points else {}
     return said
@@ -94,8 +66,8 @@ def person_class(path: Path) -> int:
     Raises:
         ValueError: the data.yaml is no text, or has several names and none of them is `person`.
     """
-    for file, text in _descriptions(path):
-        names = [name.lower() for name in _listed(text, "names")]
+    for file, text in descriptions(path):
+        names = [name.lower() for name in listed(text, "names")]
         if "person" in names:
             return names.index("person")
         if len(names) > 1:
@@ -126,7 +98,7 @@ def _meant(path: Path, parted: bool) -> Path:
     return file if stands else path
 
 
-def _descriptions(path: Path) -> Iterator[tuple[Path, str]]:
+def descriptions(path: Path) -> Iterator[tuple[Path, str]]:
     """The data.yaml that the path is, or those in the folder of the labels and up to two above."""
     places = [_labels(path), *_labels(path).absolute().parents[:2]]
     files = [path] if path.suffix.lower() in _YAMLS else [p / "data.yaml" for p in places]
@@ -135,7 +107,7 @@ def _descriptions(path: Path) -> Iterator[tuple[Path, str]]:
             yield file, door.load_text(file, "YAML file")
 
 
-def _listed(text: str, key: str) -> list[str]:
+def listed(text: str, key: str) -> list[str]:
     """The names of a key at the start of a line, as a list or by number, in block or flow style."""
     # up to the next key at the start of a line
     found = re.search(rf"^{key}:(.*?)(?=^[^\s-]|\Z)", text, re.M | re.S)
@@ -149,41 +121,6 @@ def _listed(text: str, key: str) -> list[str]:
             pass  # YAML needs no quotes
     pieces = flow[1].split(",") if flow else found[1].splitlines()
     return [name for piece in pieces if (name := _NUMBER.sub("", piece.strip()).strip(" \t'\""))]
-
-
-def _twins(text: str, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """The left/right pairs that `flip_idx` says; none where it says none, or is none."""
-    rows = _values(text, "flip_idx")
-    if not all(row.isdecimal() for row in rows) or len(rows) != len(names):
-        return ()
-    flip = [int(row) for row in rows]
-    if any(other >= len(flip) or flip[other] != row for row, other in enumerate(flip)):
-        return ()
-    known = joints.pairs_by_name(names)
-    pairs = [(names[a], names[b]) for a, b in enumerate(flip) if a < b]
-    return tuple((b, a) if (b, a) in known else (a, b) for a, b in pairs)
-
-
-def _bones(text: str) -> tuple[tuple[str, str], ...] | None:
-    """The pairs of names that `skeleton` holds; None where it says nothing, or counts joints."""
-    found = re.search(r"^skeleton:(.*?)(?=^[^\s-]|\Z)", text, re.M | re.S)
-    if not found:
-        return None
-    try:
-        ends = [end for bone in json.loads(found[1]) for end in bone]
-    except (json.JSONDecodeError, TypeError):  # another style of YAML's, or no pairs
-        pieces = re.split(r"[\n\[\],]", re.sub(r"(^|\s)#.*", "", found[1], flags=re.M))
-        words = [piece.strip("- \t'\"") for piece in pieces]
-        ends = [int(word) if word.isdecimal() else word for word in words if word] or [0]
-    if len(ends) % 2 or not all(isinstance(end, str) for end in ends):
-        return None
-    names = [joints.plain(end) for end in ends]
-    return tuple(zip(names[::2], names[1::2], strict=True))
-
-
-def _loose(pairs: Iterable[tuple[str, str]]) -> set[frozenset[str]]:
-    """Pairs in no order."""
-    return {frozenset(pair) for pair in pairs}
 
 
 def _labels(path: Path) -> Path:
@@ -267,6 +204,6 @@ def _found(path: Path, roots: list[Path], key: str, name: str) -> Path:
 def _values(text: str, key: str) -> list[str]:
     """The value of a key at the start of a line, or those of its list; none where it is empty."""
     found = re.search(rf"^{_ALSO.get(key, key)}:(.*(?:\n[ \t]*- .*)*)", text, re.M)
-    lines = re.split(r"[\n,\[\]]", found[1]) if found else []
-    values = [re.sub(r"(^|\s)#.*", "", line).strip() for line in lines]
-    return [v.removeprefix("- ").strip().strip("'\"") for v in values if v]
+    said = re.sub(r"(^|\s)#.*", "", found[1], flags=re.M) if found else ""
+    lines = [line.strip() for line in re.split(r"[\n,\[\]]", said)]
+    return [v.removeprefix("- ").strip().strip("'\"") for v in lines if v]

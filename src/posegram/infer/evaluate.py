@@ -14,6 +14,7 @@ from posegram import image as pictures
 from posegram.metrics import METRICS
 from posegram.metrics.bootstrap import compare as paired
 from posegram.metrics.bootstrap import interval, verdict
+from posegram.metrics.falloffs import falloffs, with_areas
 from posegram.metrics.oks import ap_statistic, matches
 from posegram.metrics.protocols import ap_numbers, rough_areas
 from posegram.metrics.report import Case, Number, Panel, Report, filled
@@ -118,7 +119,7 @@ def evaluate_results(
     statistic = _ap(truth, results, skeleton)
     found = interval(statistic, len(truth["images"]), resamples=resamples, seed=seed)
     numbers = filled(_ap_numbers(truth, skeleton), found)
-    return _ap_page("evaluation of COCO results", truth, numbers, resamples)
+    return _ap_page("evaluation of COCO results", truth, numbers, resamples, skeleton)
 
 
 def compare_results(
@@ -134,7 +135,7 @@ def compare_results(
     one, two = (_ap(truth, results, skeleton) for results in (first, second))
     found = paired(one, two, len(truth["images"]), resamples=resamples, seed=seed)
     numbers = _judged(filled(_ap_numbers(truth, skeleton), found))
-    return _ap_page("COCO results, second minus first", truth, numbers, resamples)
+    return _ap_page("COCO results, second minus first", truth, numbers, resamples, skeleton)
 
 
 def predict(estimate: Estimator, samples: Sequence[Sample], *, watch: Watch = iter) -> Predicted:
@@ -303,7 +304,8 @@ def _rough(images: int) -> list[str]:
 
 
 def _ap(truth: dict[str, Any], results: Sequence[dict[str, Any]], skeleton: Skeleton) -> Any:
-    return ap_statistic(matches(truth, results, sigmas=skeleton.sigmas))
+    known = falloffs(skeleton)
+    return ap_statistic(matches(with_areas(truth, known)[0], results, sigmas=known.sigmas))
 
 
 def _ap_numbers(truth: dict[str, Any], skeleton: Skeleton) -> tuple[Number, ...]:
@@ -319,10 +321,16 @@ def _scored_people(truth: dict[str, Any]) -> int:
 
 
 def _ap_page(
-    title: str, truth: dict[str, Any], numbers: tuple[Number, ...], resamples: int
+    title: str,
+    truth: dict[str, Any],
+    numbers: tuple[Number, ...],
+    resamples: int,
+    skeleton: Skeleton,
 ) -> Report:
     images = len(truth["images"])
     people = _scored_people(truth)
     guessed = sum(bool(label.get("area_is_estimated")) for label in truth["annotations"])
-    notes = (*rough_areas(guessed), *_rough(images))
+    known = falloffs(skeleton)
+    said = known.notes(with_areas(truth, known)[1])
+    notes = (*said, *rough_areas(guessed), *_rough(images))
     return Report(title, people, images, numbers, notes=notes, resamples=resamples)

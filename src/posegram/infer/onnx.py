@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -38,13 +39,26 @@ def load_onnx(path: str | Path, *, threads: int = 0) -> tuple[Card, Network]:
     session = open_session(path, threads)
     card = card_in(session, path)
     _check(session, card, path)
-    name = session.get_inputs()[0].name
+    return card, _Network(session, path.absolute(), threads)
 
-    def network(crops: npt.NDArray[np.uint8]) -> Raw:
-        outputs = session.run(None, {name: np.ascontiguousarray(crops)})
+
+class _Network:
+    """A `posegram.pose.Network`; pickled, it is its file's path, so that it reaches processes."""
+
+    def __init__(self, session: ort.InferenceSession, path: Path, threads: int) -> None:
+        self._session, self._origin = session, (path, threads)
+        self._name = session.get_inputs()[0].name
+
+    def __call__(self, crops: npt.NDArray[np.uint8]) -> Raw:
+        outputs = self._session.run(None, {self._name: np.ascontiguousarray(crops)})
         return tuple(np.asarray(output, dtype=np.float32) for output in outputs)
 
-    return card, network
+    def __reduce__(self) -> tuple[Callable[[Path, int], _Network], tuple[Path, int]]:
+        return _opened, self._origin
+
+
+def _opened(path: Path, threads: int) -> _Network:
+    return _Network(open_session(path, threads), path, threads)
 
 
 def card_in(session: ort.InferenceSession, path: Path) -> Card:

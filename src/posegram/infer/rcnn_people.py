@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 
 from posegram import coords, heatmaps
+from posegram import image as pictures
 from posegram.areas import iou
-from posegram.drawing import require_picture
 from posegram.pose import Card, Floats, Image, People
 
 __all__ = ["PRESETS", "KeypointRcnn", "Maps", "Options", "open_rcnn", "options_named", "prepare"]
@@ -130,20 +130,21 @@ class KeypointRcnn:
         if self.card.kind != "rcnn":
             raise ValueError(f"{self.card.name} is a {self.card.kind} network, not an R-CNN")
 
-    def __call__(self, image: Image, boxes: Floats | None = None) -> People:
+    def __call__(self, image: pictures.Picture, boxes: Floats | None = None) -> People:
         """The people in a photo; with boxes, one for each of them, in their order.
 
         A box gets the joints of the found person who overlaps it most, by 0.3 at least; without
         one its joints are absent: NaN with score 0.
 
         Args:
-            image: (H, W, 3) uint8 RGB.
+            image: (H, W, 3) uint8 RGB, or another kind of picture, see `posegram.image.rgb`.
             boxes: (N, 4) x0, y0, x1, y1 image pixels.
 
         Raises:
-            ValueError: the image has another shape.
+            FileNotFoundError: there is no such photo.
+            ValueError: the photo is broken, or the image has another shape.
         """
-        require_picture(image)
+        image = pictures.rgb(image)
         found = self._found(image)
         return found if boxes is None else _given(found, np.asarray(boxes, dtype=np.float32))
 

@@ -36,7 +36,13 @@ FORMS = {  # form of results -> what its file name ends in, behind the clip's st
 
 
 def open_writer(
-    form: str, path: str | Path, skeleton: Skeleton, *, model: str = "", threshold: float = 0.3
+    form: str,
+    path: str | Path,
+    skeleton: Skeleton,
+    *,
+    model: str = "",
+    threshold: float = 0.3,
+    pictures: bool = True,
 ) -> Stream:
     """A writer of results under way: `with open_writer(...) as out: out.add(people, ...)`.
 
@@ -49,6 +55,7 @@ def open_writer(
         model: the model's name, for forms that tell it.
         threshold: the smallest score of a joint that becomes a label (`coco-annotations`, `yolo`)
             or part of an angle (`csv-wide`); other forms hold every joint with its score.
+        pictures: lay photos beside their labels (`yolo`), see `posegram.data.yolo.Labels`.
 
     Raises:
         ValueError: there is no such form.
@@ -62,7 +69,7 @@ def open_writer(
     if form == "coco-annotations":
         return coco_stream.Annotations(path, skeleton, model=model, threshold=threshold)
     if form == "yolo":
-        return yolo.Labels(path, skeleton, threshold=threshold)
+        return yolo.Labels(path, skeleton, threshold=threshold, pictures=pictures)
     if form == "csv-wide":
         return table.Wide(path, skeleton, threshold=threshold)
     return table.Long(path, skeleton) if form == "csv" else coco_stream.Results(path, skeleton)

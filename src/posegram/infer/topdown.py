@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from posegram import coords, heatmaps
 from posegram import image as pictures
-from posegram.drawing import require_picture
 from posegram.pose import Card, Floats, Image, Network, People, Raw
 from posegram.track import distinct_rows
 
@@ -47,7 +45,7 @@ class TopDown:
         finder = getattr(getattr(self.detect, "card", None), "name", self.detect)
         return f"TopDown({self.card.name}, {width}x{height} pixels, detector: {finder})"
 
-    def __call__(self, image: Image | str | Path, boxes: Floats | None = None) -> People:
+    def __call__(self, image: pictures.Picture, boxes: Floats | None = None) -> People:
         """One person per box, in the boxes' order, in the model's own skeleton.
 
         Of found boxes that turn out to hold the same person, one stays; those that turn out to
@@ -58,7 +56,7 @@ class TopDown:
         sure speak for a person, too, so the box's doubt as a whole would count twice.
 
         Args:
-            image: (H, W, 3) uint8 RGB, or a photo's path.
+            image: (H, W, 3) uint8 RGB, or another kind of picture, see `posegram.image.rgb`.
             boxes: (N, 4) x0, y0, x1, y1 image pixels; the detector's without them.
 
         Raises:
@@ -66,8 +64,7 @@ class TopDown:
             ValueError: the photo is broken, the image or the boxes have another shape, or a box is
                 not finite or runs backwards.
         """
-        image = pictures.read(image) if isinstance(image, (str, Path)) else image
-        require_picture(image)
+        image = pictures.rgb(image)
         margin, sure = self.card.margin, np.ones(1, dtype=np.float32)
         if boxes is not None:
             box = _checked(boxes)

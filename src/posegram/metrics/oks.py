@@ -197,7 +197,7 @@ def _first_at_least(rising: Doubles, least: Doubles) -> Ints:
 def _checked_truth(truth: dict[str, Any], joints: int) -> dict[str, Any]:
     """A copy of the truth as pycocotools wants it."""
     if not joints:
-        raise ValueError("OKS needs one sigma per joint and this skeleton has none published")
+        raise ValueError("OKS needs one sigma per joint and none are known here for this skeleton")
     truth = copy.deepcopy(truth)
     if len({image["id"] for image in truth["images"]}) < len(truth["images"]):
         raise ValueError("two images of the labels have one id")

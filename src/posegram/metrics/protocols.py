@@ -14,6 +14,7 @@ import numpy as np
 from posegram.areas import OUTLINE
 from posegram.metrics.bootstrap import Mean, means
 from posegram.metrics.calibration import calibration_statistic
+from posegram.metrics.falloffs import falloffs
 from posegram.metrics.oks import AP_NAMES, ap_statistic, matches
 from posegram.metrics.pck import Doubles, Mask, Reals, area_under, distance, has_torso, torso
 from posegram.metrics.report import Case, Number, Panel
@@ -190,22 +191,28 @@ def average_precision(case: Case) -> Panel:
     """COCO's keypoint AP of one detection per labelled person, scored by `posegram.scores.overall`.
 
     Raises:
-        ValueError: the skeleton has no sigmas, a label no area, or the predictions no scores.
+        ValueError: no sigmas are known for the skeleton, a label has no area, or the predictions
+            no scores.
     """
-    if not case.skeleton.sigmas:
-        raise ValueError(
-            f"AP needs OKS sigmas and none are published for {case.skeleton.name}: "
-            "state them in a skeleton file"
-        )
+    known = falloffs(case.skeleton)
+    case, guessed = _with_areas(case, known.outline)
     if not (case.area[case.labelled.any(axis=1)] > 0).all():
         raise ValueError("AP needs the area of every person's outline and these labels lack it")
     if case.score is None:
         raise ValueError("AP ranks people by score and these predictions carry no scores")
-    sigmas = [case.skeleton.sigmas[row] for row in case.rows]
+    sigmas = [known.sigmas[row] for row in case.rows]
     found = matches(_coco_truth(case), _coco_results(case, case.score), sigmas=sigmas)
     numbers = ap_numbers(case.joints, int(case.labelled[:, case.rows].any(axis=1).sum()))
     note = "AP on given boxes: one detection per labelled person, scored by its joints' scores"
-    return Panel(numbers, ap_statistic(found), notes=(note, *rough_areas(case.estimated)))
+    notes = (note, *known.notes(guessed), *rough_areas(case.estimated))
+    return Panel(numbers, ap_statistic(found), notes=notes)
+
+
+def _with_areas(case: Case, outline: float) -> tuple[Case, int]:
+    """The case with that share of the box as the area of who has none; how many those are."""
+    lacking = ~(case.area > 0) & (outline > 0)
+    box = (case.box[:, 2:] - case.box[:, :2]).prod(axis=1)
+    return replace(case, area=np.where(lacking, outline * box, case.area)), int(lacking.sum())
 
 
 def rough_areas(count: int) -> tuple[str, ...]:

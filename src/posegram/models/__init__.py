@@ -74,12 +74,13 @@ def answering(network: Any, card: Card) -> Network:
     """
     import torch
 
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (card.mean, card.std))
+    from posegram.models.normalise import Normalise
+
+    normalise = Normalise(card)
 
     def answer(crops: npt.NDArray[np.uint8]) -> Raw:
-        x = torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2).float()
         with torch.no_grad():
-            raw = network((x - mean) / std)
+            raw = network(normalise(torch.from_numpy(np.ascontiguousarray(crops))))
         return tuple(r.numpy() for r in (raw if isinstance(raw, tuple) else (raw,)))
 
     return answer

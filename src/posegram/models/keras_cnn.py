@@ -7,7 +7,6 @@ Dense layer whose fixed weights are the places of the cells.
 from __future__ import annotations
 
 import json
-import tempfile
 import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from posegram.files import replacing
 from posegram.models.cnn import STRIDE, Cnn, Residual
 from posegram.models.keras_file import CARD, keras
 from posegram.pose import Card, Floats
@@ -114,12 +114,10 @@ def _array(tensor: torch.Tensor) -> Floats:
 
 def save(model: Any, card: Card, path: Path) -> Path:
     """Write a Keras model and its card as one .keras file, atomically; Keras reads it as any."""
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        draft = Path(folder) / "draft.keras"
+    with replacing(path, ".keras") as draft:
         model.save(draft)
         with zipfile.ZipFile(draft, "a") as archive:
             archive.writestr(CARD, json.dumps(asdict(card), sort_keys=True))
-        draft.replace(path)
     return path
 
 

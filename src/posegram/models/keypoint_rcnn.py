@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from posegram.models.normalise import Normalise
 from posegram.models.vision_ops import torchvision_ready
 from posegram.pose import Card
 
@@ -114,18 +115,14 @@ def people(
     return box, score, heads.keypoint_predictor(heads.keypoint_head(pooled)).float()
 
 
-class Whole(nn.Module):
+class Whole(Normalise):
     """A picture as it comes (1, h, w, 3), 0 to 255, normalised inside; then `people`."""
 
     def __init__(self, network: Any, card: Card) -> None:
-        super().__init__()
-        self.mean: torch.Tensor
-        self.std: torch.Tensor
+        super().__init__(card, persistent=True)
         self.network = network
-        self.register_buffer("mean", torch.tensor(card.mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(card.std).view(1, 3, 1, 1))
 
-    def forward(
+    def forward(  # type: ignore[override]
         self,
         picture: torch.Tensor,
         sure: torch.Tensor | float,
@@ -133,8 +130,7 @@ class Whole(nn.Module):
         proposals: torch.Tensor | int,
     ) -> Found:
         """As `people`."""
-        x = (picture.permute(0, 3, 1, 2) - self.mean) / self.std
-        return people(self.network, x, sure, most, proposals)
+        return people(self.network, super().forward(picture), sure, most, proposals)
 
 
 def _normed(network: Any) -> list[tuple[Any, str, str]]:

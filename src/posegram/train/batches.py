@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from posegram import coords, image
 from posegram.coords import Change
 from posegram.data.joints import in_skeleton
+from posegram.files import replacing
 from posegram.pose import Floats, Image, Sample, Skeleton
 from posegram.train import augment, ranks
 from posegram.train.config import Config
@@ -179,13 +179,8 @@ def _key(person: Sample) -> str:
 def _save(path: Path, part: Image, place: Floats) -> None:
     """Write a region by way of a file of one's own: several workers may keep the same one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    own = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        with own.open("wb") as file:
-            np.savez(file, part=part, place=place)
-        own.replace(path)
-    finally:
-        own.unlink(missing_ok=True)
+    with replacing(path) as own, own.open("wb") as file:
+        np.savez(file, part=part, place=place)
 
 
 def _inside(xy: Floats, size: tuple[int, int]) -> npt.NDArray[np.bool_]:

@@ -13,6 +13,7 @@ import torch
 from posegram import coords, heatmaps, image, models
 from posegram.data.joints import familiar
 from posegram.data.stream import save_text
+from posegram.files import replacing
 from posegram.metrics import pck
 from posegram.metrics.bootstrap import (
     Interval,
@@ -104,10 +105,8 @@ def with_start(
 
 def save(path: Path, judged: Judged) -> None:
     """Keep a judgement as an .npz file, whole or not at all."""
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
+    with replacing(path) as part, part.open("wb") as file:
         np.savez_compressed(file, right=judged.right, counted=judged.counted, image=judged.image)
-    part.replace(path)
 
 
 def load(path: Path) -> Judged:
@@ -192,32 +191,56 @@ def page(
         source: what was started from.
         names: joint -> joint of the start, for those that it knows.
     """
-    both = Judged(after.right, after.counted & before.counted, after.image)
-    old = Judged(before.right, both.counted, after.image)
-    known: Mask = np.asarray(before.counted.any(axis=0))
-    then, now = whole(old), whole(after)
-    change = compare(_statistic(old), _statistic(both), after.images)
     lines = [
         "# Before and after",
         "",
         f"`{source}` as it is against the fine-tuned network: {len(after.right)} people in "
         f"{after.images} photos, kept apart from training. Percent of joints within 0.2 torso "
         "lengths; 95 % bootstrap intervals, whole photos drawn again. A joint that the start does "
-        "not have has no number before.",
+        "not have is new: it has no number before and no part in **all**.",
         "",
         "| joint | labelled | before | after | after - before | |",
         "|---|---|---|---|---|---|",
+        *_rows(before, after, skeleton),
     ]
-    for n, name in enumerate(("**all**", *skeleton.joints)):
-        has = known.any() if n == 0 else bool(known[n - 1])
-        labelled = after.counted.sum() if n == 0 else after.counted[:, n - 1].sum()
-        was = _cell(then, n) if has else "-"
-        gain = _cell(change, n) if has else "-"
-        words = verdict(change.low[n], change.high[n]) if has else ""
-        lines.append(f"| {name} | {labelled} | {was} | {_cell(now, n)} | {gain} | {words} |")
-    if known.any() and not known.all():
-        lines += ["", "The last two columns of **all** are of the joints that both have."]
+    then = whole(after).value[1:]
+    fresh = [f"{skeleton.joints[k]} {then[k]:.1f} %" for k in np.flatnonzero(_new(before, after))]
+    if fresh:
+        lines += ["", f"New: {', '.join(fresh)}."]
     return "\n".join([*lines, *_otherwise(names or {}), ""])
+
+
+def _rows(before: Judged, after: Judged, skeleton: Skeleton) -> list[str]:
+    """The table's rows: all joints that both have, then every joint."""
+    old, new = _in_common(before, after)
+    change = compare(_statistic(old), _statistic(new), after.images)
+    then, now, each = whole(old), whole(new), whole(after)
+    counts = [new.counted.sum(), *after.counted.sum(axis=0)]
+    both: Mask = np.asarray(before.counted.any(axis=0))
+    fresh = [False, *_new(before, after)]
+    rows = []
+    for n, name in enumerate(("**all**", *skeleton.joints)):
+        has = both.any() if n == 0 else both[n - 1]
+        was, gain = (_cell(one, n) if has else "-" for one in (then, change))
+        words = verdict(change.low[n], change.high[n]) if has else "new" if fresh[n] else ""
+        is_now = _cell(each if n else now, n)
+        rows.append(f"| {name} | {counts[n]} | {was} | {is_now} | {gain} | {words} |")
+    return rows
+
+
+def _new(before: Judged, after: Judged) -> Mask:
+    """Which joints only the later judgement has, (K,)."""
+    return np.asarray(after.counted.any(axis=0) & ~before.counted.any(axis=0))
+
+
+def _in_common(before: Judged, after: Judged) -> tuple[Judged, Judged]:
+    """Both judgements over what both have an answer to: a joint that is new would lower one mean.
+
+    Without anything in common both are over what the later one has.
+    """
+    shared = after.counted & before.counted
+    counted = shared if shared.any() else after.counted
+    return Judged(before.right, counted, after.image), Judged(after.right, counted, after.image)
 
 
 def _otherwise(names: Mapping[str, str]) -> list[str]:
@@ -243,17 +266,23 @@ def _cell(found: Interval, n: int) -> str:
 
 
 def _draw(path: Path, before: Judged, after: Judged, skeleton: Skeleton) -> None:
-    names = ["all", *skeleton.joints]
+    fresh = _new(before, after)
+    old, new = _in_common(before, after)
+    marked = [f"{j} (new)" if n else j for j, n in zip(skeleton.joints, fresh, strict=True)]
+    names = ["all that both have" if fresh.any() else "all", *marked]
     with plot(path, (8, 0.42 * len(names) + 1.6)) as (_, axis):
-        for shift, colour, label, judged in (
-            (-0.2, "tab:grey", "before", before),
-            (0.2, "tab:blue", "after", after),
+        for shift, colour, label, judged, shared in (
+            (-0.2, "tab:grey", "before", before, old),
+            (0.2, "tab:blue", "after", after, new),
         ):
-            found = whole(judged)
-            value = np.nan_to_num(found.value)
-            ends = np.nan_to_num(np.stack([found.value - found.low, found.high - found.value]))
+            found, mean = whole(judged), whole(shared)
+            value, low, high = (
+                np.nan_to_num(np.concatenate([getattr(mean, k)[:1], getattr(found, k)[1:]]))
+                for k in ("value", "low", "high")
+            )
+            ends = np.maximum(np.stack([value - low, high - value]), 0)
             rows = np.arange(len(names)) + shift
-            axis.barh(rows, value, 0.38, color=colour, label=label, xerr=np.maximum(ends, 0))
+            axis.barh(rows, value, 0.38, color=colour, label=label, xerr=ends)
         axis.set_yticks(range(len(names)), names)
         axis.invert_yaxis()
         axis.set(xlim=(0, 100), xlabel="joints within 0.2 torso lengths, %; 95 % intervals")

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from posegram import data
 from posegram.data import door
 
 __all__ = ["Config"]
@@ -213,7 +214,7 @@ class Config:
     @property
     def sources(self) -> tuple[Path, ...]:
         """The files and folders of `train`, without their readers and ranges."""
-        return tuple(Path(spec.partition("#")[0].rpartition(":")[2]) for spec in self.train)
+        return tuple(data.pieces(spec).path for spec in self.train)
 
     @property
     def run(self) -> Path:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 import time
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import callbacks
 
+from posegram.data.stream import save_bytes
 from posegram.train import ranks
 from posegram.train.plots import plot
 
@@ -88,15 +89,12 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 
 
 def _write_metrics(path: Path, lines: list[dict[str, float]]) -> None:
-    part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(lines[-1]))
-        writer.writeheader()
-        for line in lines:
-            writer.writerow({k: f"{v:.6g}" for k, v in line.items()})
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(lines[-1]))
+    writer.writeheader()
+    for line in lines:
+        writer.writerow({k: f"{v:.6g}" for k, v in line.items()})
+    save_bytes(path, text.getvalue().encode(), surely=True)
 
 
 def _badness(line: dict[str, float]) -> float:

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from posegram import models
+from posegram.models.normalise import Normalise
 from posegram.pose import Card
 from posegram.train import start
 from posegram.train.config import Config
@@ -69,10 +70,7 @@ class Teacher:
             cells: height and width of a map.
         """
         network = self.network.to(crop.device)
-        mean, std = (
-            crop.new_tensor(v, dtype=torch.float32) for v in (self.card.mean, self.card.std)
-        )
-        x = ((crop.float() - mean) / std).permute(0, 3, 1, 2)
+        x = Normalise(self.card).to(crop.device)(crop)
         x = _resized(x, self.card.size).contiguous(memory_format=torch.channels_last)
         raw: torch.Tensor = network(x)[:, list(self.rows)].float()
         share = raw.flatten(2).softmax(dim=-1).view(raw.shape)

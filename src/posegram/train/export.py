@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,9 @@ from torch import nn
 
 from posegram import coords, heatmaps, image
 from posegram.data.scenes import input_size
+from posegram.files import replacing
 from posegram.models import load_weights
+from posegram.models.normalise import Normalise
 from posegram.pose import Card, Floats, Image, Kind, Sample
 
 __all__ = [
@@ -41,19 +42,15 @@ _USUAL = (480, 640)  # height and width of the photos for whose shape their inpu
 _LOOKED_AT = 0.98  # share of a detector's boxes that are background, so not compared
 
 
-class _Whole(nn.Module):
+class _Whole(Normalise):
     """Crops as they come (B, H, W, 3) uint8, normalised inside, then the network."""
 
     def __init__(self, network: nn.Module, card: Card) -> None:
-        super().__init__()
-        self.mean: torch.Tensor
-        self.std: torch.Tensor
+        super().__init__(card, persistent=True)
         self.network = network
-        self.register_buffer("mean", torch.tensor(card.mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(card.std).view(1, 3, 1, 1))
 
     def forward(self, crop: torch.Tensor) -> Any:
-        return self.network((crop.permute(0, 3, 1, 2).float() - self.mean) / self.std)
+        return self.network(super().forward(crop))
 
 
 def export(network: nn.Module, card: Card, out: Path, *, crops: Image, half: bool = False) -> Path:
@@ -72,8 +69,7 @@ def export(network: nn.Module, card: Card, out: Path, *, crops: Image, half: boo
     """
     network.eval()
     whole = _Whole(network, card).eval()
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        draft = Path(folder) / "draft.onnx"
+    with replacing(out) as draft:
         _trace(whole, crops[:2], draft, card.kind)
         model = onnx.load(draft)
         if half:
@@ -85,7 +81,6 @@ def export(network: nn.Module, card: Card, out: Path, *, crops: Image, half: boo
             raw = whole(torch.from_numpy(crops))
         expected = tuple(r.numpy() for r in (raw if isinstance(raw, tuple) else (raw,)))
         _compare(draft, card, crops, expected, ties=_TIES if half else 0.0)
-        draft.replace(out)
     return out
 
 

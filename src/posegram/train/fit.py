@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from posegram import data
 from posegram.data import coco, door
 from posegram.data.split import split
-from posegram.data.stream import save_text
+from posegram.data.stream import save_text, sweep
+from posegram.files import replacing
 from posegram.models import KINDS
 from posegram.pose import Card, Sample
 from posegram.train import (
@@ -85,10 +85,9 @@ def sets(config: Config) -> tuple[list[Sample], list[Sample]]:
     """
     if not config.train:
         raise ValueError("no data to train on; give train=reader:path, such as train=lsp:data/lsp")
-    images = config.pictures
-    people = [s for spec in config.train for s in data.read(spec, images)]
+    people = skeletons.people(config, config.train)
     if config.valid:
-        train, valid = people, [s for spec in config.valid for s in data.read(spec, images)]
+        train, valid = people, skeletons.people(config, config.valid)
     else:
         train, valid = split(people, share=config.split, seed=config.seed)
     if config.people:
@@ -240,6 +239,7 @@ def _open(
     """Make the run's folder, with its settings, what it runs on and whom it validates on."""
     run, (precision, kernels) = config.run, how
     run.mkdir(parents=True, exist_ok=True)
+    sweep(run)
     save_text(run / "config.toml", config.to_toml())
     if task.keep:
         task.keep(run, valid)
@@ -302,9 +302,8 @@ def _finish(config: Config, module: Any, train: Sequence[Sample], valid: Any) ->
 
 def _keep(path: Path, checkpoint: dict[str, Any]) -> None:
     """Replace a checkpoint, whole or not at all."""
-    part = path.with_suffix(".part")
-    torch.save(checkpoint, part)
-    part.replace(path)
+    with replacing(path) as part, part.open("wb") as file:
+        torch.save(checkpoint, file)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +13,8 @@ import onnxruntime
 import torch
 
 from posegram import coords
-from posegram.models import load_weights
+from posegram.files import replacing
+from posegram.models import answering, load_weights
 from posegram.models.cnn import Cnn
 from posegram.models.keras_cnn import card_of, save, twin
 from posegram.models.keras_file import load_keras_file, read_model
@@ -57,18 +57,15 @@ def from_keras(
     chosen = spread(people, _COMPARED)
     nowhere = np.zeros((0, 2, 3), dtype=np.float32)
     crops, back = crops_of(chosen, card) if chosen else (_noise(card.size), nowhere)
-    with torch.no_grad():
-        planes = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
-        expected = [raw.numpy() for raw in network(planes)]
+    expected = answering(network, card)(crops)
     if chosen and card.calibration == (0.0, 0.0):
         card = replace(card, calibration=_calibration(card, expected, back, chosen))
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder, warnings.catch_warnings():
+    with replacing(out) as draft, warnings.catch_warnings():
         # the trace warns of sizes it takes as fixed; whether they are, the comparison tells
         warnings.simplefilter("ignore")
-        draft = export(network, card, Path(folder) / "draft.onnx", crops=crops)
+        export(network, card, draft, crops=crops)
         session = onnxruntime.InferenceSession(str(draft), providers=["CPUExecutionProvider"])
         _compare(expected, session.run(None, {"crop": crops}), path, out)
-        draft.replace(out)
     return card
 
 
@@ -83,16 +80,14 @@ def to_keras(path: Path, out: Path) -> Card:
         name = card.settings.get("network")
         raise ValueError(f"{path} holds the network {name!r}; only `cnn` is written for Keras")
     crops = _noise(card.size)
-    planes = torch.from_numpy(crops).permute(0, 3, 1, 2).float()
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (card.mean, card.std))
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        draft = save(twin(network, card), card_of(card), Path(folder) / "draft.keras")
+    expected = answering(network, card)(crops)
+    with replacing(out, ".keras") as draft:
+        save(twin(network, card), card_of(card), draft)
         model, _ = read_model(draft)  # as others will
         with torch.no_grad():
-            expected = [raw.numpy() for raw in network((planes - mean) / std)]
-            found = [raw.numpy() for raw in model(planes.permute(0, 2, 3, 1) / 255, training=False)]
+            given = torch.from_numpy(crops).float() / 255
+            found = [raw.numpy() for raw in model(given, training=False)]
         _compare(expected, [found[0].reshape(expected[0].shape), found[1]], path, out)
-        draft.replace(out)
     return card_of(card)
 
 

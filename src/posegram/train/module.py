@@ -15,6 +15,7 @@ from torch import nn
 from posegram import coords, heatmaps, models
 from posegram.metrics import pck
 from posegram.models.cnn import STRIDE
+from posegram.models.normalise import Normalise
 from posegram.pose import Card, Floats, Kind, Skeleton
 from posegram.train import skeletons
 from posegram.train.config import Config
@@ -204,20 +205,16 @@ class PoseModule(lightning.LightningModule):
 
     def __init__(self, card: Card, config: Config, steps_per_epoch: int) -> None:
         super().__init__()
-        self.mean: torch.Tensor
-        self.std: torch.Tensor
         self.card, self.config, self.steps = card, config, steps_per_epoch
         self.network: nn.Module = models.build(card)
-        self.register_buffer("mean", torch.tensor(card.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(card.std).view(1, 3, 1, 1), persistent=False)
+        self.normalise = Normalise(card)
         self.seen: list[dict[str, Floats]] = []
         self.train_loss: list[float] = []
         self.fresh: set[str] = set()  # weights that no start filled, by name in the network
 
     def forward(self, crop: torch.Tensor) -> Any:
         """What the network emits for crops (B, H, W, 3) uint8."""
-        x = (crop.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        return self.network(x.contiguous(memory_format=torch.channels_last))
+        return self.network(self.normalise(crop).contiguous(memory_format=torch.channels_last))
 
     def loss(self, raw: Any, batch: Batch) -> torch.Tensor:
         """The loss that fits what the network emits, a scalar."""

@@ -42,13 +42,12 @@ def people(config: Config, held: Collection[Path]) -> list[Sample]:
 
 
 def _unlabelled(spec: str) -> list[Sample]:
-    samples = data.read(spec)
-    path = Path(spec.removeprefix("coco:"))
-    if samples or not path.is_file():
+    samples, told = data.read(spec), data.pieces(spec)
+    if samples or told.reader not in ("", "coco") or not told.path.is_file():
         return samples
     nobody = Skeleton("none", ())
     nothing = np.zeros((0, 2), dtype=np.float32), np.zeros(0, dtype=np.uint8)
-    scenes = coco.read_scenes(path)  # boxes without joints
+    scenes = coco.read_scenes(told.path)  # boxes without joints
     return [Sample(s.image, *nothing, box, None, None, nobody) for s in scenes for box in s.box]
 
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from posegram.files import replacing
+
 __all__ = ["plot"]
 
 
@@ -26,11 +28,10 @@ def plot(path: Path, size: tuple[float, float], **settings: Any) -> Iterator[tup
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    part = path.with_suffix(".part.png")
     figure, axes = plt.subplots(figsize=size, constrained_layout=True, **settings)
     try:
-        yield figure, axes
-        figure.savefig(part, dpi=100)
+        with replacing(path) as part:
+            yield figure, axes
+            figure.savefig(part, format="png", dpi=100)
     finally:
         plt.close(figure)
-    part.replace(path)

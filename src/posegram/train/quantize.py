@@ -22,6 +22,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from posegram import coords, heatmaps
 from posegram.areas import iou
+from posegram.files import replacing
 from posegram.metrics import boxes
 from posegram.models import load_weights
 from posegram.pose import Card, Floats, Image, Sample
@@ -36,6 +37,7 @@ from posegram.train.export import (
 __all__ = ["quantize", "quantize_checkpoint", "quantize_detector"]
 
 _BATCH = 8
+_LEAST = 2 * _BATCH  # crops: half for the ranges, half for the gate
 _KINDS = ["Conv", "Add", "Clip", "Relu", "Resize", "DepthToSpace"]  # what is computed in 8 bits
 # convolutions on many pixels and few channels, by the network's front: in 8 bits slower, and joints
 # jump; the second one of a dense front is quicker in 8 bits (five crops: 18.7 ms instead of 23.3)
@@ -76,8 +78,8 @@ def quantize(path: Path, out: Path, *, crops: Image, budget: float = 0.03) -> fl
     Raises:
         ValueError: there are too few crops, or more joints jump; the message is a table.
     """
-    if len(crops) < 2 * _BATCH:
-        raise ValueError(f"8 bits need at least {2 * _BATCH} crops, not {len(crops)}")
+    if len(crops) < _LEAST:
+        raise ValueError(f"8 bits need at least {_LEAST} crops, not {len(crops)}")
     model = onnx.load(path)
     entry = next((e.value for e in model.metadata_props if e.key == Card.KEY), None)
     if entry is None:
@@ -85,8 +87,8 @@ def quantize(path: Path, out: Path, *, crops: Image, budget: float = 0.03) -> fl
     card, half = Card.from_json(entry), len(crops) // 2
     name = model.graph.input[0].name
     _whole_weights(model)
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        plain, ready, draft = (Path(folder) / f"{n}.onnx" for n in ("plain", "ready", "draft"))
+    with replacing(out) as draft, tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        plain, ready = Path(folder) / "plain.onnx", Path(folder) / "ready.onnx"
         onnx.save(model, plain)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -105,7 +107,6 @@ def quantize(path: Path, out: Path, *, crops: Image, budget: float = 0.03) -> fl
             )
         _keep_card(draft, entry)
         share = _gate(plain, draft, card, crops[half:], budget)
-        draft.replace(out)
     return share
 
 
@@ -121,8 +122,13 @@ def quantize_checkpoint(
         card: stands in for the checkpoint's own.
 
     Raises:
-        ValueError: as `quantize` and `export.from_checkpoint`.
+        ValueError: there are too few people; else as `quantize` and `export.from_checkpoint`.
     """
+    if len(people) < _LEAST:  # before the export, which takes a minute
+        raise ValueError(
+            f"8 bits need at least {_LEAST} people to compare on, not {len(people)}: give a "
+            "larger set with --people coco:FILE"
+        )
     some = spread(people, _PEOPLE)
     chosen = [*some[::2], *some[1::2]]
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:

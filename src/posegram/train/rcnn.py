@@ -70,7 +70,7 @@ class RcnnModule(PoseModule):
 
     def _normalised(self, crop: torch.Tensor) -> torch.Tensor:
         """Pictures (B, H, W, 3) uint8 as the network takes them, (B, 3, H, W)."""
-        x = (crop.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        x: torch.Tensor = self.normalise(crop)
         return x.contiguous(memory_format=torch.channels_last)
 
     def forward(self, crop: torch.Tensor) -> Any:

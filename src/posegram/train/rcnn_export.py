@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from posegram import coords, heatmaps, image
 from posegram.areas import iou
 from posegram.data import coco
 from posegram.data.stream import save_text
+from posegram.files import replacing
 from posegram.models import load_weights, published
 from posegram.models.keypoint_rcnn import Whole
 from posegram.pose import Card, Floats, Image, Ints
@@ -132,8 +132,7 @@ def export(network: Any, card: Card, out: Path, *, pictures: Sequence[Image]) ->
         ValueError: other people were found, or a joint moved by more than half a pixel.
     """
     whole = Whole(network.eval(), card).eval()
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        draft = Path(folder) / "draft.onnx"
+    with replacing(out) as draft:
         _trace(whole, pictures[0], draft)
         model = onnx.load(draft)
         entry = model.metadata_props.add()
@@ -142,7 +141,6 @@ def export(network: Any, card: Card, out: Path, *, pictures: Sequence[Image]) ->
         session = onnxruntime.InferenceSession(str(draft), providers=["CPUExecutionProvider"])
         for picture in pictures:
             _compare(whole, session, picture, out)
-        draft.replace(out)
     return out
 
 

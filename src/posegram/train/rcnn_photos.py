@@ -57,9 +57,9 @@ def read(spec: str, images: Path | None = None) -> list[Photo]:
         FileNotFoundError: there is no such file.
         ValueError: the file is refused by its reader.
     """
-    path = Path(spec.removeprefix("coco:").partition("#")[0])
-    if path.suffix.lower() == ".json" and (spec.startswith("coco:") or ":" not in spec):
-        return _coco(spec.removeprefix("coco:"), path, images)
+    told = data.pieces(spec)
+    if told.path.suffix.lower() == ".json" and told.reader in ("", "coco"):
+        return _coco(spec, told.path, images)
     by_image = defaultdict(list)
     for sample in data.read(spec, images):
         by_image[sample.image].append(sample)
@@ -131,7 +131,9 @@ def pictures(photos: Sequence[Photo], config: Config, *, training: bool) -> Phot
 
 def plain(config: Config) -> Config:
     """The settings with data sets named without their parts, as `skeletons.named` reads them."""
-    return replace(config, train=tuple(spec.partition("#")[0] for spec in config.train))
+    told = map(data.pieces, config.train)
+    train = (f"{one.reader}:{one.path}" if one.reader else str(one.path) for one in told)
+    return replace(config, train=tuple(train))
 
 
 class Photos(Dataset[dict[str, Any]]):

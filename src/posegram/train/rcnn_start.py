@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from posegram.models import keypoint_rcnn, published
+from posegram.models.normalise import Normalise
 from posegram.pose import COCO17, Card, Image, Skeleton
 from posegram.train.config import Config
 
@@ -60,9 +61,8 @@ def _file(network: Any, path: Path, card: Card) -> None:
 
 
 def _measure(network: Any, card: Card, pictures: Image) -> None:
-    x = torch.from_numpy(pictures[:_MEASURED]).permute(0, 3, 1, 2).float()
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (card.mean, card.std))
-    keypoint_rcnn.measure_norms(network, (x - mean) / std)
+    x = Normalise(card)(torch.from_numpy(pictures[:_MEASURED]))
+    keypoint_rcnn.measure_norms(network, x)
 
 
 def _imagenet(network: Any, config: Config) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from posegram import coords, image
 from posegram.data.stream import save_text
+from posegram.drawing import SIDES
 from posegram.metrics import pck
 from posegram.metrics.pck import Mask
 from posegram.pose import Card, Floats, Image, People, Sample, Skeleton
@@ -20,6 +21,14 @@ __all__ = ["baseline", "results", "table", "write_card"]
 
 _TILE = 220  # pixels, side of one picture in a results grid
 _SHOWN = 24  # people in a results grid
+_LABEL = (255, 255, 255)  # colour of the truth
+_MISS = (255, 0, 200)  # of the line from a predicted joint to its label
+_DARK = (32, 32, 32)  # around what must be seen on any photo
+_LEGEND = (
+    ("label", _LABEL),
+    *((f"predicted, {side}", SIDES[side]) for side in ("left", "right", "middle")),
+    ("predicted to label", _MISS),
+)
 
 
 def baseline(
@@ -69,28 +78,58 @@ def results(folder: Path, seen: dict[str, Floats], valid: Sequence[Sample], card
     }
     for name, chosen in parts.items():
         tiles = [_tile(seen, n, valid[n], card, labelled[n]) for n in chosen]
-        image.write(folder / f"{name}.png", image.grid(tiles, 6))
+        image.write(folder / f"{name}.png", _explained(image.grid(tiles, 6)))
 
 
 def _tile(seen: dict[str, Floats], n: int, sample: Sample, card: Card, labelled: Mask) -> Image:
-    """One crop with the truth (thin, white) under the prediction (coloured), (H, W, 3).
+    """One crop with the truth (white) and the prediction (coloured), joint to joint, (H, W, 3).
 
     `labelled` (K,) says which joints of the truth are drawn.
     """
     matrix = coords.to_crop(sample.box, card.size, margin=card.margin)
     crop = coords.warp(image.read(sample.image), matrix, card.size)
-    truth = coords.move(seen["truth"][n], matrix)
+    scale = _TILE / crop.shape[0]
+    width = round(crop.shape[1] * scale)
+    drawn: Image = np.asarray(cv2.resize(crop, (width, _TILE)), dtype=np.uint8)
+    truth, found = ((coords.move(seen[k][n], matrix) + 0.5) * scale - 0.5 for k in ("truth", "xy"))
     for a, b in card.skeleton.edges:
         if labelled[a] and labelled[b]:
-            ends = [tuple(int(v) for v in truth[j].round()) for j in (a, b)]
-            cv2.line(crop, ends[0], ends[1], (255, 255, 255), 1, cv2.LINE_AA)
-    found = coords.move(seen["xy"][n], matrix)[None]
+            _line(drawn, truth[a], truth[b], _LABEL)
+    for joint in np.flatnonzero(labelled):
+        _ring(drawn, truth[joint])
     score = np.ones((1, len(card.skeleton)), dtype=np.float32)
-    people = People(found, score, np.zeros((1, 4), dtype=np.float32), card.skeleton)
-    drawn = image.draw(crop, people)
-    scale = _TILE / drawn.shape[0]
-    width = round(drawn.shape[1] * scale)
-    return np.asarray(cv2.resize(drawn, (width, _TILE)), dtype=np.uint8)
+    box = np.zeros((1, 4), dtype=np.float32)
+    drawn = image.draw(drawn, People(found[None], score, box, card.skeleton))
+    for joint in np.flatnonzero(labelled & np.isfinite(found).all(axis=1)):
+        _line(drawn, found[joint], truth[joint], _MISS)
+    return drawn
+
+
+def _line(canvas: Image, start: Floats, end: Floats, colour: tuple[int, int, int]) -> None:
+    ends = [tuple(int(v) for v in one.round().clip(-9999, 9999)) for one in (start, end)]
+    cv2.line(canvas, ends[0], ends[1], colour, 1, cv2.LINE_AA)
+
+
+def _ring(canvas: Image, at: Floats) -> None:
+    """A small white ring, which shows a label also where no bone leads to it."""
+    centre = tuple(int(v) for v in at.round().clip(-9999, 9999))
+    cv2.circle(canvas, centre, 3, _DARK, 3, cv2.LINE_AA)
+    cv2.circle(canvas, centre, 3, _LABEL, 1, cv2.LINE_AA)
+
+
+def _explained(sheet: Image) -> Image:
+    """The same picture over a line that says what its colours mean, (H + 24, W, 3)."""
+    height, width = sheet.shape[:2]
+    whole = np.full((height + 24, width, 3), 32, dtype=np.uint8)
+    whole[:height] = sheet
+    size = min(0.5, width / 1500)
+    x = 8
+    for text, colour in _LEGEND:
+        cv2.line(whole, (x, height + 11), (x + 14, height + 11), colour, 2, cv2.LINE_AA)
+        cv2.putText(whole, text, (x + 20, height + 16), cv2.FONT_HERSHEY_SIMPLEX, size, _LABEL, 1,
+                    cv2.LINE_AA)  # fmt: skip
+        x += 44 + cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0]
+    return whole
 
 
 def table(seen: dict[str, Floats], mean: dict[str, Floats], skeleton: Skeleton) -> str:

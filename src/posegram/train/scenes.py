@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from posegram import coords, image
+from posegram import coords, data, image
 from posegram.coords import Change
 from posegram.data import coco
 from posegram.data.scenes import Scene, backgrounds, input_size
@@ -30,7 +29,6 @@ _AIMED = 0.6  # share of the random windows that are laid around a person
 _SHOWN = 0.3  # share of a person that must be in the picture; below, the rest is ignored
 _SMALLEST = 6.0  # input pixels: people lower than that are ignored
 _KEPT = 1.3  # longest side of a kept photo / side of the input
-_SPEC = re.compile(r"^((coco|folder):)?(?P<path>.+?)(#(?P<part>[a-z]+|\d+-\d*))?$")
 
 
 def read(spec: str, images: Path | None = None) -> list[Scene]:
@@ -47,22 +45,16 @@ def read(spec: str, images: Path | None = None) -> list[Scene]:
         FileNotFoundError: there is no such file or folder.
         ValueError: the file is refused by its reader, or has no such part.
     """
-    found = _SPEC.match(spec)
-    path = Path(found["path"] if found else spec)
-    part = (found and found["part"]) or ""
-    span = part if part[:1].isdigit() else ""
-    if path.is_dir():
-        scenes = backgrounds(path)
-        if part and not span:
-            raise ValueError(f"{path}: a folder has no part {part!r}, only #first-last")
+    told = data.pieces(spec)
+    if told.reader not in ("", "coco", "folder"):
+        raise ValueError(f"{spec}: boxes are read from coco: and folder:, not {told.reader}:")
+    if not told.path.is_dir():
+        scenes = coco.read_scenes(told.path, images, part=told.part)
+    elif told.part:
+        raise ValueError(f"{told.path}: a folder has no part {told.part!r}, only #first-last")
     else:
-        scenes = coco.read_scenes(path, images, part="" if span else part)
-    if not span:
-        return scenes
-    first, _, last = span.partition("-")
-    if not 1 <= int(first) <= int(last or len(scenes)) <= len(scenes):
-        raise ValueError(f"{path}: holds photos 1 to {len(scenes)}, so not {span}")
-    return scenes[int(first) - 1 : int(last or len(scenes))]
+        scenes = backgrounds(told.path)
+    return scenes[told.rows(len(scenes), "photos")]
 
 
 def sets(config: Config) -> tuple[list[Scene], list[Scene]]:

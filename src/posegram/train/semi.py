@@ -178,8 +178,8 @@ class SemiModule(PoseModule):
             if self.config.semi == "consistency":
                 raw = self(easy)
             else:
-                x = (easy.permute(0, 3, 1, 2).float() - self.mean) / self.std
-                raw = self.teacher(x.contiguous(memory_format=torch.channels_last))
+                x = self.normalise(easy).contiguous(memory_format=torch.channels_last)
+                raw = self.teacher(x)
             share: torch.Tensor = raw.float().flatten(2).softmax(dim=-1)
         return share.view(raw.shape)
 

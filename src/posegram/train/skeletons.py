@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from posegram import data
-from posegram.data import skeleton_file
+from posegram.data import nameless, skeleton_file
 from posegram.data.joints import pairs_by_name
 from posegram.pose import SKELETONS, Sample, Skeleton, skeleton_named
 from posegram.train.batches import relabel
 from posegram.train.config import Config
 
-__all__ = ["agreement", "check", "named", "require"]
+__all__ = ["agreement", "check", "named", "people", "require"]
 
 _ENOUGH = 10  # people from whom a pair can be judged
 _LIKELY = 0.6  # share of people in whom a true pair lies as the others do; by chance it is 0.5
@@ -33,13 +33,17 @@ def named(config: Config) -> Skeleton:
         return skeleton_file.read(Path(config.skeleton))
     if config.skeleton != "data":
         return skeleton_named(config.skeleton)
-    people = data.read(config.train[0]) if config.train else []
-    if not people:
+    found = data.read(config.train[0]) if config.train else []
+    if not found:
         raise ValueError("skeleton = 'data' takes the joints of the first data set; name one")
-    found = people[0].skeleton
-    if found.name in SKELETONS:
-        return found
-    return Skeleton(found.name, found.joints, found.bones, pairs_by_name(found.joints))
+    return found[0].skeleton
+
+
+def people(config: Config, specs: Sequence[str]) -> list[Sample]:
+    """Everybody in data sets, joints without names called as the settings' skeleton file says."""
+    found = [sample for spec in specs for sample in data.read(spec, config.pictures)]
+    given = config.skeleton.endswith(".toml")
+    return nameless.called(found, named(config) if given else None)
 
 
 def require(skeleton: Skeleton, people: Sequence[Sample], what: str) -> None:
@@ -54,9 +58,12 @@ def require(skeleton: Skeleton, people: Sequence[Sample], what: str) -> None:
         ValueError: nobody has a labelled joint of the skeleton.
     """
     if not any(relabel(sample, skeleton)[1].any() for sample in people):
+        advice = "skeleton=data learns the joints of the first data set"
+        if any(nameless.bare(sample.skeleton) for sample in people):
+            advice = f"{nameless.ADVICE}, or {advice}"
         raise ValueError(
             f"none of the {len(people)} people to {what} has a labelled joint of skeleton "
-            f"{skeleton.name!r}; skeleton=data learns the joints of the first data set"
+            f"{skeleton.name!r}; {advice}"
         )
 
 
@@ -83,14 +90,15 @@ def agreement(people: Sequence[Sample], skeleton: Skeleton) -> dict[tuple[str, s
 def check(config: Config, skeleton: Skeleton, people: Sequence[Sample]) -> None:
     """See that flips may trust the left/right pairs that were found by name.
 
-    Pairs that a skeleton file states, built-in skeletons and runs without flips are not asked
-    about.
+    Pairs that a skeleton file states, those that a YOLO set's `flip_idx` states where names tell
+    none, built-in skeletons and runs without flips are not asked about.
 
     Raises:
         ValueError: names and data leave a doubt; the sentence names the pairs and what to write.
     """
     path = Path(config.skeleton)
     stated = path.suffix == ".toml" and "mirror" in skeleton_file.content(path)
+    stated = stated or bool(skeleton.mirror and not pairs_by_name(skeleton.joints))
     if stated or config.skeleton in SKELETONS or skeleton.name in SKELETONS or not config.flip:
         return
     doubts = [

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from posegram.data.doctor.limbs import build, exchanges, lengths, limbs
+from posegram.data.doctor.limbs import build, exchanges, lengths, limbs, unjudged
 from posegram.pose import LSP14, Skeleton
 
 
@@ -77,10 +77,23 @@ def test_few_people_are_not_judged(good):
         **{key: getattr(good.people, key)[:9] for key in ("xy", "flag", "box", "image", "record")},
     )
     assert build(few) is None
+    assert unjudged(few) == "9 people of lsp14, wanted 20"
 
 
 def test_a_skeleton_without_bones_is_not_judged(good):
-    assert build(good.changed(skeleton=Skeleton("bare", LSP14.joints))) is None
+    bare = good.changed(skeleton=Skeleton("bare", LSP14.joints))
+    assert build(bare) is None
+    assert unjudged(bare) == "bare has no bones, wanted 4 (`skeleton` of the category)"
+
+
+def test_a_bone_that_is_hardly_labelled_is_named(good):
+    good.people.flag[4:, LSP14.index("neck")] = 0
+    assert build(good.people) is None
+    assert unjudged(good.people) == "neck and head_top are both labelled in 4 people, wanted 20"
+
+
+def test_a_large_set_with_bones_is_judged(good):
+    assert unjudged(good.people) == ""
 
 
 def test_any_skeleton_with_bones_is_judged(good):

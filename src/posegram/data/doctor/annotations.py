@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,7 +21,6 @@ __all__ = ["Annotations", "Bools", "Doubles", "at_origin", "gather", "load"]
 Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-_RANGE = re.compile(r"#(?P<first>\d+)-(?P<last>\d*)$")
 _NOWHERE = Path("no-such-folder")
 
 
@@ -129,13 +127,8 @@ def load(spec: str, images: Path | None = None, *, split: str = "") -> list[Anno
     reader, path = data.reader_of(spec)
     if reader == "coco":
         whole = coco.content(path)
-        span = _RANGE.search(spec)
-        if span:
-            count, first = len(whole["annotations"]), int(span["first"])
-            last = int(span["last"] or count)
-            if not 1 <= first <= last <= count:
-                raise ValueError(f"{path}: holds annotations 1 to {count}, so not {span[0][1:]}")
-            whole["annotations"] = whole["annotations"][first - 1 : last]
+        records = whole["annotations"]
+        whole["annotations"] = records[data.pieces(spec).rows(len(records), "annotations")]
         names = [coco.file_name(entry) for entry in whole["images"]]
         folder = images or door.images_beside(path, names)
         kinds = coco.skeletons(spec, whole.get("categories"))

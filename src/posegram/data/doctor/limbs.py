@@ -18,9 +18,10 @@ from posegram.data.doctor.annotations import Annotations, Bools, Doubles
 from posegram.data.doctor.findings import Finding, named, of_people
 from posegram.pose import Ints, Skeleton
 
-__all__ = ["Build", "build", "exchanges", "lengths", "limbs"]
+__all__ = ["Build", "build", "exchanges", "lengths", "limbs", "unjudged"]
 
 _ENOUGH = 20  # people from which a set's proportions are learned
+_BONES = 4  # from which a body has proportions
 _ROUNDS = 10  # of learning sizes and proportions from each other
 _QUARTILE = 0.75
 _LONG = ((1.6, 3.75), (1.8, 3.5))  # times too long, robust standard deviations: either a fault
@@ -64,12 +65,10 @@ def lengths(xy: Doubles, edges: Ints) -> Doubles:
 @np.errstate(invalid="ignore", divide="ignore")  # NaN and infinity are unknown
 def build(people: Annotations) -> Build | None:
     """The proportions of the set; None where people or bones are too few to learn them."""
+    if unjudged(people):
+        return None
     edges = people.skeleton.edges
-    if len(people) < _ENOUGH or len(edges) < 4:
-        return None
     length = lengths(people.places, edges)
-    if (np.isfinite(length).sum(axis=0) < _ENOUGH).any():
-        return None
     full = _proportions(length)
     share = length / full
     excess = np.full_like(length, np.nan)
@@ -80,6 +79,22 @@ def build(people: Annotations) -> Build | None:
     middle = np.nanmedian(log, axis=0)
     spread = 1.4826 * np.nanmedian(np.abs(log - middle), axis=0)
     return Build(full, length, excess, middle, np.maximum(spread, 0.02))
+
+
+@np.errstate(invalid="ignore")  # infinity is unknown
+def unjudged(people: Annotations) -> str:
+    """Why the proportions of a set's bodies cannot be learned; empty where they can."""
+    bones, count = people.skeleton.bones, len(people)
+    if len(bones) < _BONES:
+        has = f"{len(bones) or 'no'} bone{'s' * (len(bones) != 1)}"
+        return f"{people.skeleton.name} has {has}, wanted {_BONES} (`skeleton` of the category)"
+    if count < _ENOUGH:
+        return f"{count} people of {people.skeleton.name}, wanted {_ENOUGH}"
+    known = np.isfinite(lengths(people.places, people.skeleton.edges)).sum(axis=0)
+    rare = int(known.argmin())
+    if known[rare] < _ENOUGH:
+        return f"{named(bones[rare])} are both labelled in {known[rare]} people, wanted {_ENOUGH}"
+    return ""
 
 
 def _proportions(length: Doubles) -> Doubles:
