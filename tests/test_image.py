@@ -87,6 +87,27 @@ def test_what_is_no_picture_is_refused(other, said):
         pictures.rgb(other)
 
 
+def test_a_broken_image_of_pillow_is_told():
+    data = io.BytesIO()
+    PIL.Image.fromarray(noise()).save(data, "PNG")
+    with pytest.raises(ValueError, match="the image is damaged or cut off"):
+        pictures.rgb(PIL.Image.open(io.BytesIO(data.getvalue()[:200])))
+
+
+def test_an_image_of_pillow_may_be_too_large():
+    with pytest.raises(ValueError, match="the image has more than 89,000,000 pixels"):
+        pictures.rgb(PIL.Image.new("1", (10_000, 8_901)))
+
+
+def test_a_file_that_was_opened_for_text_is_told(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    with (
+        (tmp_path / "a.txt").open() as file,
+        pytest.raises(ValueError, match=r"opened for bytes: open\(FILE, 'rb'\)"),
+    ):
+        pictures.rgb(file)
+
+
 # read
 
 

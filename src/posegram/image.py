@@ -40,6 +40,10 @@ WRITTEN = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 SUFFIXES = (*WRITTEN, ".gif", ".avif", ".heic", ".heif")  # of what is read
 LIMIT = 89_000_000  # pixels; Pillow itself warns of a decompression bomb a little above
 
+_TOO_LARGE = (
+    f"{{}} has more than {LIMIT:,} pixels, which is refused as a decompression bomb; "
+    "give a smaller copy"
+)
 _QUALITY = {  # what cv2 takes for each of WRITTEN
     ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
     ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
@@ -81,11 +85,7 @@ def read(source: Source) -> Image:
             is HEIC, whose decoder (extra `heic`) is not installed.
     """
     data, name = _source(source)
-    opened = _open(data, name)
-    try:
-        return _upright(opened)
-    except _DAMAGE as fault:
-        raise ValueError(f"{name} is damaged or cut off: {fault}") from fault
+    return _decoded(_open(data, name), name)
 
 
 def rgb(picture: Picture) -> Image:
@@ -103,7 +103,7 @@ def rgb(picture: Picture) -> Image:
     if isinstance(picture, np.ndarray):
         image = _coloured(picture)
     elif isinstance(picture, PIL.Image.Image):
-        image = _upright(picture)
+        image = _decoded(picture, "the image")
     elif isinstance(picture, (str, Path, bytes)) or hasattr(picture, "read"):
         image = read(picture)
     require_picture(image)
@@ -160,7 +160,12 @@ def _source(source: Source) -> tuple[bytes, str]:
     """The bytes of a file, or the bytes given, and what to call them."""
     if isinstance(source, (str, Path)):
         return _bytes(Path(source)), str(source)
-    return source if isinstance(source, bytes) else source.read(), "the data"
+    data = source if isinstance(source, bytes) else source.read()
+    if not isinstance(data, bytes):
+        raise ValueError(
+            "a picture is read from a file that was opened for bytes: open(FILE, 'rb')"
+        )
+    return data, "the data"
 
 
 def _bytes(path: Path) -> bytes:
@@ -175,21 +180,28 @@ def _open(data: bytes, name: str) -> PIL.Image.Image:
     """The picture with its header parsed and its size judged, before anything is decoded."""
     if not data:
         raise ValueError(f"{name} is empty")
-    too_large = (
-        f"{name} has more than {LIMIT:,} pixels, which is refused as a decompression bomb; "
-        "give a smaller copy"
-    )
     kinds = _FORMATS if data[4:8] != b"ftyp" else _family(data, name)
     try:
         opened = PIL.Image.open(io.BytesIO(data), formats=kinds)
     except _BOMBS as fault:
-        raise ValueError(too_large) from fault
+        raise ValueError(_TOO_LARGE.format(name)) from fault
     except _DAMAGE as fault:
         known = "JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or HEIC"
         raise ValueError(f"{name} is not a readable {known} image") from fault
+    return _bounded(opened, name)
+
+
+def _bounded(opened: PIL.Image.Image, name: str) -> PIL.Image.Image:
     if opened.size[0] * opened.size[1] > LIMIT:
-        raise ValueError(too_large)
+        raise ValueError(_TOO_LARGE.format(name))
     return opened
+
+
+def _decoded(opened: PIL.Image.Image, name: str) -> Image:
+    try:
+        return _upright(_bounded(opened, name))
+    except _DAMAGE as fault:
+        raise ValueError(f"{name} is damaged or cut off: {fault}") from fault
 
 
 def _family(data: bytes, name: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import pytest
 import figures
 from posegram import data
 from posegram.cli import main
-from posegram.data import coco
+from posegram.data import coco, door
 from posegram.pose import COCO17, LSP14, Skeleton
 
 OWN = Skeleton("own", ("head_top", "left_hip", "right_hip"), (("head_top", "left_hip"),))
@@ -423,3 +423,17 @@ def test_joints_with_names_go_into_a_skeleton_file_by_name(capsys, tmp_path, pat
     _, said, _ = run(capsys, patients, tmp_path / "a.json", *options)
     assert category(tmp_path / "a.json")["keypoints"] == ["hip_r", "hip_l"]
     assert "own has no head_top" in said
+
+
+@pytest.mark.parametrize(("place", "times"), [("people.json", 3), ("", 4)])
+def test_a_file_is_guessed_once(source, tmp_path, capsys, monkeypatch, place, times):
+    seen, load = [], door.load_json
+    monkeypatch.setattr(door, "load_json", lambda path: (seen.append(path), load(path))[1])
+    assert run(capsys, source.parent / place, tmp_path / "yolo", "--to", "yolo")[0] == 0
+    assert seen == [source] * times
+
+
+def test_a_part_and_a_range_stay_with_what_was_guessed(source, tmp_path, capsys):
+    run(capsys, source, tmp_path / "yolo", "--to", "yolo", "--val", f"{source}#1-1")
+    code, out, _ = run(capsys, f"{tmp_path / 'yolo'}#val#1-1", tmp_path / "a.json", "--to", "coco")
+    assert (code, out.splitlines()[0].split(" ->")[0]) == (0, "1 person in 1 picture")

@@ -12,7 +12,7 @@ import tiny
 from posegram import data
 from posegram import image as pictures
 from posegram.cli import main
-from posegram.data import coco
+from posegram.data import coco, yolo
 from posegram.data.joints import in_skeleton
 from posegram.infer import robust
 from posegram.infer.load import load_network
@@ -221,6 +221,38 @@ def test_results_that_meet_nobody_are_measured_by_ap_alone(run, truth, people, t
     assert "note: only ap: no labelled person is met by a result" in out
     text = refused(run(truth, "--predictions", path, "--metric", "pck"))
     assert "is met by a result, so ask for --metric ap alone" in text
+
+
+def test_two_files_that_meet_different_people_are_compared_by_ap_alone(
+    run, truth, people, tmp_path
+):
+    whole = json.loads(results(tmp_path / "p.json", people, 1).read_text())
+    files = tmp_path / "a.json", tmp_path / "b.json"
+    for path, own in zip(files, (whole[:3], whole[3:]), strict=True):
+        nobody = [dict(one, keypoints=[5000.0, 5000.0, 0.1] * 17, score=0.1) for one in own[:1]]
+        path.write_text(json.dumps([*own, *nobody]))
+    args = (truth, "--predictions", files[0], "--compare", files[1], "--resamples", 100)
+    code, out, _ = run(*args)
+    assert (code, out.count("only ap: no labelled person is met by a result of both files")) == (
+        *(0, 3),
+    )
+    text = refused(run(*args, "--metric", "pck"))
+    assert "is met by a result of both files, so ask for --metric ap alone" in text
+
+
+@pytest.mark.parametrize("metric", ["error", "all"])
+def test_joints_without_names_are_named_by_a_file_without_sigmas(run, tmp_path, metric):
+    made = figures.samples(tmp_path / "images", 3, skeleton=LSP14)
+    out = yolo.write(tmp_path / "set", made)
+    (out / "data.yaml").write_text("train: images\nkpt_shape: [14, 3]\n")
+    rows = [(s.xy + 3).tolist() for s in data.read(f"yolo:{out}")]
+    (tmp_path / "p.json").write_text(json.dumps(rows))
+    (tmp_path / "mine.toml").write_text(f"joints = {[f'j{n}' for n in range(14)]}")
+    args = (f"yolo:{out}", "--predictions", tmp_path / "p.json", "--metric", metric)
+    _, text, _ = run(*args, "--skeleton", tmp_path / "mine.toml")
+    assert row(text, "MAE").split()[1] == "3.00"
+    assert "j13" in text
+    assert ("no ap: " in text) == (metric == "all")
 
 
 def test_a_model_gets_the_labelled_boxes(run, truth, people, monkeypatch):

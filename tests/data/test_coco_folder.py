@@ -4,7 +4,8 @@ import pytest
 
 import figures
 from posegram import data
-from posegram.data import coco, coco_folder
+from posegram.data import coco, coco_folder, door, folder
+from posegram.data.folder import images_in
 
 
 @pytest.fixture
@@ -103,7 +104,8 @@ def test_other_json_beside_pictures_changes_nothing(photos, text):
 def test_two_files_beside_pictures_leave_a_plain_folder(photos):
     for name in ("a.json", "b.json"):
         _labelled(photos, name)
-    assert not coco_folder.guessed(photos)
+    assert not coco_folder.guessed(photos, images_in(photos))
+    assert data.reader_of(str(photos)) == ("folder", photos)
 
 
 @pytest.mark.parametrize("name", ["labels.json", "_annotations.coco.json"])
@@ -119,17 +121,65 @@ def test_boxes_alone_leave_a_plain_folder(photos, name):
 def test_annotations_that_are_no_objects_are_no_reason_to_stop(photos):
     whole = {"images": [{"id": 1, "file_name": "x.png"}], "annotations": [3]}
     (photos / "a.json").write_text(json.dumps(whole))
-    assert not coco_folder.guessed(photos)
+    assert not coco_folder.guessed(photos, images_in(photos))
 
 
 @pytest.mark.parametrize("place", ["", "train"])
 def test_roboflows_folders_are_known(tmp_path, place):
     _labelled(tmp_path / "own" / place, "_annotations.coco.json")
     (tmp_path / "own" / "images").mkdir()
-    assert coco_folder.is_roboflow(tmp_path / "own")
-    assert not coco_folder.is_roboflow(tmp_path / "own" / "images")
+    assert coco_folder.is_roboflow(tmp_path / "own", ())
+    assert not coco_folder.is_roboflow(tmp_path / "own" / "images", ())
 
 
 def test_pictures_above_roboflows_folder_are_a_plain_folder(photos):
     _labelled(photos / "train", "_annotations.coco.json")
     assert data.reader_of(str(photos)) == ("folder", photos)
+
+
+@pytest.fixture
+def parsed(monkeypatch):
+    """The JSON files parsed, in order."""
+    seen, load = [], door.load_json
+    monkeypatch.setattr(door, "load_json", lambda path: (seen.append(path), load(path))[1])
+    return seen
+
+
+def test_a_folders_file_is_parsed_once_to_guess_and_once_to_read(photos, parsed):
+    file = _labelled(photos, "labels.json")
+    data.read(str(photos))
+    assert parsed == [file] * 2
+
+
+def test_a_file_is_parsed_only_to_be_read(photos, parsed):
+    file = _labelled(photos, "labels.json")
+    data.read(str(file))
+    assert parsed == [file]
+
+
+def test_a_file_of_captions_is_not_parsed_to_be_found_no_labelmes(photos, parsed):
+    (photos / "figure0000.json").write_text('{"info": {}, "images": []}')
+    assert data.reader_of(str(photos))[0] == "folder"
+    assert len(parsed) == 1  # as a COCO file, for it begins as one
+
+
+def test_files_of_one_picture_each_are_not_opened(photos, monkeypatch):
+    for picture in images_in(photos):
+        picture.with_suffix(".json").write_text('{"score": 1}')
+    file, opened, begins = _labelled(photos, "labels.json"), [], coco_folder.begins
+    monkeypatch.setattr(coco_folder, "begins", lambda p: (opened.append(p), begins(p))[1])
+    assert coco_folder.guessed(photos, images_in(photos)) == [file]
+    assert opened == [file]
+
+
+def test_a_single_file_called_as_a_picture_may_be_about_all(photos):
+    file = _labelled(photos, "figure0000.json")
+    assert data.reader_of(str(photos)) == ("coco", file)
+
+
+def test_the_pictures_are_listed_once_to_guess(photos, monkeypatch):
+    listed = []
+    monkeypatch.setattr(folder, "images_in", lambda p: (listed.append(p), images_in(p))[1])
+    _labelled(photos, "labels.json")
+    data.reader_of(str(photos))
+    assert listed == [photos]

@@ -148,3 +148,10 @@ def test_a_joint_may_be_spelt_otherwise_in_another_table(project):
     other = project / "labeled-data" / "run" / "CollectedData_ann.csv"
     _table(other, [HEAD[0], HEAD[1].replace("nose", "Nose"), HEAD[2], "img1.png,1,2,3,4"])
     assert {s.skeleton.joints for s in deeplabcut.read(project)} == {("toe_left", "nose")}
+
+
+def test_a_cell_too_long_for_a_table_is_named(tmp_path):
+    line = LINE + ',"' + "4" * 140_000  # the quote is never closed
+    table = _table(tmp_path / "CollectedData_ann.csv", [*HEAD, line])
+    with pytest.raises(ValueError, match=r"CollectedData_ann\.csv: line 4 is wrong: field larger"):
+        deeplabcut.read(table)

@@ -138,3 +138,29 @@ def test_pictures_beside_other_files_are_a_plain_folder(tmp_path, text):
     (tmp_path / "a.jpg").touch()
     (tmp_path / "a.json").write_text(text)
     assert data.reader_of(str(tmp_path))[0] == "folder"
+
+
+def test_a_label_may_be_spelt_in_several_ways(tmp_path):
+    _file(tmp_path, _point("Big Toe", 1, 2), _point("heel", 3, 4))
+    _file(tmp_path, _point("big-toe", 5, 6), _point("Heel", 7, 8), name="b")
+    first, second = labelme.read(tmp_path)
+    assert first.skeleton.joints == ("big_toe", "heel")
+    assert second.xy.tolist() == [[5, 6], [7, 8]]
+    assert labelme.category(tmp_path) == {"keypoints": ["Big Toe", "heel"]}
+
+
+def test_two_spellings_in_one_group_are_one_label_twice(tmp_path):
+    with pytest.raises(ValueError, match="shape 1 is wrong: 'nose' stands twice"):
+        labelme.read(_file(tmp_path, _point("Nose", 1, 2), _point("nose", 3, 4)))
+
+
+def test_pictures_within_the_files_are_not_kept(tmp_path, monkeypatch):
+    kept, people = [], labelme._people
+    monkeypatch.setattr(labelme, "_people", lambda f, w: (kept.append(w), people(f, w))[1])
+    labelme.read(_file(tmp_path, _point("toe", 3, 4), imageData="x" * 99))
+    assert [set(whole) for whole in kept] == [{"shapes", "imagePath"}]
+
+
+def test_a_shape_of_a_strange_type_is_another_one(tmp_path):
+    _file(tmp_path, _point("toe", 3, 4), {"shape_type": ["point"]})
+    assert len(labelme.read(tmp_path)) == labelme.others(tmp_path) == 1

@@ -95,6 +95,24 @@ def test_a_skeleton_without_sigmas_is_refused(people):
         with_sigmas(people, "lsp14")
 
 
+def test_only_ap_asks_for_sigmas(people):
+    assert with_sigmas(people, "lsp14", ["error"]) == people
+    with pytest.raises(ValueError, match="lsp14 states no sigmas, which AP needs"):
+        with_sigmas(people, "lsp14", ["error", "ap"])
+
+
+@pytest.mark.parametrize("metrics", [["error"], ["error", "ap"], ["ap"]])
+def test_a_file_without_sigmas_names_joints_for_all_but_ap(people, tmp_path, metrics):
+    bare = [replace(s, skeleton=Skeleton("yolo14", nameless.names(14))) for s in people]
+    path = written(tmp_path, f"joints = {list(LSP14.joints)}")
+    if metrics == ["ap"]:
+        with pytest.raises(ValueError, match=r"mine\.toml states no sigmas, which AP needs"):
+            with_sigmas(bare, str(path), metrics)
+    else:
+        found = with_sigmas(bare, str(path), metrics)
+        assert {s.skeleton.joints for s in found} == {LSP14.joints}
+
+
 def test_joints_without_names_get_the_files_and_their_sigmas(people, tmp_path):
     bare = [replace(s, skeleton=Skeleton("yolo14", nameless.names(14))) for s in people]
     names = people[0].skeleton.joints

@@ -149,6 +149,7 @@ def test_a_persons_score_is_that_of_the_joints_that_exist():
     ("name", "written", "stays"),
     [
         (f".{'0a' * 16}.part", 0, False),
+        (f".{'0a' * 16}.keras", 0, False),
         (f".{'0a' * 16}.part", None, True),  # just now
         (".film.part", 0, True),
         (f"{'0a' * 16}.part", 0, True),

@@ -222,3 +222,10 @@ def test_the_nearest_data_yaml_names_people(root):
     _yaml(root, "names: [far]\n")
     (root / "labels" / "data.yaml").write_text("names: [near]\n")
     assert yolo_folders.category(root / "labels")["name"] == "near"
+
+
+def test_a_key_says_what_stands_up_to_the_next_one():
+    text = "a: [1,\n  2]  # two\n- 3\nb: 4\n"
+    assert yolo_folders.said(text, "a") == " [1,\n  2]  # two\n- 3\n"
+    assert yolo_folders.uncommented(yolo_folders.said(text, "a")) == " [1,\n  2] \n- 3\n"
+    assert yolo_folders.said(text, "c") == ""

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 from dataclasses import replace
@@ -269,3 +270,12 @@ def test_other_presets_of_a_model_have_parts_of_their_own(tmp_path):
     facts = [many._facts(Look(model=f"{tmp_path}/x.onnx{behind}", detector="none"))
              for behind in ("", ":fast", ":fast,people=5")]  # fmt: skip
     assert len({json.dumps(one) for one in facts}) == 3
+
+
+def test_parts_of_whole_files_are_called_as_they_were_before_clips_could_be_cut(tmp_path, look):
+    """So a folder that an older posegram began is gone on with."""
+    plan = cut(photos(tmp_path / "in", 1), tmp_path / "out", look)
+    ((part, ((path, size, changed, *_),)),) = plan.shards.items()
+    facts = {key: value for key, value in many._facts(look).items() if key != "follow"}
+    text = json.dumps([facts, [[path, size, changed]]], sort_keys=True)
+    assert part.name == f"part-{hashlib.sha256(text.encode()).hexdigest()[:16]}.jsonl.gz"

@@ -1,3 +1,4 @@
+import pickle
 import subprocess
 import sys
 
@@ -20,6 +21,14 @@ def test_both_engines_give_the_same(tmp_path):
     _, theirs = load_onnx(path, threads=1)
     # bfloat16 keeps three digits of values up to 30
     np.testing.assert_allclose(ours(crops)[0], theirs(crops)[0], atol=0.3)
+
+
+@installed
+def test_a_network_reaches_another_process(tmp_path):
+    crops = np.zeros((1, 64, 64, 3), np.uint8)
+    _, network = load_openvino(tiny.colours(tmp_path / "m.onnx"), threads=1)
+    other = pickle.loads(pickle.dumps(network))
+    np.testing.assert_array_equal(network(crops)[0], other(crops)[0])
 
 
 @installed

@@ -8,7 +8,7 @@ import figures
 from posegram.data import coco
 from posegram.infer.evaluate import Predicted
 from posegram.infer.paired import met, paired, said, those
-from posegram.pose import COCO17, People
+from posegram.pose import COCO17, People, Skeleton
 
 
 @pytest.fixture
@@ -123,6 +123,18 @@ def test_what_is_no_result_is_refused_by_its_place(tmp_path, crowd, wrong):
     results = [*found(samples, whole)[:1], wrong]
     with pytest.raises(ValueError, match=r"p\.json: result 1 lacks image_id or keypoints"):
         paired(tmp_path / "p.json", results, whole, samples)
+
+
+@pytest.mark.parametrize("way", [paired, met])
+def test_people_of_several_numbers_of_joints_are_refused_by_their_annotation(tmp_path, crowd, way):
+    whole, samples = crowd
+    results = found(samples, whole)
+    few = Skeleton("few", COCO17.joints[:4])
+    samples[1] = replace(samples[1], xy=samples[1].xy[:4], visible=samples[1].visible[:4],
+                         skeleton=few)  # fmt: skip
+    number = whole["annotations"][1]["id"]
+    with pytest.raises(ValueError, match=f"annotation {number} has 12 keypoint numbers, wanted 3"):
+        way(tmp_path / "p.json", results, whole, samples)
 
 
 # people met by place

@@ -82,3 +82,17 @@ def test_a_missing_photo_is_named_before_anything_is_written(found, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"gone\.png"):
         posegram.save(tmp_path / "out.csv", {**found, tmp_path / "gone.png": _people()})
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_photos_of_one_name_are_told_apart(found, tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "1.png"), np.zeros((30, 40, 3), dtype=np.uint8))
+    same = {tmp_path / name / "1.png": _people() for name in "ab"}
+    path = posegram.save(tmp_path / "out.json", same, form="coco-annotations")
+    assert [s.image.relative_to(tmp_path).as_posix() for s in coco.read(path)] == [
+        "a/1.png",
+        "b/1.png",
+    ]
+    posegram.save(tmp_path / "set", same, form="yolo")
+    assert sorted(p.name for p in (tmp_path / "set" / "labels").iterdir()) == ["1.txt", "1_2.txt"]

@@ -3,7 +3,9 @@ import json
 import numpy as np
 import pytest
 
+import figures
 from posegram import image
+from posegram.data import yolo
 from posegram.pose import COCO17, LSP14, Sample, Skeleton
 from posegram.train import Config
 from posegram.train.rcnn_photos import (
@@ -135,7 +137,7 @@ def test_photos_to_validate_on_are_not_trained_on(tmp_path):
         noise = rng.integers(0, 256, (40, 40, 3)).astype(np.uint8)
         image.write(tmp_path / entry["file_name"], noise)
     spec = labels(tmp_path, [record([0, 0, 9, 9], SEEN, image_id=n) for n in range(6)], images)
-    train, valid = sets(settings(train=[spec], split=0.4))
+    train, valid = sets(settings(train=[spec], split=0.4, skeleton="data"))
     assert len(train) + len(valid) == 6
     assert not {p.image for p in train} & {p.image for p in valid}
 
@@ -149,6 +151,33 @@ def test_data_without_joints_is_refused(tmp_path):
     spec = labels(tmp_path, [record([0, 0, 9, 9], [0] * 9)])
     with pytest.raises(ValueError, match="nobody with joints to train on in 1 photos"):
         sets(settings(train=[spec], valid=[spec]))
+
+
+@pytest.fixture
+def unnamed(tmp_path):
+    """A YOLO set of 14 joints that are only counted."""
+    out = yolo.write(tmp_path / "set", figures.samples(tmp_path / "t", 4))
+    (out / "data.yaml").write_text("train: images\nkpt_shape: [14, 3]\n")
+    return f"yolo:{out}"
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_skeleton_file_of_as_many_names_joints_without_names(unnamed, tmp_path, apart):
+    path = tmp_path / "mine.toml"
+    path.write_text(f"joints = {list(LSP14.joints)}")
+    held = {"valid": [unnamed]} if apart else {"split": 0.5}
+    for side in sets(settings(train=[unnamed], skeleton=str(path), **held)):
+        assert {s.skeleton.joints for s in people_of(side)} == {LSP14.joints}
+
+
+@pytest.mark.parametrize("side", ["train", "valid"])
+def test_people_without_a_joint_of_the_skeleton_are_refused(unnamed, tmp_path, side):
+    spec = labels(tmp_path, [record([0, 0, 9, 9], SEEN)])
+    path = tmp_path / "mine.toml"
+    path.write_text('joints = ["top", "left_foot", "right_foot"]')
+    given = {"train": [spec], "valid": [spec]} | {side: [unnamed]}
+    with pytest.raises(ValueError, match=f"none of the 4 people to {side}.* has a labelled joint"):
+        sets(settings(**given, skeleton=str(path)))
 
 
 def test_a_doubt_about_left_and_right_is_told_before_training(tmp_path):

@@ -2,6 +2,9 @@
 
 import os
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -67,6 +70,24 @@ def test_a_model_is_timed_once(service, monkeypatch):
     monkeypatch.setattr(sys.modules["posegram.web.service"], "_trial", lambda _: 1 / 0)
     service.estimate("still")
     service.look("still", PICTURE)
+
+
+def test_callers_at_once_time_a_model_once(service, monkeypatch):
+    trials, ready = [], threading.Barrier(6)
+
+    def trial(_):
+        trials.append(time.sleep(0.1))
+        return 1.0
+
+    def ask(_):
+        ready.wait(10)
+        return service.estimate("small")
+
+    service.shelf.estimate("small")
+    monkeypatch.setattr(sys.modules["posegram.web.service"], "_trial", trial)
+    with ThreadPoolExecutor(6) as crew:
+        assert len(set(crew.map(ask, range(6)))) == 1
+    assert len(trials) == 1
 
 
 def test_a_trial_tells_of_one_person_who_was_looked_for():

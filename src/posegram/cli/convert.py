@@ -59,7 +59,7 @@ def convert(
     _refuse(out, to, no_pictures=no_pictures)
     _refuse_parts(to, val, share)
     chosen = _chosen(skeleton)
-    specs = [_spec(one, reader) for one in (source, val) if one]
+    specs = [_found(_spec(one, reader)) for one in (source, val) if one]
     sets = [_called(_people(spec, out, images), chosen) for spec in specs]
     told = _left(specs, images)
     lost = dropped([s for some in sets for s in some], chosen) if chosen else []
@@ -128,13 +128,19 @@ def _spec(text: str, reader: str) -> str:
     return f"{reader}:{text}"
 
 
+def _found(spec: str) -> str:
+    """The same spec with reader and file named, so that they are guessed only once."""
+    told, (reader, path) = data.pieces(spec), data.reader_of(spec)
+    return "#".join(filter(None, (f"{reader}:{path}", told.part, told.range)))
+
+
 def _people(spec: str, out: Path, images: Path | None) -> list[Sample]:
     path = data.reader_of(spec)[1]
     if out.exists() and path.exists() and out.samefile(path):
         raise ValueError(f"{out} is the source itself, which is never changed")
     samples = data.read(spec, images)
     if not samples:
-        raise ValueError(f"{spec}: holds nobody with a labelled joint")
+        raise ValueError(f"{path}: holds nobody with a labelled joint")
     return samples
 
 

@@ -37,6 +37,7 @@ _PREDICTIONS = (
 )
 _DETECTOR = "Whole photos, AP alone: finds the people (detector, detector:640, a file, none)."
 _SIGMAS = "For AP: a skeleton file (.toml) with sigmas, or a built-in name; joints by their names."
+_WHOSE = {1: "a result", 2: "a result of both files"}  # by the number of files
 _HEADS = "headboxes_src"  # the variable's name in the files of MPII's published predictions
 
 
@@ -99,7 +100,7 @@ def evaluate(
     if out is not None:
         door.require_apart(out, [data.reader_of(truth)[1], *given, heads])
     spoilt = robust.kinds(corrupt) if corrupt else []
-    known = _truth(truth, images, heads, skeleton)
+    known = _truth(truth, images, heads, (skeleton, ("ap",) if detector else names))
     if detector and known.coco is None:
         raise ValueError(f"--detector needs whole photos' labels, and {truth} is no COCO file")
     if given:
@@ -181,15 +182,18 @@ def _show(reports: Sequence[Report]) -> None:
         typer.echo("")
 
 
-def _truth(spec: str, images: Path | None, heads: Path | None, skeleton: str) -> _Truth:
+def _truth(
+    spec: str, images: Path | None, heads: Path | None, skeleton: tuple[str, Sequence[str]]
+) -> _Truth:
+    """The labels; `skeleton` is the option and the metrics that may need its sigmas."""
     samples = data.read(spec, images)
     if not any(sample.visible.any() for sample in samples):  # before a model looks at them
         raise ValueError(f"{spec}: holds nobody with a labelled joint")
     path = data.reader_of(spec)[1]
     if heads is not None:
         samples = _with_heads(samples, heads)
-    if skeleton:
-        samples = with_sigmas(samples, skeleton)
+    if skeleton[0]:
+        samples = with_sigmas(samples, *skeleton)
     coco = None
     if path.suffix.lower() == ".json" and path.is_file():
         content = door.load_json(path)
@@ -282,7 +286,7 @@ def _rows_reports(
         if not samples:
             raise ValueError(
                 f"{' and '.join(str(one.path) for one in some)}: no labelled person of "
-                f"{truth.path} is met by a result, so ask for --metric ap alone"
+                f"{truth.path} is met by {_WHOSE[len(some)]}, so ask for --metric ap alone"
             )
         if len(rows) == 1:
             page = measure.evaluate(rows[0], samples, metrics=names, resamples=resamples)
@@ -310,8 +314,8 @@ def _results_reports(
         return [replace(page, notes=(*page.notes, f"no ap: {fault}")) for page in pages]
     if not others:
         return found
-    if not all(one.met is None or one.met.any() for one in files):
-        note = "only ap: no labelled person is met by a result"
+    if not those([(one.rows, one.met) for one in files], truth.samples)[1]:
+        note = f"only ap: no labelled person is met by {_WHOSE[len(files)]}"
         return [replace(one, notes=(*one.notes, note)) for one in found]
     pages = _rows_reports(files, truth, others, resamples)
     return [_joined(page, ap) for page, ap in zip(pages, found, strict=True)]

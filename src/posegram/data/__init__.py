@@ -118,10 +118,8 @@ def reader_of(spec: str) -> tuple[str, Path]:
 
     Of a folder that stands for a COCO annotation file it is the file's path.
     """
-    told = pieces(spec)
-    name = _reader(told)
-    stands = name == "coco" and told.path.is_dir()
-    return name, coco_folder.only(told.path) if stands else told.path
+    name, path = _reader(pieces(spec))
+    return name, coco_folder.only(path) if name == "coco" and path.is_dir() else path
 
 
 def categories(spec: str) -> list[dict[str, Any]]:
@@ -151,25 +149,28 @@ def categories(spec: str) -> list[dict[str, Any]]:
     ]
 
 
-def _reader(told: Pieces) -> str:
-    """The reader that a spec names, else the one that fits."""
+def _reader(told: Pieces) -> tuple[str, Path]:
+    """The reader that a spec names and its path, else those that fit."""
     path, part, (name, colon, _) = told.path, told.part, str(told.path).partition(":")
     taken = told.reader or path.exists() or len(name) < 2  # one letter: a Windows drive
     if colon and not taken:
         raise ValueError(f"no reader {name!r}; there are {', '.join(sorted(READERS))}")
     if path.suffix.lower() in _ARCHIVES and path.is_file():
         raise ValueError(f"{path} is an archive: unpack it and give the folder")
-    reader = told.reader or _guess(path)
+    reader, place = (told.reader, path) if told.reader else _guess(path)
     if part and reader != "yolo":
         raise ValueError(f"{path}: #{part} is a part of YOLO's data.yaml, and this is {reader}")
-    return reader
+    return reader, place
 
 
-def _guess(path: Path) -> str:
-    """Reader that fits what the file is."""
-    door.require(path, "file or folder")
-    if path.is_dir():
+def _guess(path: Path) -> tuple[str, Path]:
+    """Reader that fits what the file or folder is, and the file for which a folder stands."""
+    if door.require(path, "file or folder").is_dir():
         return _guess_folder(path)
+    return _guess_file(path), path
+
+
+def _guess_file(path: Path) -> str:
     if path.suffix.lower() == ".mat":
         return _guess_mat(path)
     if path.suffix.lower() == ".json":
@@ -182,28 +183,35 @@ def _guess(path: Path) -> str:
     raise ValueError(f"{path}: say how to read it, as reader:path; there are {known}")
 
 
-def _guess_folder(path: Path) -> str:
+def _guess_folder(path: Path) -> tuple[str, Path]:
     if (path / "joints.mat").exists():
-        return "lsp"
+        return "lsp", path
     if (path / "data.yaml").is_file() or any((path / "labels").glob("*.txt")):
-        return "yolo"
+        return "yolo", path
     if any(any(path.glob(f"{p}CollectedData_*.csv")) for p in ("", "*/", "labeled-data/*/")):
-        return "deeplabcut"
-    # Roboflow's README.txt is no YOLO file
-    if coco_folder.is_roboflow(path) and coco_folder.guessed(path):
-        return "coco"
-    pictures = {picture.stem for picture in folder.images_in(path)}
+        return "deeplabcut", path
+    pictures = folder.images_in(path)
+    roboflow = coco_folder.is_roboflow(path, pictures)  # whose README.txt is no YOLO file
+    found = coco_folder.guessed(path, pictures) if roboflow else []
+    if not found and (name := _beside(path, {picture.stem for picture in pictures})):
+        return name, path
+    found = found if roboflow else coco_folder.guessed(path, pictures)
+    return ("coco", coco_folder.one(path, found)) if found else ("folder", path)
+
+
+def _beside(path: Path, pictures: set[str]) -> str:
+    """The format of files called as the pictures are, of any where there is none; else ""."""
     if any(text.stem in pictures or not pictures for text in path.glob("*.txt")):
         return "yolo"
-    notes = (file for file in sorted(path.glob("*.json")) if file.stem in pictures or not pictures)
-    if _has_shapes(next(notes, None)):
-        return "labelme"
-    return "coco" if coco_folder.guessed(path) else "folder"
+    notes = (file for file in path.glob("*.json") if file.stem in pictures or not pictures)
+    return "labelme" if _has_shapes(min(notes, default=None)) else ""
 
 
 def _has_shapes(file: Path | None) -> bool:
+    if file is None or coco_folder.begins(file):  # a large file, perhaps
+        return False
     try:
-        return file is not None and labelme.is_labelme(door.load_json(file))
+        return labelme.is_labelme(door.load_json(file))
     except (OSError, ValueError):
         return False
 
@@ -219,6 +227,8 @@ def _guess_mat(path: Path) -> str:
 
 
 def _guess_json(path: Path) -> str:
+    if coco_folder.begins(path):  # without reading all of a large file
+        return "coco"
     value = door.load_json(path)
     if isinstance(value, dict) and "annotations" in value:
         return "coco"

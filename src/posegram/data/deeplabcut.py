@@ -104,8 +104,7 @@ def category(path: Path) -> dict[str, list[str]]:
 
 
 def _table(path: Path) -> _Table:
-    text = door.load_text(path, "table")
-    rows = list(enumerate(csv.reader(text.splitlines()), start=1))
+    rows = _rows(path)
     head = {cells[0]: cells for _, cells in rows[: len(_HEAD)] if cells and cells[0] in _HEAD}
     lacking = [name for name in ("scorer", "bodyparts", "coords") if name not in head]
     if lacking:
@@ -122,6 +121,15 @@ def _table(path: Path) -> _Table:
     if not columns:
         raise ValueError(f"{path}: no column of it is an x or a y of a body part")
     return _Table(path, columns, [(n, cells) for n, cells in rows[len(head) :] if any(cells)])
+
+
+def _rows(path: Path) -> list[tuple[int, list[str]]]:
+    """Number and cells of each line."""
+    lines = csv.reader(door.load_text(path, "table").splitlines())
+    try:
+        return list(enumerate(lines, start=1))
+    except csv.Error as fault:  # such as a quote that is never closed
+        raise ValueError(f"{path}: line {lines.line_num} is wrong: {fault}") from fault
 
 
 def _names(found: Sequence[_Table]) -> list[str]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from posegram.data import door
 from posegram.data.folder import images_in
-from posegram.data.joints import skeleton_of
+from posegram.data.joints import plain, skeleton_of
 from posegram.pose import Floats, Sample, Skeleton
 
 __all__ = ["category", "files", "is_labelme", "others", "read"]
@@ -29,7 +29,8 @@ _HIDDEN = ("hidden", "occluded")  # flags of a shape that say so; X-AnyLabeling'
 class _Person:
     """What one group of a picture says."""
 
-    joints: dict[str, tuple[float, float, int]] = field(default_factory=dict)  # x, y, v by label
+    joints: dict[str, tuple[float, float, int]] = field(default_factory=dict)  # x, y, v by name
+    spelt: dict[str, str] = field(default_factory=dict)  # the label of each of these names
     box: list[float] = field(default_factory=list)  # x0, y0, x1, y1; empty where none is drawn
 
 
@@ -40,7 +41,7 @@ def read(path: Path, images: Path | None = None) -> list[Sample]:
     group is the person's box, which else is the joints' bounds grown by 6 % of the longer side each
     way. Joints are hidden (1) where the shape is marked `difficult`, or has a flag `hidden` or
     `occluded`; else seen (2). The skeleton has the labels of all files, sorted, so that folders
-    with the same joints agree.
+    with the same joints agree; one label may be spelt in several ways, such as `Nose` and `nose`.
 
     Args:
         path: a folder, or one file.
@@ -56,11 +57,11 @@ def read(path: Path, images: Path | None = None) -> list[Sample]:
     names = _names(people)
     if not names:
         raise ValueError(f"{path}: holds no point, and a joint is a point labelled with its name")
-    skeleton = skeleton_of(f"labelme{len(names)}", names)
+    skeleton = skeleton_of(f"labelme{len(names)}", list(names.values()))
     samples = []
     for file, some in people.items():
         image = _picture(file, found[file], images)
-        samples += [_sample(image, one, names, skeleton) for one in some if one.joints]
+        samples += [_sample(image, one, list(names), skeleton) for one in some if one.joints]
     return samples
 
 
@@ -86,24 +87,30 @@ def is_labelme(value: Any) -> bool:
 
 def category(path: Path) -> dict[str, list[str]]:
     """What the files call their joints: `keypoints`, as COCO's category; errors as `read`."""
-    return {"keypoints": _names({file: _people(file, _load(file)) for file in files(path)})}
+    people = {file: _people(file, _load(file)) for file in files(path)}
+    return {"keypoints": list(_names(people).values())}
 
 
 def others(path: Path) -> int:
     """How many shapes are neither points nor rectangles; errors as `read`."""
-    kinds = Counter(s.get("shape_type") for f in files(path) for s in _load(f)["shapes"])
+    kinds = Counter(str(s.get("shape_type")) for f in files(path) for s in _load(f)["shapes"])
     return kinds.total() - kinds["point"] - kinds["rectangle"]
 
 
 def _load(file: Path) -> dict[str, Any]:
+    """What is read of a file; not `imageData`, a whole picture of which many fill the memory."""
     whole = door.load_json(file)
     if not is_labelme(whole):
         raise ValueError(f"{file}: has no list `shapes`, so it is no file of labelme's")
-    return dict(whole)
+    return {key: whole.get(key) for key in ("shapes", "imagePath")}
 
 
-def _names(people: dict[Path, list[_Person]]) -> list[str]:
-    return sorted({name for some in people.values() for one in some for name in one.joints})
+def _names(people: dict[Path, list[_Person]]) -> dict[str, str]:
+    """The joints of all files, sorted, each as it is spelt first."""
+    spelt: dict[str, str] = {}
+    for one in (one for some in people.values() for one in some):
+        spelt = one.spelt | spelt
+    return dict(sorted(spelt.items()))
 
 
 def _people(file: Path, whole: dict[str, Any]) -> list[_Person]:
@@ -132,10 +139,11 @@ def _add(shape: dict[str, Any], person: _Person) -> None:
         person.box = [*points.min(axis=0).tolist(), *points.max(axis=0).tolist()]
         return
     label = str(shape["label"])
-    if label in person.joints:
+    name = plain(label)
+    if name in person.joints:
         raise ValueError(f"{label!r} stands twice in one group; `group_id` tells people apart")
     x, y = points[0].tolist()
-    person.joints[label] = (x, y, 1 if _hidden(shape) else 2)
+    person.joints[name], person.spelt[name] = (x, y, 1 if _hidden(shape) else 2), label
 
 
 def _hidden(shape: dict[str, Any]) -> bool:

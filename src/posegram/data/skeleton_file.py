@@ -52,7 +52,9 @@ def content(path: Path) -> dict[str, Any]:
     return raw
 
 
-def with_sigmas(samples: Sequence[Sample], source: str) -> list[Sample]:
+def with_sigmas(
+    samples: Sequence[Sample], source: str, metrics: Sequence[str] = ("ap",)
+) -> list[Sample]:
     """The same people, the joints of whose skeletons have the falloffs (sigmas) of another's.
 
     Joints without names are called as the other's, see `posegram.data.nameless.called`.
@@ -60,15 +62,22 @@ def with_sigmas(samples: Sequence[Sample], source: str) -> list[Sample]:
     Args:
         samples: of any skeletons.
         source: a skeleton file, or the name of a built-in skeleton; joints are found by name.
+        metrics: what is to be measured. Without `ap` no sigmas are taken; where it is one of
+            several, a skeleton that names joints may state none, and AP is left out.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is no skeleton, states no sigmas, or none for a joint of the labels.
     """
     theirs = read(Path(source)) if source.endswith(".toml") else skeleton_named(source)
+    named = nameless.called(samples, theirs)
+    if "ap" not in metrics:
+        return named
     if not theirs.sigmas:
+        if len(metrics) > 1 and any(nameless.fits(one.skeleton, theirs) for one in samples):
+            return named
         raise ValueError(f"{source} states no sigmas, which AP needs: sigmas = [...], one a joint")
-    samples = nameless.called(samples, theirs)
+    samples = named
     known = dict(zip(theirs.joints, theirs.sigmas, strict=True))
     skeletons = list(dict.fromkeys(sample.skeleton for sample in samples))
     lacking = [joint for own in skeletons for joint in own.joints if joint not in known]

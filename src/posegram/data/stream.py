@@ -30,7 +30,7 @@ __all__ = [
     "sweep",
 ]
 
-_HALF = re.compile(r"\.[0-9a-f]{32}\.part")  # what files under way are called
+_HALF = re.compile(r"\.[0-9a-f]{32}\.(part|keras)")  # what files under way are called
 _STALE = 3600.0  # seconds without a word written after which nobody is at work on a file
 
 

@@ -13,7 +13,16 @@ from typing import Any
 
 from posegram.data import door, folder
 
-__all__ = ["category", "descriptions", "listed", "pairs", "parts_left", "person_class"]
+__all__ = [
+    "category",
+    "descriptions",
+    "listed",
+    "pairs",
+    "parts_left",
+    "person_class",
+    "said",
+    "uncommented",
+]
 
 _PARTS = ("train", "val", "test")  # keys of a data.yaml
 _ALSO = {"val": "val(?:idation)?"}  # Ultralytics takes either
@@ -52,12 +61,12 @@ def category(path: Path) -> dict[str, Any]:
     `person_class`.
     """
     kind = person_class(path)
-    said: dict[str, Any] = {}
+    own: dict[str, Any] = {}
     for _, text in reversed([*descriptions(path)]):  # the first that says it has the last word
         names, points = listed(text, "names"), listed(text, "kpt_names")
-        said |= {"name": names[kind]} if kind < len(names) else {}
-        said |= {"keypoints": points} if points else {}
-    return said
+        own |= {"name": names[kind]} if kind < len(names) else {}
+        own |= {"keypoints": points} if points else {}
+    return own
 
 
 def person_class(path: Path) -> int:
@@ -107,19 +116,27 @@ def descriptions(path: Path) -> Iterator[tuple[Path, str]]:
             yield file, door.load_text(file, "YAML file")
 
 
+def said(text: str, key: str) -> str:
+    """What stands behind a key at the start of a line, up to the next one; "" if it is absent."""
+    found = re.search(rf"^{key}:(.*?)(?=^[^\s-]|\Z)", text, re.M | re.S)
+    return found[1] if found else ""
+
+
+def uncommented(text: str) -> str:
+    """Lines of YAML without their comments."""
+    return re.sub(r"(^|\s)#.*", "", text, flags=re.M)
+
+
 def listed(text: str, key: str) -> list[str]:
     """The names of a key at the start of a line, as a list or by number, in block or flow style."""
-    # up to the next key at the start of a line
-    found = re.search(rf"^{key}:(.*?)(?=^[^\s-]|\Z)", text, re.M | re.S)
-    if not found:
-        return []
-    flow = re.search(r"\[(.*)\]", found[1], re.S) or re.search(r"\{(.*)\}", found[1], re.S)
+    names = said(text, key)
+    flow = re.search(r"\[(.*)\]", names, re.S) or re.search(r"\{(.*)\}", names, re.S)
     if flow and flow[0][0] == "[":
         try:
             return [str(name) for name in json.loads(flow[0])]
         except json.JSONDecodeError:
             pass  # YAML needs no quotes
-    pieces = flow[1].split(",") if flow else found[1].splitlines()
+    pieces = flow[1].split(",") if flow else names.splitlines()
     return [name for piece in pieces if (name := _NUMBER.sub("", piece.strip()).strip(" \t'\""))]
 
 
@@ -204,6 +221,6 @@ def _found(path: Path, roots: list[Path], key: str, name: str) -> Path:
 def _values(text: str, key: str) -> list[str]:
     """The value of a key at the start of a line, or those of its list; none where it is empty."""
     found = re.search(rf"^{_ALSO.get(key, key)}:(.*(?:\n[ \t]*- .*)*)", text, re.M)
-    said = re.sub(r"(^|\s)#.*", "", found[1], flags=re.M) if found else ""
-    lines = [line.strip() for line in re.split(r"[\n,\[\]]", said)]
+    pieces = re.split(r"[\n,\[\]]", uncommented(found[1] if found else ""))
+    lines = [piece.strip() for piece in pieces]
     return [v.removeprefix("- ").strip().strip("'\"") for v in lines if v]

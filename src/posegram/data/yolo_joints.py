@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from posegram.data import joints, nameless
-from posegram.data.yolo_folders import descriptions, listed
+from posegram.data.yolo_folders import descriptions, listed, said, uncommented
 from posegram.pose import COCO17, Skeleton
 
 __all__ = ["skeleton"]
 
 _MOST = 1000  # joints of a person
+_NULL = {"null", "Null", "NULL", "~"}  # how YAML spells that a key has no value
 
 
 def skeleton(path: Path) -> Skeleton:
@@ -63,18 +64,12 @@ def _counted(file: Path, text: str) -> Skeleton | None:
     return Skeleton(f"yolo{count}", names, (), _twins(flip, names))
 
 
-def _said(text: str, key: str) -> str | None:
-    """What stands behind a key at the start of a line, up to the next one, without comments."""
-    found = re.search(rf"^{key}:(.*?)(?=^[^\s-]|\Z)", text, re.M | re.S)
-    return None if found is None else re.sub(r"(^|\s)#.*", "", found[1], flags=re.M)
-
-
 def _numbers(text: str, key: str) -> list[int] | None:
-    """The whole numbers of a key; none where it holds something else, None where it is absent."""
-    said = _said(text, key)
-    if said is None:
+    """The whole numbers of a key; none where it holds something else, None where nothing."""
+    pieces = re.split(r"[\s,\[\]]+", uncommented(said(text, key)))
+    words = [word for word in pieces if word not in ("", "-")]
+    if set(words) <= _NULL:
         return None
-    words = [word for word in re.split(r"[\s,\[\]]+", said) if word not in ("", "-")]
     fine = all(word.isdecimal() and len(word) < 10 for word in words)
     return [int(word) for word in words] if fine else []
 
@@ -92,13 +87,11 @@ def _twins(flip: Sequence[int] | None, names: tuple[str, ...]) -> tuple[tuple[st
 
 def _bones(text: str) -> tuple[tuple[str, str], ...] | None:
     """The pairs of names that `skeleton` holds; None where it says nothing, or counts joints."""
-    found = re.search(r"^skeleton:(.*?)(?=^[^\s-]|\Z)", text, re.M | re.S)
-    if not found:
-        return None
+    pairs = said(text, "skeleton")
     try:
-        ends = [end for bone in json.loads(found[1]) for end in bone]
+        ends = [end for bone in json.loads(pairs) for end in bone]
     except (json.JSONDecodeError, TypeError):  # another style of YAML's, or no pairs
-        pieces = re.split(r"[\n\[\],]", re.sub(r"(^|\s)#.*", "", found[1], flags=re.M))
+        pieces = re.split(r"[\n\[\],]", uncommented(pairs))
         words = [piece.strip("- \t'\"") for piece in pieces]
         ends = [int(word) if word.isdecimal() else word for word in words if word] or [0]
     if len(ends) % 2 or not all(isinstance(end, str) for end in ends):

@@ -33,7 +33,8 @@ DEFAULT = "small"
 DETECTOR = "detector"  # in weights/, too: finds the people for every model
 _SIDES = (96, 2048)  # pixels: the least and most that make sense for a detector's input
 ENGINES = ("onnxruntime", "openvino", "auto")
-_BODY = set(BODY19.joints)
+_HEAD = {"nose", "left_eye", "right_eye", "left_ear", "right_ear", "head_top"}
+_BODY = set(BODY19.joints) - _HEAD  # which animals have, too
 _ENOUGH = 4  # joints of a body that a skeleton has when it is a person's
 
 
@@ -91,7 +92,8 @@ def load(
 def detector_of(skeleton: Skeleton) -> str:
     """What finds people where nothing is named: "none" for a skeleton of no people.
 
-    It is a person's with four joints of a body, be they called `left_knee`, `knee_l` or `LKnee`.
+    It is a person's with four joints from the neck down, be they called `left_knee`, `knee_l` or
+    `LKnee`.
     """
     names = {familiar(joint) for joint in skeleton.joints}
     return DETECTOR if len(_BODY & names) >= _ENOUGH else "none"

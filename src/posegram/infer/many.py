@@ -162,7 +162,7 @@ def cut(
     skeleton = joints.chosen(look.skeleton, estimate.card.skeleton)
     facts = _facts(look)
     sweep(out)
-    made = {out / f"part-{_hash([facts, some])}.jsonl.gz": some for some in _shards(rows, shard)}
+    made = {out / f"part-{_name(facts, some)}.jsonl.gz": some for some in _shards(rows, shard)}
     parts.index(
         out,
         list(made),
@@ -269,5 +269,8 @@ def _content(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _hash(facts: Any) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:_NAMED]
+def _name(facts: dict[str, Any], rows: Sequence[Row]) -> str:
+    """What a part is called: the same as ever for whole files, so that older folders go on."""
+    plain = {key: value for key, value in facts.items() if (key, value) != ("follow", True)}
+    whole = [row if row.end is not None or row.start else row[:3] for row in rows]
+    return hashlib.sha256(json.dumps([plain, whole], sort_keys=True).encode()).hexdigest()[:_NAMED]

@@ -32,12 +32,20 @@ def load_openvino(path: str | Path, *, threads: int = 0) -> tuple[Card, Network]
         ImportError: OpenVINO is not installed.
     """
     card, _ = load_onnx(path, threads=1)  # refuses what does not fit its card
-    run = compiled(path, threads=threads)
+    return card, _Network(Path(path).absolute(), threads)
 
-    def network(crops: npt.NDArray[np.uint8]) -> Raw:
-        return tuple(out.astype(np.float32) for out in run({0: np.ascontiguousarray(crops)}))
 
-    return card, network
+class _Network:
+    """A `posegram.pose.Network`; pickled, it is its file's path, so that it reaches processes."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self._run, self._origin = compiled(path, threads=threads), (path, threads)
+
+    def __call__(self, crops: npt.NDArray[np.uint8]) -> Raw:
+        return tuple(out.astype(np.float32) for out in self._run({0: np.ascontiguousarray(crops)}))
+
+    def __reduce__(self) -> tuple[type[_Network], tuple[Path, int]]:
+        return _Network, self._origin
 
 
 def compiled(

@@ -53,8 +53,10 @@ def paired(
         samples: what `posegram.data.coco.read` made of it.
 
     Raises:
-        ValueError: a result is no result, or has another number of joints.
+        ValueError: a result is no result, or has another number of joints, or a person of the
+            labels has another than the first.
     """
+    _require_alike(coco, samples)
     whole = list(range(len(coco["annotations"])))
     boxed = [place for place in whole if coco["annotations"][place].get("bbox")]
     wanted = labelled(coco)
@@ -83,6 +85,7 @@ def met(
     of the rest, down to an OKS of 0.1, whatever the results' scores and order. Falloffs are the
     skeleton's, else COCO's by the joints' names; an area that is not known is a share of the box.
     """
+    _require_alike(coco, samples)
     entries = _by_image(path, results)
     rows: dict[Any, list[int]] = {}
     for row, place in enumerate(labelled(coco)):
@@ -95,6 +98,20 @@ def met(
                 keypoints[some[person]] = entries[image][result]
     known = np.array([one is not None for one in keypoints], dtype=np.bool_)
     return _by_sample(path, keypoints, samples), known
+
+
+def _require_alike(coco: dict[str, Any], samples: Sequence[Sample]) -> None:
+    """See that all labelled people have as many joints as the first, whose skeleton results have.
+
+    Categories of one file may have their own joints.
+    """
+    for place, sample in zip(labelled(coco), samples, strict=False):
+        count, wanted = len(sample.xy), len(samples[0].xy)
+        if count != wanted:
+            raise ValueError(
+                f"annotation {coco['annotations'][place].get('id')} has {3 * count} keypoint "
+                f"numbers, wanted 3 x {wanted}: results are measured on people of one skeleton"
+            )
 
 
 def _alike(found: Floats, samples: Sequence[Sample]) -> Floats:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from posegram import image as pictures
@@ -48,14 +49,28 @@ def save(
         raise ValueError(f"cannot write {path}: say form=, one of {', '.join(FORMS)}")
     sizes = [pictures.probe(photo) for photo in photos]
     numbers = image_ids(photos)
+    folder = door.common_folder(photos)
+    shots = [
+        Shot(photo, size=size, number=number, place=door.within(photo, folder), label=label)
+        for photo, size, number, label in zip(photos, sizes, numbers, _labels(photos), strict=True)
+    ]
     with open_writer(form, path, skeletons.pop(), threshold=threshold) as out:
-        for photo, some, size, number in zip(photos, people.values(), sizes, numbers, strict=True):
-            out.put(some, Shot(photo, size=size, number=number))
+        for shot, some in zip(shots, people.values(), strict=True):
+            out.put(some, shot)
     if form == "coco":
-        shots = zip(photos, sizes, numbers, strict=True)
         listed = [
-            {"id": number, "file_name": photo.name, "height": size[0], "width": size[1]}
-            for photo, size, number in shots
+            {"id": s.number, "file_name": s.place, "height": size[0], "width": size[1]}
+            for s, size in zip(shots, sizes, strict=True)
         ]
         door.save_json(path.with_name(LISTED), listed)
     return path
+
+
+def _labels(photos: Sequence[Path]) -> list[str]:
+    """What each photo's file of labels is called: its stem, with a number where others have it."""
+    seen: Counter[str] = Counter()
+    found = []
+    for photo in photos:
+        seen[photo.stem] += 1
+        found.append(photo.stem if seen[photo.stem] == 1 else f"{photo.stem}_{seen[photo.stem]}")
+    return found

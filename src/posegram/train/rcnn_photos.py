@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 
 from posegram import coords, data, image
 from posegram.areas import OUTLINE
-from posegram.data import coco
+from posegram.data import coco, nameless
 from posegram.data.split import split
 from posegram.pose import Floats, Image, Sample, Skeleton
 from posegram.train import augment, scenes, skeletons
@@ -101,17 +101,17 @@ def sets(config: Config) -> tuple[list[Photo], list[Photo]]:
     """The photos to train on and those to validate on.
 
     Raises:
-        ValueError: no data set is named, one side has nobody with joints, or which joints are
-            left/right twins is in doubt.
+        ValueError: no data set is named, nobody on one side has joints or one of the skeleton, or
+            which joints are left/right twins is in doubt.
     """
     if not config.train:
         raise ValueError(
             "no data to train on; give train=coco:path, such as train=coco:labels.json"
         )
-    images = config.pictures
-    train = [photo for spec in config.train for photo in read(spec, images)]
+    skeleton = skeletons.named(plain(config))
+    train = _called(config, config.train, skeleton)
     if config.valid:
-        valid = [photo for spec in config.valid for photo in read(spec, images)]
+        valid = _called(config, config.valid, skeleton)
     else:
         _, held = split(people_of(train), share=config.split, seed=config.seed)
         apart = {sample.image for sample in held}
@@ -120,8 +120,16 @@ def sets(config: Config) -> tuple[list[Photo], list[Photo]]:
     for name, side in (("train", train), ("validate", valid)):
         if not people_of(side):
             raise ValueError(f"there is nobody with joints to {name} on in {len(side)} photos")
-    skeletons.check(config, skeletons.named(plain(config)), people_of(train))
+        skeletons.require(skeleton, people_of(side), f"{name} on")
+    skeletons.check(config, skeleton, people_of(train))
     return train, valid
+
+
+def _called(config: Config, specs: Sequence[str], skeleton: Skeleton) -> list[Photo]:
+    """The photos of data sets, joints without names called as the settings' skeleton file says."""
+    found = [photo for spec in specs for photo in read(spec, config.pictures)]
+    given = skeleton if config.skeleton.endswith(".toml") else None
+    return [replace(one, people=tuple(nameless.called(one.people, given))) for one in found]
 
 
 def pictures(photos: Sequence[Photo], config: Config, *, training: bool) -> Photos:

@@ -86,11 +86,16 @@ class Service:
         )
 
     def estimate(self, name: str = "") -> Estimate:
-        """A model on offer, loaded and timed once for all; errors as `Shelf.estimate`."""
+        """A model on offer, loaded and timed once for all; errors as `Shelf.estimate`.
+
+        Who asks while it is timed waits, so that as many trials as callers do not share the cores.
+        """
         name = self.shelf.known(name)
         estimate = self.shelf.estimate(name)
         if not self.meters.knows(name) and hasattr(estimate, "detect"):
-            self.meters.tried(name, _trial(estimate))
+            with self.shelf.locks[name]:  # free again: the model is loaded
+                if not self.meters.knows(name):
+                    self.meters.tried(name, _trial(estimate))
         return estimate
 
     def models(self) -> list[dict[str, Any]]:
