@@ -151,3 +151,8 @@ def test_without_a_name_the_joints_are_the_usual_ones():
 def test_a_skeleton_that_shares_no_joint_with_the_model_is_refused():
     with pytest.raises(ValueError, match="the model has no joint of coco17; its own are paw, tail"):
         chosen("coco17", Skeleton("cat", ("paw", "tail")))
+
+
+def test_bones_are_known_however_joints_are_spelt():
+    skeleton = skeleton_of("clinic", ("Shoulder L", "hip_l", "racket_tip"))
+    assert skeleton.bones == (("shoulder_l", "hip_l"),)

@@ -36,7 +36,10 @@ _PREDICTIONS = (
     "person in their order, as JSON lists of x, y pairs or a .npy of (N, K, 2); pixels from 0."
 )
 _DETECTOR = "Whole photos, AP alone: finds the people (detector, detector:640, a file, none)."
-_SIGMAS = "For AP: a skeleton file (.toml) with sigmas, or a built-in name; joints by their names."
+_SIGMAS = (
+    "A skeleton file (.toml) or a built-in name: its sigmas, by joint name, for AP; names for "
+    "joints that a YOLO set only counts."
+)
 _WHOSE = {1: "a result", 2: "a result of both files"}  # by the number of files
 _HEADS = "headboxes_src"  # the variable's name in the files of MPII's published predictions
 

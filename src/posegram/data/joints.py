@@ -45,7 +45,7 @@ def skeleton_of(title: str, joints: Sequence[str], bones: Sequence[Sequence[int]
         title: name of a new skeleton.
         joints: K names, `Right-ankle` and `Head top` included.
         bones: pairs of joint numbers counted from 1; where they fit no joint or are none, the
-            bones known between joints of these names are taken.
+            bones known between joints of these names, in any spelling, are taken.
 
     Raises:
         ValueError: a name stands twice.
@@ -58,7 +58,11 @@ def skeleton_of(title: str, joints: Sequence[str], bones: Sequence[Sequence[int]
     if bones and all(1 <= end <= len(names) for bone in bones for end in bone):
         ends = [(names[a - 1], names[b - 1]) for a, b in bones]
     else:
-        ends = [b for s in SKELETONS.values() for b in s.bones if set(b) <= set(names)]
+        own = {familiar(name): name for name in names} | {name: name for name in names}
+        usable = (
+            bone for ours in SKELETONS.values() for bone in ours.bones if set(bone) <= set(own)
+        )
+        ends = [(own[a], own[b]) for a, b in usable]
     return Skeleton(title, names, tuple(dict.fromkeys(ends)), pairs_by_name(names))
 
 
