@@ -4,8 +4,7 @@
 
 SOURCE is a run's checkpoint, PHOTOS are folders. Of lite0's front it gives front = "dense": stem
 and first block learn to give what the source's stem and first two blocks give, behind block 1 and
-behind block 2, on random patches; of "dense" it gives "dense3": the third block learns to give
-what the source's gives, behind itself and behind the fourth. Everything else is the source's.
+behind block 2, on random patches. Everything else is the source's.
 Networks that keep their ImageNet front (freeze = true) share it: FRONT=OTHER.ckpt takes the front
 of a checkpoint that this script wrote instead of learning one. Then train on:
 
@@ -31,8 +30,7 @@ from posegram import image, models
 from posegram.models import kernels
 
 PATCH, BATCH, RATE = 160, 32, 4e-3
-NEXT = {"lite0": "dense", "dense": "dense3"}
-OURS = {"dense": ("stem.", "blocks.0.", "blocks.1."), "dense3": ("blocks.2.",)}
+OURS = ("stem.", "blocks.0.", "blocks.1.")
 
 
 def patches(photos: list[Path], rng: np.random.Generator) -> torch.Tensor:
@@ -59,21 +57,16 @@ def patches(photos: list[Path], rng: np.random.Generator) -> torch.Tensor:
     return ((x - 127) / 128).contiguous(memory_format=torch.channels_last)
 
 
-def given(network: Any, x: torch.Tensor, teacher: Any, front: str) -> list[torch.Tensor]:
+def given(network: Any, x: torch.Tensor, teacher: Any) -> list[torch.Tensor]:
     """What a network gives behind the layers that are taught, and behind the next block."""
-    if front == "dense":
-        one = network.blocks[1](network.blocks[0](network.stem(x)))
-        return [one, teacher.blocks[2](one)]
-    with torch.no_grad():
-        before = teacher.blocks[1](teacher.blocks[0](teacher.stem(x)))
-    added = network.blocks[2].body(before)
-    return [added, teacher.blocks[3](before + added)]
+    one = network.blocks[1](network.blocks[0](network.stem(x)))
+    return [one, teacher.blocks[2](one)]
 
 
-def mimic(teacher: Any, student: Any, photos: list[Path], minutes: float, front: str) -> None:
+def mimic(teacher: Any, student: Any, photos: list[Path], minutes: float) -> None:
     """Teach the student's front; tells the share of the variance that is left unexplained."""
     rng = np.random.default_rng(0)
-    weights = [p for name, p in student.named_parameters() if name.startswith(OURS[front])]
+    weights = [p for name, p in student.named_parameters() if name.startswith(OURS)]
     optimizer = torch.optim.AdamW(weights, lr=RATE, weight_decay=1e-3)
     started, left, step, spread = time.monotonic(), np.ones(2), 0, None
     while (done := (time.monotonic() - started) / (60 * minutes)) < 1:
@@ -83,8 +76,8 @@ def mimic(teacher: Any, student: Any, photos: list[Path], minutes: float, front:
         x = patches(photos, rng)
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
-                truth = given(teacher, x, teacher, front)
-            said = given(student, x, teacher, front)
+                truth = given(teacher, x, teacher)
+            said = given(student, x, teacher)
         if spread is None:
             spread = [t.float().var((0, 2, 3), keepdim=True) for t in truth]
         errors = [(a.float() - b.float()) ** 2 for a, b in zip(said, truth, strict=True)]
@@ -104,21 +97,20 @@ def main() -> None:
     source, out, minutes, *folders = sys.argv[1:]
     card, teacher = models.load_weights(Path(source))
     before = str(card.settings.get("front", "lite0"))
-    if before not in NEXT:
-        sys.exit(f"{source} has front = {before!r}, and there is no quicker one")
-    new = NEXT[before]
-    card = replace(card, settings={**card.settings, "front": new}, scores={})
+    if before != "lite0":
+        sys.exit(f"{source} has front = {before!r}, not lite0's")
+    card = replace(card, settings={**card.settings, "front": "dense"}, scores={})
     student = models.build(card).train()
-    theirs = {k: v for k, v in teacher.state_dict().items() if not k.startswith(OURS[new])}
+    theirs = {k: v for k, v in teacher.state_dict().items() if not k.startswith(OURS)}
     if other := os.environ.get("FRONT"):
         front = models.load_weights(Path(other))[1].state_dict()
     else:
         photos = sorted(p for f in folders for p in Path(f).rglob("*.jpg"))
         if not kernels.missing():
             kernels.quicken(student)
-        mimic(teacher, student, photos, float(minutes), new)
+        mimic(teacher, student, photos, float(minutes))
         front = student.state_dict()
-    weights = theirs | {k: v for k, v in front.items() if k.startswith(OURS[new])}
+    weights = theirs | {k: v for k, v in front.items() if k.startswith(OURS)}
     kept = {f"network.{k}": v for k, v in weights.items()}
     torch.save({"card": card.to_json(), "state_dict": kept}, out)
 

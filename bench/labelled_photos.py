@@ -7,7 +7,8 @@
 PHOTOS, LISTS and KEYPOINTS are git directories, DIR or DIR@COMMIT, without a working tree; TABLE is
 the second list's mpii_dataset.csv.
 `mpii`: photos of MPII Human Pose in DomChey/ORIU_Project@aaee82f, joints of the lists in
-YuliangXiu/MobilePose and Arifkhan21/MPII-Dataset-in-CSV (pixels from 1). `fit`: exercises with
+YuliangXiu/MobilePose and Arifkhan21/MPII-Dataset-in-CSV (pixels from 1), those that body19 has.
+`fit`: exercises with
 twelve joints in eylulazarr/yolo-pose-studio@4af4caa. `coco`: whole photos with COCO's names in
 qsj-github/demo, zzowenzz/COCO_Tiny and yuanyl00/miniCOCO, COCO's joints in
 Jar-17/yolov7_for_baseball; none of val2017, none that COCO_HELD lists. Photos are made smaller
@@ -37,6 +38,7 @@ from posegram.pose import COCO17, MPII16
 
 TALLEST, LONGEST = 450, 1400  # pixels of the smallest person, and of a photo
 LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+KEPT = [n for n, joint in enumerate(MPII16.joints) if joint not in ("pelvis", "thorax")]
 FIT = [f"{side}_{limb}" for limb in LIMBS for side in ("left", "right")]
 HELD = os.environ.get("COCO_HELD", "")  # a COCO file whose photos are kept apart
 
@@ -104,7 +106,7 @@ def mpii(photos: str, lists: str, table: str) -> Rows:
         name = PurePosixPath(path).name
         picture = photo(photos, blob) if name in people else None
         if picture is not None:
-            labelled = ((xy, (xy >= 0).all(axis=1) * 2) for xy in people[name])
+            labelled = ((xy[KEPT], (xy[KEPT] >= 0).all(axis=1) * 2) for xy in people[name])
             yield name, picture, [Person(xy - 1, flag, None) for xy, flag in labelled]
 
 
@@ -185,7 +187,7 @@ def main() -> None:
     given = arguments(__doc__, 3)
     kind, out, *sources = given
     # what MPII calls the upper neck is LSP's neck
-    names = [joint.replace("upper_neck", "neck") for joint in MPII16.joints]
+    names = [MPII16.joints[n].replace("upper_neck", "neck") for n in KEPT]
     joints, rows = {"mpii": (names, mpii), "fit": (FIT, fit), "coco": (COCO17.joints, coco)}[kind]
     save(Path(out) / kind, joints, rows(*sources))
 

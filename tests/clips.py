@@ -27,11 +27,13 @@ def make(
     sound: float = 0.0,
     offset: float = 0.0,
     pixel: Fraction = Fraction(1),
+    last: float = 0.0,
 ) -> Path:
     """A clip with a frame at each time (10 at 25/s without), turned by its metadata; its path.
 
     `sound` is the number of seconds of sound beside it, `offset` what the clip's own clock shows
-    at its beginning, as that of a broadcast does, `pixel` the width / height of its pixels.
+    at its beginning, as that of a broadcast does, `pixel` the width / height of its pixels,
+    `last` the seconds for which the last frame is shown.
     """
     times = [n / 25 for n in range(10)] if times is None else times
     options = {"movflags": "+faststart"} if path.suffix in (".mp4", ".mov") else {}
@@ -53,7 +55,10 @@ def make(
             frame.time_base = stream.codec_context.time_base
             frame.pts = round(time / frame.time_base)
             container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        packets = stream.encode(None)
+        if last:
+            packets[-1].duration = round(last / packets[-1].time_base)
+        container.mux(packets)
         if heard:
             _sound(container, heard, sound)
     return path

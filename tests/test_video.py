@@ -48,6 +48,21 @@ def test_a_clip_that_was_filmed_sideways_is_stood_upright(tmp_path, rotation, fi
     assert corner(next(frames(path)).image) == first
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_whole_clip_whose_clock_begins_late_does_not_break_off(tmp_path, suffix):
+    path = clips.make(tmp_path / f"a{suffix}", offset=1.5)
+    assert times(path) == pytest.approx([n / 25 for n in range(10)])
+    assert (probe(path).seconds, probe(path).count) == (pytest.approx(0.4), 10)
+
+
+@pytest.mark.parametrize("start", [0.0, 0.2])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_a_last_frame_that_is_shown_for_long_ends_no_clip_too_early(tmp_path, suffix, start):
+    path = clips.make(tmp_path / f"a{suffix}", last=3.0)
+    assert probe(path).seconds == pytest.approx(3.36, abs=0.05)
+    assert times(path, start=start) == pytest.approx([n / 25 for n in range(round(25 * start), 10)])
+
+
 def test_start_and_end_cut_a_clip(tmp_path):
     path = clips.make(tmp_path / "a.mp4", [n / 10 for n in range(20)])
     assert times(path, start=0.7, end=1.1) == pytest.approx([0.7, 0.8, 0.9, 1.0])

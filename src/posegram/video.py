@@ -110,19 +110,19 @@ def frames(
             stream.thread_type = "AUTO"
         if start > 0:
             _seek(container, stream, start)
-        step, last = 1.0 / _rate(stream), -math.inf
-        first = 0
-        for count, (picture, time) in enumerate(_decoded(container, stream, str(source))):
+        step, last, reached = 1.0 / _rate(stream), -math.inf, 0.0
+        first = count = 0
+        for count, (picture, time, until) in enumerate(_decoded(container, stream, str(source)), 1):
             if time is None or time <= last:  # damaged or missing times still have to grow
                 time = max(0.0, last + step)
-            last = time
-            if count == 0 and start > 0:
+            last, reached = time, max(time + step, until)
+            if count == 1 and start > 0:
                 first = round(time / step)
             if end is not None and time >= end - 1e-6:
                 return
             if time >= start - 1e-6:
-                yield Frame(_upright(picture), time, first + count)
-        _check_end(container, stream, str(source), last + step)
+                yield Frame(_upright(picture), time, first + count - 1)
+        _check_end(container, stream, str(source), reached, count)
 
 
 def latest(moving: Iterator[Frame], *, stop: Callable[[], bool] = lambda: False) -> Iterator[Frame]:
@@ -253,16 +253,22 @@ def _seek(container: Any, stream: Any, start: float) -> None:
     container.seek(place)
 
 
-def _decoded(container: Any, stream: Any, name: str) -> Iterator[tuple[Any, float | None]]:
-    """FFmpeg's frames as they are shown, with their times; damaged ones are left out."""
-    damaged, time, began = False, None, beginning(container)
+def _decoded(container: Any, stream: Any, name: str) -> Iterator[tuple[Any, float | None, float]]:
+    """FFmpeg's frames as they are shown, with their times; damaged ones are left out.
+
+    With each comes until when frames are shown of which the file is read so far.
+    """
+    damaged, time, began, until = False, None, beginning(container), -math.inf
     try:
         for packet in container.demux(stream):
             pictures = _pictures(packet)
+            if pictures is not None and packet.pts is not None:
+                shown = (packet.pts + (packet.duration or 0)) * packet.time_base
+                until = max(until, float(shown) - began)
             for picture in pictures or ():
                 told = None if picture.time is None else picture.time - began
                 time = time if told is None else told
-                yield picture, told
+                yield picture, told, until
             if packet.dts is not None:  # else it only asked for what was still in the decoder
                 damaged = pictures is None or (damaged and not pictures)
     except av.error.FFmpegError as fault:
@@ -285,20 +291,26 @@ def _after(time: float | None) -> str:
     return " before its first frame" if time is None else f" after {time:.2f} s"
 
 
-def _check_end(container: Any, stream: Any, name: str, reached: float) -> None:
-    """Refuse a clip that says it is longer than what could be decoded."""
+def _check_end(container: Any, stream: Any, name: str, reached: float, count: int) -> None:
+    """Refuse a clip that says it is longer than the `count` frames that could be decoded."""
     if stream.duration is None and container.streams.audio:
         return  # the length told may be that of the sound
+    if 0 < stream.frames <= count:
+        return  # of changing rate, the last one shown for long
     seconds = _seconds(container, stream)
     if seconds is not None and reached < seconds - max(0.5, 0.02 * seconds):
-        raise Broken(f"{name} breaks off after {max(reached, 0.0):.2f} of {seconds:.2f} s")
+        raise Broken(f"{name} breaks off after {reached:.2f} of {seconds:.2f} s")
 
 
 def _seconds(container: Any, stream: Any) -> float | None:
     if stream.duration is not None and stream.time_base is not None:
         end = ((stream.start_time or 0) + stream.duration) * stream.time_base
         return float(end) - beginning(container)
-    return None if not container.duration or container.duration < 0 else container.duration / 1e6
+    if not container.duration or container.duration < 0:
+        return None
+    # of Matroska and WebM it is the time at the end
+    before = beginning(container) if "matroska" in container.format.name else 0.0
+    return float(container.duration) / 1e6 - before
 
 
 def _rate(stream: Any) -> float:

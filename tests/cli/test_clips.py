@@ -297,9 +297,10 @@ def test_a_clip_that_ended_too_early_is_done_again(tmp_path, run):
     out = tmp_path / "out"
     run(clip, "--out", out)
     frames_of = (out / "a.json").read_text()
-    (out / "a.json").write_text("{}")
-    assert "1 file done before" in run(clip, "--out", out, "--skip-done")[2]
-    assert (out / "a.json").read_text() == "{}"
+    (out / "a.json").write_text(frames_of + " ")
+    code, said, told = run(clip, "--out", out, "--skip-done")
+    assert (code, said, told) == (0, "", "posegram: 1 file done before\n")
+    assert (out / "a.json").read_text() == frames_of + " "
     (out / "a.incomplete").write_text("stopped\n")
     run(clip, "--out", out, "--skip-done")
     assert (out / "a.json").read_text() == frames_of
@@ -322,6 +323,123 @@ def test_what_a_clip_that_failed_half_way_leaves_is_done_again(tmp_path, run, mo
     assert run(clip, "--no-smooth", "--skip-done")[:2] != (0, "")
     assert len(json.loads((tmp_path / "out" / "a.json").read_text())["frames"]) == 10
     assert listing(tmp_path) == ["a.csv", "a.json", "a.mp4"]
+
+
+def test_a_part_that_was_done_is_not_taken_for_the_whole(tmp_path, run):
+    clip = clips.make(tmp_path / "a.mp4", [n / 25 for n in range(20)])
+    results = tmp_path / "out" / "a.json"
+    run(clip, "--end", "0.3", "--no-pictures")
+    told = json.loads(results.read_text())
+    assert (told["part"], len(told["frames"])) == ({"start": 0.0, "end": 0.3, "stride": 1}, 8)
+    again = run(clip, "--end", "0.3", "--no-pictures", "--skip-done")
+    assert again == (0, "", "posegram: 1 file done before\n")
+    run(clip, "--no-pictures", "--skip-done")
+    told = json.loads(results.read_text())
+    assert ("part" in told, len(told["frames"])) == (False, 20)
+
+
+def test_a_clip_of_the_same_name_has_results_of_its_own(tmp_path, run):
+    paths = []
+    for folder, count in (("A", 10), ("B", 5)):
+        (tmp_path / folder).mkdir()
+        paths.append(clips.make(tmp_path / folder / "x.mp4", [n / 25 for n in range(count)]))
+        code, said, _ = run(paths[-1], "--skip-done")
+    out = tmp_path / "out"
+    assert said.startswith("x.mp4: 5 frames, 1 person, ")
+    assert said.endswith(f" -> {out / 'x_2.*'}\n")
+    assert (code, len(json.loads((out / "x.json").read_text())["frames"])) == (0, 10)
+    _, said, _ = run(*paths)
+    lines = said.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == list(map(str, paths))
+    assert [line.rpartition(" -> ")[2] for line in lines] == [str(out), str(out / "x_2.*")]
+    assert len(listing(tmp_path)) == 6
+
+
+def test_another_kind_of_clip_that_was_added_is_done_under_a_name_of_its_own(tmp_path, run):
+    (tmp_path / "in").mkdir()
+    clips.make(tmp_path / "in" / "run.mp4")
+    run(tmp_path / "in", "--no-pictures")
+    clips.make(tmp_path / "in" / "run.mov", [n / 25 for n in range(5)])
+    code, said, told = run(tmp_path / "in", "--no-pictures", "--skip-done")
+    assert (code, told) == (0, "posegram: 1 file done before\n")
+    assert said.startswith("run.mov: 5 frames")
+    assert listing(tmp_path) == ["run.csv", "run.json", "run_2.csv", "run_2.json"]
+
+
+# complete results of before
+
+
+def contents(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def interrupted(monkeypatch, fault=None):
+    """The third picture brings Ctrl-C, or an error."""
+    seen = []
+
+    def estimate(self, image, boxes=None):
+        seen.append(1)
+        if len(seen) == 3:
+            if fault is not None:
+                raise fault
+            signal.raise_signal(signal.SIGINT)
+        return crowd.people([(50, 60)], height=60.0)
+
+    monkeypatch.setattr(Standing, "__call__", estimate)
+
+
+@pytest.mark.parametrize("form", ["json", "yolo"])
+def test_ctrl_c_leaves_complete_results_of_before(tmp_path, run, monkeypatch, form):
+    clip, out = clips.make(tmp_path / "a.mp4"), tmp_path / "out"
+    args = (clip, "--format", form)
+    run(*args)
+    before = contents(out)
+    with monkeypatch.context() as patch:
+        interrupted(patch)
+        code, said, _ = run(*args)
+    kept = f"a.mp4: stopped after 3 frames; the complete results of before stay in {out}\n"
+    assert (code, said, contents(out)) == (130, kept, before)
+    assert run(*args)[0] == 0
+    assert sorted(contents(out)) == sorted(before)
+
+
+def test_a_clip_that_breaks_off_now_leaves_complete_results_of_before(tmp_path, run):
+    clip = clips.make(tmp_path / "a.mp4", [n / 25 for n in range(60)])
+    run(clip)
+    before = contents(tmp_path / "out")
+    clips.cut(clip)
+    code, said, told = run(clip)
+    assert (code, said, contents(tmp_path / "out")) == (1, "", before)
+    assert "breaks off" in told
+    assert f"; the complete results of before stay in {tmp_path / 'out'}\n" in told
+
+
+@pytest.mark.parametrize("fault", [OSError("the disk is gone"), KeyboardInterrupt()])
+def test_work_that_fails_leaves_complete_results_of_before(tmp_path, run, monkeypatch, fault):
+    clip = clips.make(tmp_path / "a.mp4")
+    run(clip)
+    before = contents(tmp_path / "out")
+    interrupted(monkeypatch, fault)
+    assert run(clip)[0] != 0
+    assert contents(tmp_path / "out") == before
+
+
+def test_results_that_replace_complete_ones_are_those_of_the_new_run(tmp_path, run):
+    clip, out = clips.make(tmp_path / "a.mp4"), tmp_path / "out"
+    run(clip)
+    run(clip, "--stride", "2")
+    assert len(json.loads((out / "a.json").read_text())["frames"]) == 5
+    assert len(list(frames(out / "a.mp4"))) == 5
+    assert listing(tmp_path) == ["a.csv", "a.json", "a.mp4"]
+
+
+def test_a_clip_that_lies_where_its_drawn_copy_would_is_refused(tmp_path, run):
+    clip, out = clips.make(tmp_path / "a.mp4"), tmp_path / "out"
+    run(clip, "--no-pictures")
+    (out / "a.mp4").hardlink_to(clip)
+    before = clip.read_bytes()
+    assert "it is the clip itself" in run(clip)[2]
+    assert clip.read_bytes() == (out / "a.mp4").read_bytes() == before
 
 
 # parts

@@ -99,6 +99,20 @@ def test_lsp_to_coco_and_back_is_the_same(capsys, tmp_path, shared):
         assert one.image.read_bytes() == other.image.read_bytes()
 
 
+def test_a_list_without_its_pictures_says_where_they_stay(capsys, tmp_path, source):
+    images = tmp_path / "set" / "images"
+    (tmp_path / "mp").mkdir()
+    _, told, _ = run(capsys, source, tmp_path / "mp" / "mp.json", "--to", "mpii")
+    first = told.splitlines()[0]
+    assert first.endswith(f"(mpii); pictures stay in {images}: give images={images} to train")
+
+
+def test_a_list_beside_its_pictures_says_nothing_of_them(capsys, tmp_path, source):
+    _, told, _ = run(capsys, source, tmp_path / "set" / "mp.json", "--to", "mpii")
+    assert "pictures stay" not in told
+    assert all(s.image.exists() for s in data.read(f"mpii:{tmp_path / 'set' / 'mp.json'}"))
+
+
 def test_mpii_lists_to_coco_and_back_are_the_same(capsys, tmp_path, shared):
     images = tmp_path / "images"  # of which none is at hand
     source = f"mpii:{shared}/references/mpii/valid.json#1-200"

@@ -89,6 +89,26 @@ def test_valid_json_beside_the_checkpoint_is_what_is_compared_on(checkpoint, tmp
         (path.parent / "valid.json").unlink()
 
 
+@pytest.fixture
+def apart(checkpoint, tmp_path):
+    """People whose pictures lie elsewhere than beside their labels, and where."""
+    spec = data.mpii.write(tmp_path / "labels" / "list.json", data.read(checkpoint[1]))
+    return f"mpii:{spec}", checkpoint[0].parent / "images"
+
+
+def test_pictures_that_lie_elsewhere_are_named(checkpoint, tmp_path, apart):
+    people, images = apart
+    given = ("--people", people, "--images", images)
+    assert _run(checkpoint[0], "--out", tmp_path / "a.onnx", *given) == 0
+
+
+def test_people_without_their_pictures_are_told_what_says_where(
+    checkpoint, tmp_path, capsys, apart
+):
+    assert _run(checkpoint[0], "--out", tmp_path / "a.onnx", "--people", apart[0]) == 2
+    assert "4 of 4 pictures missing; --images says where" in capsys.readouterr().err
+
+
 def test_nobody_to_compare_on_is_refused_in_one_sentence(checkpoint, tmp_path, capsys):
     assert _run(checkpoint[0], "--out", tmp_path / "a.onnx") == 2
     assert "--people reader:path" in capsys.readouterr().err

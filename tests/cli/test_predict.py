@@ -336,6 +336,37 @@ def test_a_photo_whose_picture_is_missing_was_not_done_before(tmp_path, model):
     assert listing(tmp_path / "out") == ["a.json", "a.png"]
 
 
+def test_another_photo_of_that_name_was_not_done_before(tmp_path, model, capsys):
+    given = [
+        photo(tmp_path / folder / "a.png", height) for folder, height in (("A", 90), ("B", 80))
+    ]
+    out = tmp_path / "out"
+    for path in given:
+        assert run(path, "--out", out, "--model", model, "--skip-done") == 0
+    assert listing(out) == ["a.json", "a.png", "a_2.json", "a_2.png"]
+    assert [load(out / f"{name}.json")["height"] for name in ("a", "a_2")] == [90, 80]
+    said = f"holds results of another a.png, so those of {given[1]} are called a_2\n"
+    assert said in capsys.readouterr().err
+    assert run(given[1], "--out", out, "--model", model, "--skip-done") == 0
+    assert capsys.readouterr() == ("", "posegram: 1 file done before\n")
+
+
+def test_another_photo_of_that_name_does_not_replace_the_first_ones_results(tmp_path, model):
+    for folder, height in (("A", 90), ("B", 80)):
+        path = photo(tmp_path / folder / "a.png", height)
+        run(path, "--out", tmp_path / "out", "--model", model, "--no-pictures")
+    assert load(tmp_path / "out" / "a.json")["height"] == 90
+
+
+def test_nobody_above_the_smallest_score_is_told_how_to_see_the_others(tmp_path, model, capsys):
+    args = (photo(tmp_path / "a.png"), "--out", tmp_path / "out", "--model", model)
+    run(*args, "--min-score", "1")
+    said = "posegram: nobody scores 1; --min-score 0 keeps unlikely people, too\n"
+    assert capsys.readouterr().err == said
+    run(*args)
+    assert capsys.readouterr().err == ""
+
+
 def test_all_may_have_been_done_before_in_given_boxes(tmp_path, model, capsys):
     given = [photo(tmp_path / "a.png"), photo(tmp_path / "b.png")]
     path = boxes_file(tmp_path / "x.json", [{"id": 1, "file_name": "a.png"}], [])

@@ -112,6 +112,8 @@ def test_an_unknown_key_leaves_nothing_behind(settings, tmp_path):
         ("network=vit", "no network 'vit'; there are cnn, "),
         ("skeleton=cat", "no skeleton 'cat'; there are body19, coco17, lsp14, mpii16"),
         ("train=gone:x", "no reader 'gone'; there are"),
+        ("train=lsp:gone/lsp#1-9", "train: gone/lsp: no such file; give train=reader:path"),
+        ("valid=coco:gone.json", "valid: gone.json: no such file; give valid=reader:path"),
         ("start=gone.ckpt", "no checkpoint gone.ckpt to start from"),
     ],
 )
@@ -120,6 +122,11 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(settings, capsys, change, sen
     told = capsys.readouterr().err
     assert told.startswith(f"posegram: {sentence}")
     assert told.count("\n") == 1
+
+
+def test_data_that_is_not_there_is_all_that_is_said(settings, capsys):
+    assert run(settings, "train=lsp:gone/lsp") == 2
+    assert capsys.readouterr().out == ""
 
 
 def test_a_missing_settings_file_is_named(tmp_path, capsys):

@@ -67,6 +67,12 @@ def test_a_folder_is_no_json_file(tmp_path):
         door.load_json(tmp_path)
 
 
+@pytest.mark.parametrize("read", [door.load_mat, door.names_in_mat])
+def test_a_folder_is_no_mat_file(read, tmp_path):
+    with pytest.raises(ValueError, match=r"is a folder, wanted a \.mat file"):
+        read(tmp_path)
+
+
 def test_json_is_written_as_it_is_read(tmp_path):
     assert door.load_json(door.save_json(tmp_path / "new" / "a.json", {"a": [1, 2.5]})) == {
         "a": [1, 2.5]

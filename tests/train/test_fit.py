@@ -83,7 +83,7 @@ def test_the_environment_is_kept(trained):
 
 
 def test_there_is_a_line_for_every_epoch(trained):
-    assert [line["epoch"] for line in lines(trained.config)] == [0, 1]
+    assert [line["epoch"] for line in lines(trained.config)] == [1, 2]
 
 
 def test_every_number_of_a_line_is_finite(trained):
@@ -293,7 +293,7 @@ def test_a_run_whose_last_checkpoint_was_cut_short_goes_on(tmp_path, labels, und
 
 
 # a rate so high that nothing is gained after the first epochs
-WILD = {"rate": 3.0, "epochs": 40, "patience": 2, "schedule": "step", "step_epochs": 100}
+WILD = {"rate": 30.0, "epochs": 40, "patience": 2, "schedule": "step", "step_epochs": 100}
 
 
 def test_training_stops_early_and_stays_stopped(tmp_path, labels, undrawn):

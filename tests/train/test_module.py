@@ -310,12 +310,20 @@ def rates(mine, count, metric=None):
 
 
 def test_the_rate_rises_during_warm_up_and_then_falls_to_0(tmp_path):
-    found = rates(module(tmp_path, rate=0.1, warmup=5, epochs=3), 31)
+    found = rates(module(tmp_path, rate=0.1, warmup=5, epochs=3, steps=20), 61)
     top = found.index(max(found))
     assert top in (4, 5)
     assert found[:top] == sorted(found[:top])
     assert found[top:] == sorted(found[top:], reverse=True)
     assert found[-1] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "step"])
+def test_the_rise_takes_a_tenth_of_a_short_run_at_most(tmp_path, schedule):
+    mine = module(tmp_path, rate=0.1, warmup=300, epochs=4, steps=10, schedule=schedule)
+    found = rates(mine, 40)
+    assert found.index(max(found)) <= 4
+    assert max(found) > 0.095
 
 
 def test_without_warm_up_the_first_step_has_the_full_rate(tmp_path):

@@ -12,6 +12,7 @@ from posegram.pose import LSP14, Card, Skeleton
 from posegram.train import quantize as module
 from posegram.train.export import export
 from posegram.train.quantize import quantize, quantize_checkpoint
+from posegram.train.unfold import to_first_convolution
 
 CARD = Card("small", "heatmap", LSP14, (64, 64), settings={"network": "lite", "head": 16})
 
@@ -62,6 +63,26 @@ def test_weights_in_half_precision_give_the_same_8_bits(tmp_path, pair):
         load_onnx(path, threads=1)[1](pictures(2))[0] for path in (pair[1], tmp_path / "eight.onnx")
     )
     assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.99
+
+
+@pytest.mark.parametrize(("mean", "kinds"), [(127.0, ["Pad"]), (0.0, [])])
+def test_the_first_convolution_normalises_pictures_to_the_same_answers(tmp_path, mean, kinds):
+    card = replace(CARD, mean=(mean,) * 3, std=(128.0,) * 3)
+    before, after = exported(tmp_path / "before.onnx", card), tmp_path / "after.onnx"
+    model = onnx.load(before)
+    module._normalise(model, card)
+    onnx.save(model, after)
+    path = [node.op_type for node in to_first_convolution(model)]
+    assert path == [*kinds, "Transpose", "Cast", "Conv"]
+    one, two = (load_onnx(path, threads=1)[1](pictures(2))[0] for path in (before, after))
+    assert np.allclose(one, two, atol=1e-3)
+
+
+def test_colours_with_means_of_their_own_are_normalised_before(tmp_path):
+    card = replace(CARD, mean=(120.0, 110.0, 100.0))
+    model = onnx.load(exported(tmp_path / "whole.onnx", card))
+    module._normalise(model, card)
+    assert [node.op_type for node in to_first_convolution(model)][2:4] == ["Sub", "Div"]
 
 
 def test_joints_that_jump_are_refused_with_a_table(tmp_path, pair):

@@ -5,7 +5,8 @@ import pytest
 
 import figures
 from posegram import coords, image
-from posegram.pose import LSP14, Card
+from posegram.infer import evaluate as measure
+from posegram.pose import LSP14, MPII16, Card
 from posegram.train.report import baseline, results, table, write_card
 
 CARD = Card("tiny", "regression", LSP14, (64, 64), data=("lspet",))
@@ -202,6 +203,29 @@ def test_the_last_row_is_over_all_labelled_joints(people):
         "100.0",
         "100.0",
     ]
+
+
+@pytest.fixture(scope="module")
+def mpiis(tmp_path_factory):
+    """MPII's people, and a validation that has all of their pelvises and some knees wrong."""
+    made = figures.samples(tmp_path_factory.mktemp("mpii"), 5, skeleton=MPII16)
+    seen = perfect(made)
+    seen["xy"][:, MPII16.index("pelvis")] += 500
+    seen["xy"][:2, MPII16.index("left_knee")] += 500
+    return made, seen
+
+
+def test_below_mpiis_joints_stands_the_mean_that_evaluate_prints(mpiis):
+    made, seen = mpiis
+    *_, empty, line = table(seen, perfect(made), MPII16).splitlines()
+    found = measure.Predicted(seen["xy"], None)
+    report = measure.evaluate(found, made, metrics=("pck",), resamples=100)
+    (pck,) = [n.value for n in report.numbers if n.name == "PCK@0.2"]
+    assert (empty, f"{pck:.1f}") == ("", f"{100 * 68 / 70:.1f}")
+    assert line == (
+        "MPII's mean leaves out pelvis and thorax, as `posegram evaluate` does: "
+        f"PCK@0.2 {pck:.1f} %, mean pose 100.0 %."
+    )
 
 
 # the card

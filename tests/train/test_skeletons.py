@@ -5,9 +5,11 @@ import pytest
 
 import figures
 import runs
+from posegram import data
 from posegram.data import yolo
 from posegram.data.joints import pairs_by_name
 from posegram.pose import COCO17, LSP14, Skeleton
+from posegram.train.batches import relabel
 from posegram.train.skeletons import agreement, check, named, require
 from posegram.train.skeletons import people as people_of
 
@@ -43,6 +45,57 @@ def test_the_joints_of_the_data_are_taken(tmp_path):
 def test_joints_of_the_data_need_data(tmp_path):
     with pytest.raises(ValueError, match="takes the joints of the first data set; name one"):
         named(runs.settings(tmp_path, skeleton="data"))
+
+
+# joints that the data spells otherwise
+
+
+LIMBS = Skeleton("limbs", ("left_wrist", "right_wrist", "left_hip", "right_hip"), (),
+                 (("left_wrist", "right_wrist"), ("left_hip", "right_hip")))  # fmt: skip
+SPELT = 'joints = ["Wrist L", "Wrist R", "left_hip", "right_hip"]'
+
+
+def test_joints_that_the_data_spells_otherwise_are_learnt(tmp_path, capsys):
+    path = written(tmp_path, SPELT)
+    labels = runs.labels(tmp_path, 3, skeleton=LIMBS)
+    config = runs.settings(tmp_path, labels, skeleton=str(path))
+    found = people_of(config, config.train)
+    assert found[0].skeleton.joints == named(config).joints
+    assert found[0].skeleton.mirror == named(config).mirror
+    before, _, _ = relabel(data.read(labels)[0], LIMBS)
+    after, labelled, _ = relabel(found[0], named(config))
+    assert labelled.all()
+    np.testing.assert_array_equal(after, before)
+    require(named(config), found, "train on")
+    assert capsys.readouterr().err == ""
+
+
+def test_people_whose_joints_are_spelt_as_ours_stay_as_they_are(tmp_path):
+    labels = runs.labels(tmp_path, 2, skeleton=COCO17)
+    config = runs.settings(tmp_path, labels, skeleton="lsp14")
+    assert {sample.skeleton for sample in people_of(config, config.train)} == {COCO17}
+
+
+def test_joints_that_nobody_has_a_label_for_are_told_in_one_sentence(tmp_path, capsys):
+    path = written(tmp_path, 'joints = ["left_paw", "right_paw", "left_hip", "right_hip"]')
+    config = runs.settings(tmp_path, runs.labels(tmp_path, 3, skeleton=LIMBS), skeleton=str(path))
+    require(named(config), people_of(config, config.train), "train on")
+    assert capsys.readouterr().err == (
+        "posegram: nobody to train on has a label for left_paw, right_paw of skeleton 'mine', so "
+        "they are not learnt; the data's joints are left_wrist, right_wrist, left_hip, right_hip\n"
+    )
+
+
+def test_joints_that_the_people_to_validate_on_lack_are_not_told(people, capsys):
+    require(COCO17, people, "validate on")
+    assert capsys.readouterr().err == ""
+
+
+def test_of_several_processes_the_first_one_tells(people, capsys, monkeypatch):
+    for key, value in {"WORLD_SIZE": "2", "RANK": "1"}.items():
+        monkeypatch.setenv(key, value)
+    require(COCO17, people, "train on")
+    assert capsys.readouterr().err == ""
 
 
 # the check against people
@@ -117,8 +170,6 @@ def test_pairs_stated_in_a_file_are_not_asked_about(people, tmp_path):
 
 
 def test_the_pairs_of_real_people_are_trusted(shared):
-    from posegram import data
-
     people = data.read(f"lsp:{shared / 'data' / 'lsp'}#1-1000")
     found = agreement(people, LSP14)
     assert len(found) == 6

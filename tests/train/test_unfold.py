@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -130,10 +132,12 @@ def test_a_file_that_computes_something_else_is_refused(exported, tmp_path):
         unfold(changed(exported[2], tmp_path / "a.onnx", swap))
 
 
-def test_a_file_in_8_bits_can_be_trained_on(tmp_path):
-    network = lived(LITE)
-    whole = export(network, LITE, tmp_path / "whole.onnx", crops=crops())
+@pytest.mark.parametrize("mean", [0.0, 127.0])
+def test_a_file_in_8_bits_can_be_trained_on(tmp_path, mean):
+    card = replace(LITE, mean=(mean,) * 3, std=(128.0,) * 3)
+    network = lived(card)
+    whole = export(network, card, tmp_path / "whole.onnx", crops=crops())
     quantize(whole, tmp_path / "eight.onnx", crops=crops(16), budget=1.0)
     _, rebuilt = unfold(tmp_path / "eight.onnx")
-    ours, theirs = (answers(n, LITE, crops(seed=1)) for n in (rebuilt, network))
+    ours, theirs = (answers(n, card, crops(seed=1)) for n in (rebuilt, network))
     assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.99

@@ -84,6 +84,15 @@ def test_a_refused_parameter_is_named(client):
     assert answer.json["error"]["message"].startswith("The parameter threshold cannot be used: ")
 
 
+@pytest.mark.parametrize("path", ["/v1/pose/image", "/v1/pose/frame", "/v1/jobs"])
+def test_a_misspelt_parameter_is_refused(client, path):
+    answer = client.post(f"{path}?max_poeple=1", data=b"x", content_type="image/jpeg")
+    assert (answer.status_code, answer.json["error"]["message"]) == (
+        422,
+        "The parameter max_poeple cannot be used: this address knows none of that name.",
+    )
+
+
 def test_several_refused_parameters_make_one_sentence(client):
     path = "/v1/pose/image?format=exe&threshold=x"
     answer = client.post(path, data=b"x", content_type="image/jpeg")

@@ -11,7 +11,7 @@ import typer
 
 from posegram import data
 from posegram.cli.words import counted
-from posegram.data import nameless, skeleton_file
+from posegram.data import door, nameless, skeleton_file
 from posegram.data.joints import in_skeleton, plain
 from posegram.data.losses import FIXED, Loss, dropped, losses, renamed, unread
 from posegram.data.split import split
@@ -217,7 +217,8 @@ def _tell(
     ]
     if len(sets) > 1:
         counts = [f"{name}: {count}" for name, count in zip(("train", "val"), counts, strict=True)]
-    typer.echo(f"{', '.join(counts)} -> {out} ({to})")
+    apart = _apart(out, sets[0]) if to == "mpii" else ""
+    typer.echo(f"{', '.join(counts)} -> {out} ({to}){apart}")
     if to == "yolo" and len(sets) == 1:
         advice = "--val SPEC or --split SHARE parts them"
         typer.echo(f"  val is train: data.yaml names the same pictures as both; {advice}")
@@ -226,3 +227,14 @@ def _tell(
         typer.echo(f"  in train and in val: {counted(len(both), 'picture')}")
     for title, loss in told:
         typer.echo(f"  {title}: {loss}")
+
+
+def _apart(out: Path, people: Sequence[Sample]) -> str:
+    """That a list's pictures lie elsewhere than where its reader will look; nothing if not so."""
+    files = [sample.image for sample in people]
+    folder = door.common_folder(files)
+    names = [door.within(file, folder) for file in files]
+    place = door.images_beside(out, names)
+    if not files[0].exists() or all((place / name).exists() for name in dict.fromkeys(names)):
+        return ""
+    return f"; pictures stay in {folder}: give images={folder} to train"

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from posegram import data
+from posegram.data import door
 from posegram.data.folder import images_in
 from posegram.infer.rcnn_load import is_rcnn
 from posegram.pose import Card, Sample, skeleton_named
@@ -17,12 +18,14 @@ from posegram.pose import Card, Sample, skeleton_named
 __all__ = ["export"]
 
 _KERAS_MARGIN = 1.25
+_IMAGES = "Folder of the people's pictures; by default beside their labels."
+_MARGIN = "Crop side / side of the person's box; else as in training, of a .keras file 1.25."
 _SIDE = "Of a detector: side of its input, pixels; else as in training."
 _OPTIONS = {  # work -> what it is called, and the options that it heeds
-    "pose": ("a pose network", ("--people", "--half", "--int8", "--margin")),
+    "pose": ("a pose network", ("--people", "--images", "--half", "--int8", "--margin")),
     "detector": ("a detector", ("--photos", "--half", "--int8", "--side")),
-    "rcnn": ("a Keypoint R-CNN, which stays as it is", ("--people",)),
-    "keras_in": ("a .keras file", ("--people", "--skeleton", "--outputs", "--margin")),
+    "rcnn": ("a Keypoint R-CNN, which stays as it is", ("--people", "--images")),
+    "keras_in": ("a .keras file", ("--people", "--images", "--skeleton", "--outputs", "--margin")),
     "keras_out": ("a .keras file to write", ()),
 }
 
@@ -40,6 +43,7 @@ def export(
     people: str = typer.Option(
         "", help="Annotated people to compare on, reader:path; else valid.json beside it."
     ),
+    images: Path | None = typer.Option(None, help=_IMAGES),
     photos: list[Path] = typer.Option(
         [], help="Of a detector: photos, or folders of them, to compare on. May be given again."
     ),
@@ -53,11 +57,7 @@ def export(
     outputs: str = typer.Option(
         "", help="Of a .keras file: its coordinates are shares (of the crop, as usual) or pixels."
     ),
-    margin: float | None = typer.Option(
-        None,
-        min=1.0,
-        help="Crop side / side of the person's box; else as in training, of a .keras file 1.25.",
-    ),
+    margin: float | None = typer.Option(None, min=1.0, help=_MARGIN),
     side: int | None = typer.Option(None, min=96, max=2048, help=_SIDE),
 ) -> None:
     """Export a network and compare both on real crops; joints that move stop it.
@@ -66,11 +66,13 @@ def export(
     x0, y0, x1, y1, ...; one that asks for code of its own is refused.
     """
     _refuse(checkpoint, out, both=half and eight)
-    given = {"--people": people, "--photos": photos, "--half": half, "--int8": eight}
-    given |= {"--skeleton": skeleton, "--outputs": outputs, "--margin": margin, "--side": side}
+    given: dict[str, object] = {"--people": people, "--images": images, "--photos": photos}
+    given |= {"--half": half, "--int8": eight, "--skeleton": skeleton, "--outputs": outputs}
+    given |= {"--margin": margin, "--side": side}
     if ".keras" in (checkpoint.suffix.lower(), out.suffix.lower()):
         _apt(given, "keras_out" if out.suffix.lower() == ".keras" else "keras_in")
-        _between_keras(checkpoint, out, people, skeleton, (outputs or "shares", margin))
+        shown = _people(people, images) if people else []
+        _between_keras(checkpoint, out, shown, skeleton, (outputs or "shares", margin))
         return
     card = None if is_rcnn(checkpoint) else _card(checkpoint)
     if card is not None and card.kind == "detector":
@@ -79,7 +81,7 @@ def export(
         _detector(checkpoint, out, photos, card, half=half, eight=eight)
         return
     _apt(given, "pose" if card else "rcnn")
-    samples = data.read(people or str(_beside(checkpoint)))
+    samples = _people(people or str(_beside(checkpoint)), images)
     if card is None:
         _rcnn(checkpoint, out, samples)
         return
@@ -115,6 +117,13 @@ def _beside(checkpoint: Path) -> Path:
     if not path.exists():
         raise ValueError(f"{path} is not there; give annotated people with --people reader:path")
     return path
+
+
+def _people(spec: str, images: Path | None) -> list[Sample]:
+    """The people to compare on, all of whose pictures are there."""
+    samples = data.read(spec, images)
+    door.require_pictures(sample.image for sample in samples)
+    return samples
 
 
 def _card(checkpoint: Path) -> Card:
@@ -175,7 +184,11 @@ def _rcnn(checkpoint: Path, out: Path, samples: Sequence[Sample]) -> None:
 
 
 def _between_keras(
-    source: Path, out: Path, people: str, skeleton: str, how: tuple[str, float | None]
+    source: Path,
+    out: Path,
+    people: Sequence[Sample],
+    skeleton: str,
+    how: tuple[str, float | None],
 ) -> None:
     """Export to a .keras file, or from one, see `_from_keras`."""
     if out.suffix.lower() == ".keras":
@@ -186,13 +199,17 @@ def _between_keras(
 
 
 def _from_keras(
-    path: Path, out: Path, people: str, skeleton: str, how: tuple[str, float | None]
+    path: Path,
+    out: Path,
+    people: Sequence[Sample],
+    skeleton: str,
+    how: tuple[str, float | None],
 ) -> Card:
     """Export a Keras model, whose outputs are so called and whose crops have that margin."""
     card: Card = _keras().from_keras(
         path,
         out,
-        data.read(people) if people else (),
+        people,
         skeleton=_skeleton(skeleton) if skeleton else None,
         outputs=how[0],
         margin=how[1] or _KERAS_MARGIN,

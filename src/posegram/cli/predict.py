@@ -13,9 +13,10 @@ import typer
 
 from posegram import image as pictures
 from posegram.cli.bars import watched
-from posegram.cli.clips import INCOMPLETE, Cut, film_clip, require_clip, stoppable
+from posegram.cli.clips import Cut, film_clip, require_clip, stoppable
 from posegram.cli.crew import crew_for, in_order
-from posegram.cli.photos import TABLE, Form, Job, distinct, look, note, picture_name, saved
+from posegram.cli.photos import Form, Job, distinct, look, note, saved
+from posegram.cli.results import is_clip, is_done, names_for, tell_renamed
 from posegram.cli.words import SKELETON, counted, tell_whole
 from posegram.data import folder, joints
 from posegram.infer import boxes as given_boxes
@@ -75,10 +76,10 @@ def predict(
     Exit code 1: what failed is listed, all else is done. 2: misuse. 130, 143: stopped.
     """
     places, missing = _found(inputs, out, recursive, drawn=not no_pictures)
-    names = _names(places, out, form)
-    cut = require_clip(Cut(every, not no_smooth, start, end, stride), any(map(_is_clip, names)))
+    names = names_for(places, out, form)
+    cut = require_clip(Cut(every, not no_smooth, start, end, stride), any(map(is_clip, names)))
     given = _given(boxes, list(names), detector, min_score, max_people)
-    found, clips = _sorted_out(names, out, given, form, skip_done, drawn=not no_pictures)
+    found, clips = _sorted_out(names, out, given, form, cut if skip_done else None, not no_pictures)
     detector = "none" if boxes else detector
     crew, threads = crew_for(0 if clips else len(found), (model, detector), engine, threads)
     estimate = load(model, detector=detector, threads=threads, engine=engine, weights=weights)
@@ -106,6 +107,7 @@ def predict(
 def _work(job: Job, found: list[Path], clips: list[Path], crew: int) -> None:
     """Do photos, so many at a time, then the clips, until all are done or Ctrl-C; say what was."""
     _prepare(job.out)
+    tell_renamed(found, job.places, job.names, job.out)
     with stoppable() as stopped, saved(job, found):
         going = takewhile(lambda _: not stopped(), found)
         for seen in watched(in_order(partial(look, job), going, crew), "photos", len(found)):
@@ -115,10 +117,6 @@ def _work(job: Job, found: list[Path], clips: list[Path], crew: int) -> None:
                 _film(job, clip, stopped)
         job.stopped = stopped()
     _finish(job, found, clips)
-
-
-def _is_clip(path: Path) -> bool:
-    return path.suffix.lower() in folder.CLIPS
 
 
 def _found(
@@ -146,38 +144,24 @@ def _found(
     return places, missing
 
 
-def _is_done(path: Path, results: Path, drawn: bool) -> bool:
-    """Whether an earlier run has done all that is wanted of an input.
-
-    Args:
-        path: the input.
-        results: the path of its results, without suffix.
-        drawn: whether a picture is wanted, too.
-    """
-    wanted = [f"{results.name}.json", *([_picture(path, results.name)] if drawn else [])]
-    made = [results.parent / name for name in wanted]
-    if (results.parent / f"{results.name}{INCOMPLETE}").exists() or not all(map(Path.exists, made)):
-        return False
-    return path.stat().st_mtime <= min(p.stat().st_mtime for p in made)  # else it was changed since
-
-
 def _sorted_out(
     names: Mapping[Path, str],
     out: Path,
     given: Mapping[Path, given_boxes.Given] | None,
     form: Form,
-    skip_done: bool,
-    *,
+    done: Cut | None,
     drawn: bool,
 ) -> tuple[list[Path], list[Path]]:
-    """The photos and the clips that are to be done."""
-    if skip_done and form is not Form.json:
+    """The photos and the clips that are to be done; where a cut is given, but for what is done."""
+    if done and form is not Form.json:
         raise ValueError(f"--skip-done is for results of a file each; --format {form} has one")
-    left = [p for p, name in names.items() if not (skip_done and _is_done(p, out / name, drawn))]
+    left = [
+        p for p, name in names.items() if not (done and is_done(p, out, name, done, drawn=drawn))
+    ]
     if len(left) < len(names):
         typer.echo(f"posegram: {counted(len(names) - len(left), 'file')} done before", err=True)
-    photos = [p for p in left if not _is_clip(p) and (given is None or p in given)]
-    return photos, [p for p in left if _is_clip(p)]
+    photos = [p for p in left if not is_clip(p) and (given is None or p in given)]
+    return photos, [p for p in left if is_clip(p)]
 
 
 def _elsewhere(path: Path) -> str:
@@ -240,7 +224,7 @@ def _given(
     for name, value in finds.items():
         if value not in ("", "none", 0):
             raise ValueError(f"{name} is for people who are found; --boxes says who is there")
-    clip = next(filter(_is_clip, inputs), None)
+    clip = next(filter(is_clip, inputs), None)
     if clip is not None:
         raise ValueError(f"--boxes is for photos; {clip} is a clip")
     matched = given_boxes.match(inputs, given_boxes.read_boxes(boxes))
@@ -262,38 +246,9 @@ def _prepare(out: Path) -> None:
         raise PermissionError(f"cannot write to the folder {out}")
 
 
-def _names(inputs: Mapping[Path, str], out: Path, form: Form) -> dict[Path, str]:
-    """A name for each input's results that overwrites neither an input nor another's results.
-
-    The inputs' own names, as `_found` gives them, keep their folders. Beside an input its name is
-    never taken: IMG_1.jpg beside IMG_1.heic is somebody's photo, whether or not it is an input.
-    """
-    one_table = form not in (Form.json, Form.coco) and not all(map(_is_clip, inputs))
-    sources = {_place(p) for p in inputs}
-
-    def taken(path: Path, name: str) -> bool:
-        if one_table and _is_clip(path) and name.casefold() == TABLE:
-            return True
-        result = _place(out / _picture(path, name))
-        return result in sources or result.with_suffix("") == _place(path).with_suffix("")
-
-    return distinct(inputs, taken)
-
-
-def _place(path: Path) -> Path:
-    """Where a file lies, however its folder is reached, without regard to case."""
-    return Path(str(path.parent.resolve() / path.name).casefold())
-
-
-def _picture(photo: Path, name: str) -> str:
-    """File name of what is drawn for an input."""
-    if _is_clip(photo):
-        return f"{name}.mp4"
-    return picture_name(photo, name)
-
-
 def _film(job: Job, clip: Path, stopped: Callable[[], int]) -> None:
     """Find, draw and write the people of one clip; one that cannot be read is noted instead."""
+    same = sum(path.name == clip.name for path in job.names)
     try:
         (job.out / job.names[clip]).parent.mkdir(parents=True, exist_ok=True)
         made = film_clip(
@@ -302,6 +257,7 @@ def _film(job: Job, clip: Path, stopped: Callable[[], int]) -> None:
             job.out,
             job.names[clip],
             job.form,
+            called=clip.name if same == 1 else str(clip),
             skeleton=job.skeleton,
             model=job.estimate.card.name,
             threshold=job.threshold,
@@ -314,7 +270,8 @@ def _film(job: Job, clip: Path, stopped: Callable[[], int]) -> None:
     except (OSError, ValueError) as fault:
         job.failed.append(str(fault))
         return
-    typer.echo(made.sentence)
+    if made.sentence:
+        typer.echo(made.sentence)
     if made.note:
         typer.echo(f"posegram: {made.note}", err=True)
     if made.fault:
@@ -324,8 +281,11 @@ def _film(job: Job, clip: Path, stopped: Callable[[], int]) -> None:
 def _finish(job: Job, photos: list[Path], clips: list[Path]) -> None:
     """Say what was done, and fail when an input or a file of results failed."""
     people = counted(job.people, "person", "people")
-    if photos or not clips:
+    if photos:  # else there are clips, or all was done before
         typer.echo(f"{counted(job.done, 'photo')}, {people} -> {job.out}")
+    if job.done and not job.people and job.min_score > 0:
+        few = f"nobody scores {job.min_score:g}"
+        typer.echo(f"posegram: {few}; --min-score 0 keeps unlikely people, too", err=True)
     _confess(job, "photo" if not clips else "file")
 
 

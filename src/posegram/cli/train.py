@@ -7,6 +7,8 @@ from typing import Any
 
 import typer
 
+from posegram import data
+
 __all__ = ["train"]
 
 
@@ -35,6 +37,7 @@ def train(
         raise ValueError(f"--labels is for one process, and torchrun started {ranks.count()}")
     if config == "quickstart":
         settings = quickstart.prepare(settings)
+    _require(settings)
     if ranks.rank() == 0:
         typer.echo(start.summary(card_for(settings)))
     try:
@@ -50,6 +53,15 @@ def train(
     typer.echo(f"\ntrained: {out}\npictures, curves, card: {out.parent}")
     if KINDS[settings.network] != "detector":
         _next(out)
+
+
+def _require(settings: Any) -> None:
+    """See that the data sets are there, before anything is said of the network."""
+    for key in ("train", "valid"):
+        for told in map(data.pieces, getattr(settings, key)):
+            unknown = not told.reader and ":" in str(told.path)  # of which reading says more
+            if not told.path.exists() and not unknown:
+                raise FileNotFoundError(f"{key}: {told.path}: no such file; give {key}=reader:path")
 
 
 def _next(out: Path) -> None:

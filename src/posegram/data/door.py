@@ -172,7 +172,8 @@ def _scipy_io(path: Path) -> Any:
 
 def _open_mat(path: Path, read: Callable[[Any], Any]) -> Any:
     """What `read` makes of the file when it is given scipy.io."""
-    require(path, "file")
+    if require(path, "file").is_dir():
+        raise ValueError(f"{path} is a folder, wanted a .mat file")
     io = _scipy_io(path)
     try:
         return read(io)

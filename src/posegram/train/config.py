@@ -21,7 +21,7 @@ _CHOICES = {
     "optimizer": ("adam", "adamw"),
     "match": ("name", "place"),
     "semi": ("off", "consistency", "teacher", "pseudo"),
-    "front": ("lite0", "dense", "dense3"),
+    "front": ("lite0", "dense", "thin"),
 }
 _POSITIVE = (
     *("batch", "epochs", "channels", "step_epochs", "unlabelled_times"),
@@ -74,7 +74,8 @@ class Config:
 
     network: str = "cnn"  # see posegram.models.MODELS
     channels: int = 24  # width of the network: `width` of cnn, `head` of lite
-    front: str = "lite0"  # lite and detector, first blocks: "lite0"'s, "dense" or "dense3"
+    # lite and detector, first blocks: "lite0"'s or "dense"; "thin": that, and narrower blocks
+    front: str = "lite0"
     refine: int = 0  # residual blocks a trained network grows by: lite's head, detector's body
     size: tuple[int, int] = (220, 220)  # height and width of a crop
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # on 0..255 RGB; with std 255: [0, 1]

@@ -64,10 +64,10 @@ class Record(callbacks.Callback):
         """Add the epoch's line, dropping lines that a killed run wrote beyond its checkpoint."""
         if ranks.rank():
             return
-        now = trainer.callback_metrics
+        now, epoch = trainer.callback_metrics, trainer.current_epoch + 1
         loss = sum(pl_module.train_loss) / max(1, len(pl_module.train_loss))
         line = {
-            "epoch": trainer.current_epoch,
+            "epoch": epoch,
             "loss": loss,
             **{key: float(now[key]) for key in now if key.startswith("valid_")},
             **pl_module.extras(),
@@ -75,17 +75,20 @@ class Record(callbacks.Callback):
             "seconds": time.perf_counter() - self.begun,
         }
         path = self.run / "metrics.csv"
-        lines = [r for r in read_metrics(path) if r["epoch"] < trainer.current_epoch]
+        lines = [r for r in read_metrics(path) if r["epoch"] < epoch]
         _write_metrics(path, [*lines, line])
         draw_curves([*lines, line], self.run / "curves.png")
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The epochs of a metrics.csv, none where there is no file."""
+    """The epochs of a metrics.csv, counted from 1; none where there is no file."""
     if not path.exists():
         return []
     with path.open(encoding="utf-8", newline="") as file:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        lines = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    if lines and lines[0]["epoch"] == 0:  # a run begun by an older posegram counts from 0
+        return [line | {"epoch": line["epoch"] + 1} for line in lines]
+    return lines
 
 
 def _write_metrics(path: Path, lines: list[dict[str, float]]) -> None:
@@ -105,7 +108,7 @@ def _badness(line: dict[str, float]) -> float:
 
 def draw_curves(lines: list[dict[str, float]], out: Path) -> None:
     """A picture of losses, two validation numbers and learning rate; the best epoch is marked."""
-    epochs = [line["epoch"] + 1 for line in lines]
+    epochs = [line["epoch"] for line in lines]
     best = min(range(len(lines)), key=lambda n: _badness(lines[n]))
     shown = [key for key in _PANELS if key in lines[best]]
     panels = (
@@ -120,6 +123,7 @@ def draw_curves(lines: list[dict[str, float]], out: Path) -> None:
                 axis.plot(epochs[best], lines[best][keys[-1]], "o", color="black", fillstyle="none")
             axis.axvline(epochs[best], color="grey", linewidth=0.8, linestyle=":")
             axis.set(title=title, xlabel="epoch")
+            axis.xaxis.get_major_locator().set_params(integer=True)
             axis.grid(alpha=0.3)
             axis.legend()
         value = lines[best]

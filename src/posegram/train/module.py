@@ -308,9 +308,11 @@ class PoseModule(lightning.LightningModule):
             )
             return {"scheduler": plateau, "monitor": "valid_loss", "interval": "epoch"}
         total = max(1, self.steps * config.epochs)
+        # of few people a rise that is set for many would fill the run, which then learns nothing
+        most = max(1, min(config.warmup, total // 10))
 
         def factor(step: int) -> float:
-            rise = min(1.0, (step + 1) / max(1, config.warmup))
+            rise = min(1.0, (step + 1) / most)
             if config.schedule == "step":
                 return float(
                     rise * config.step_factor ** (step // (self.steps * config.step_epochs))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from posegram import data
 from posegram.data import nameless, skeleton_file
 from posegram.data.joints import pairs_by_name
 from posegram.pose import SKELETONS, Sample, Skeleton, skeleton_named
+from posegram.train import places, ranks
 from posegram.train.batches import relabel
 from posegram.train.config import Config
 
@@ -40,14 +43,33 @@ def named(config: Config) -> Skeleton:
 
 
 def people(config: Config, specs: Sequence[str]) -> list[Sample]:
-    """Everybody in data sets, joints without names called as the settings' skeleton file says."""
+    """Everybody in data sets, joints called as in the skeleton that the settings name.
+
+    Joints without names are called as its file says; others in another spelling, as `places.called`
+    has it, meet the skeleton's.
+    """
     found = [sample for spec in specs for sample in data.read(spec, config.pictures)]
+    skeleton = named(config)
     given = config.skeleton.endswith(".toml")
-    return nameless.called(found, named(config) if given else None)
+    found = nameless.called(found, skeleton if given else None)
+    spelt = {own: _spelt(own, skeleton) for own in {sample.skeleton for sample in found}}
+    return [replace(sample, skeleton=spelt[sample.skeleton]) for sample in found]
+
+
+def _spelt(theirs: Skeleton, ours: Skeleton) -> Skeleton:
+    """The same skeleton, its joints spelt as ours where both mean the same one."""
+    spelling = {their: our for our, their in places.called(ours.joints, theirs.joints).items()}
+    if all(our == their for their, our in spelling.items()):
+        return theirs
+    new = {joint: spelling.get(joint, joint) for joint in theirs.joints}
+    bones, mirror = (
+        tuple((new[a], new[b]) for a, b in pairs) for pairs in (theirs.bones, theirs.mirror)
+    )
+    return replace(theirs, joints=tuple(new.values()), bones=bones, mirror=mirror)
 
 
 def require(skeleton: Skeleton, people: Sequence[Sample], what: str) -> None:
-    """See that people have something to learn or to measure.
+    """See that people have something to learn or to measure; say which joints nobody can learn.
 
     Args:
         skeleton: whose joints are learnt.
@@ -57,14 +79,34 @@ def require(skeleton: Skeleton, people: Sequence[Sample], what: str) -> None:
     Raises:
         ValueError: nobody has a labelled joint of the skeleton.
     """
-    if not any(relabel(sample, skeleton)[1].any() for sample in people):
-        advice = "skeleton=data learns the joints of the first data set"
-        if any(nameless.bare(sample.skeleton) for sample in people):
-            advice = f"{nameless.ADVICE}, or {advice}"
-        raise ValueError(
-            f"none of the {len(people)} people to {what} has a labelled joint of skeleton "
-            f"{skeleton.name!r}; {advice}"
-        )
+    known = np.zeros(len(skeleton), dtype=np.bool_)
+    for sample in people:
+        known |= relabel(sample, skeleton)[1]
+        if known.all():
+            return
+    if known.any():
+        if what == "train on" and ranks.rank() == 0:
+            _tell(
+                skeleton, [j for j, k in zip(skeleton.joints, known, strict=True) if not k], people
+            )
+        return
+    advice = "skeleton=data learns the joints of the first data set"
+    if any(nameless.bare(sample.skeleton) for sample in people):
+        advice = f"{nameless.ADVICE}, or {advice}"
+    raise ValueError(
+        f"none of the {len(people)} people to {what} has a labelled joint of skeleton "
+        f"{skeleton.name!r}; {advice}"
+    )
+
+
+def _tell(skeleton: Skeleton, lacking: Sequence[str], people: Sequence[Sample]) -> None:
+    """Say which joints of a skeleton are never trained: a misspelt one would go unnoticed."""
+    kinds = dict.fromkeys(sample.skeleton for sample in people)
+    theirs = dict.fromkeys(joint for own in kinds for joint in own.joints)
+    sys.stderr.write(
+        f"posegram: nobody to train on has a label for {', '.join(lacking)} of skeleton "
+        f"{skeleton.name!r}, so they are not learnt; the data's joints are {', '.join(theirs)}\n"
+    )
 
 
 def agreement(people: Sequence[Sample], skeleton: Skeleton) -> dict[tuple[str, str], float]:

@@ -140,9 +140,11 @@ def _same_front(network: nn.Module, theirs: Card | None, config: Config) -> None
     """See that the first layers are the kind that the start has: others would begin at random."""
     front = "lite0" if theirs is None else theirs.settings.get("front", "lite0")
     if theirs is not None and isinstance(network, Body) and front != config.front:
+        head = int(theirs.settings.get("head", config.channels))
+        wide = "" if head == config.channels else f" channels={head}"
         raise ValueError(
             f"{config.start} has front = {front!r}, and the settings say front = {config.front!r}; "
-            f"give front={front}"
+            f"give front={front}{wide}"
         )
 
 

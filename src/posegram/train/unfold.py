@@ -21,7 +21,7 @@ from torch import nn
 from posegram import models
 from posegram.pose import Card, Floats, Image
 
-__all__ = ["settle", "unfold"]
+__all__ = ["settle", "to_first_convolution", "unfold"]
 
 _AWAY = 0.02  # of the largest answer, by which the rebuilt network may differ from the file
 _ROUNDED = 0.25  # the same for a file that computes in 8 bits; on noise 0.15 was measured
@@ -45,7 +45,7 @@ def unfold(path: Path) -> tuple[Card, nn.Module]:
     layers = _layers(network, card)
     shapes = [tuple(conv.weight.shape) for conv, _ in layers]
     names = {layer: name for name, layer in network.named_modules()}
-    folded = _ordered(_folded(model), shapes, [names[conv] for conv, _ in layers])
+    folded = _ordered(_raw(model, card), shapes, [names[conv] for conv, _ in layers])
     if len(folded) != len(shapes):
         raise ValueError(
             f"{path} holds other layers than {card.settings.get('network')!r} has: files of other "
@@ -60,6 +60,31 @@ def unfold(path: Path) -> tuple[Card, nn.Module]:
 
 
 _Layer = tuple[Floats, Floats | None]  # weight and bias of a convolution
+
+
+def to_first_convolution(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The nodes from a graph's input to the first convolution, with it; empty where they fork."""
+    name, path = model.graph.input[0].name, list[onnx.NodeProto]()
+    while not path or path[-1].op_type != "Conv":
+        after = [node for node in model.graph.node if name in node.input]
+        if len(after) != 1:
+            return []
+        path.append(after[0])
+        name = after[0].output[0]
+    return path
+
+
+def _raw(model: onnx.ModelProto, card: Card) -> list[tuple[str, _Layer]]:
+    """What `_folded` says, with the normalisation of pictures taken out of the first one again."""
+    found, path = _folded(model), to_first_convolution(model)
+    if not path or any(node.op_type == "Div" for node in path):
+        return found
+    for row, (place, (weight, bias)) in enumerate(found):
+        if place == _place(path[-1].name) and bias is not None:
+            whole = weight * np.float32(card.std[0])
+            mean = card.mean[0] / card.std[0] * whole.sum(axis=(1, 2, 3))
+            found[row] = place, (whole, np.asarray(bias + mean, dtype=np.float32))
+    return found
 
 
 def _folded(model: onnx.ModelProto) -> list[tuple[str, _Layer]]:

@@ -10,6 +10,7 @@ from apiflask import APIBlueprint, APIFlask, Schema
 from apiflask.fields import Float, Integer, String
 from apiflask.validators import Length, OneOf, Range
 from flask import Response, current_app, jsonify, send_file, url_for
+from marshmallow import RAISE
 from werkzeug.routing import BaseConverter
 
 from posegram.pose import SKELETONS, People
@@ -61,6 +62,11 @@ class Which(Schema):
     skeleton = String(load_default="", validate=_one_of(sorted(SKELETONS)))
     max_people = Integer(load_default=0, validate=Range(0, answers.MOST))
 
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        # a misspelt parameter that passed would change nothing, and nobody would know
+        self.error_messages["unknown"] = "this address knows none of that name"
+
 
 class Picture(Which):
     """Query: also how to answer."""
@@ -108,7 +114,7 @@ def offered(name: str) -> str:
 
 
 @bp.post("/pose/image")
-@bp.input(Picture, location="query", arg_name="query")
+@bp.input(Picture, location="query", arg_name="query", unknown=RAISE)
 @bp.doc(tags=["Pictures"], responses=[400, 406, 413, 415, 422, 429, 503])
 def picture(query: dict[str, Any]) -> Response:
     """Find the people in a picture.
@@ -172,7 +178,7 @@ def forget(key: str) -> Response:
 
 
 @bp.post("/pose/frame")
-@bp.input(Frame, location="query", arg_name="query")
+@bp.input(Frame, location="query", arg_name="query", unknown=RAISE)
 @bp.doc(tags=["Live"], responses=[400, 413, 415, 422, 429, 503])
 def frame(query: dict[str, Any]) -> Response:
     """Find the people in one live frame, a JPEG of at most 1,920 pixels a side; nothing is kept.

@@ -10,6 +10,7 @@ from typing import Any
 from apiflask import APIBlueprint, APIFlask
 from apiflask.fields import Boolean
 from flask import Response, jsonify, request, send_from_directory, url_for
+from marshmallow import RAISE
 
 from posegram.web import answers, peek, uploads
 from posegram.web.api import Which, offered, service
@@ -47,7 +48,7 @@ def rates(settings: Settings) -> dict[str, str]:
 
 
 @bp.post("/jobs")
-@bp.input(Clip, location="query", arg_name="query")
+@bp.input(Clip, location="query", arg_name="query", unknown=RAISE)
 @bp.doc(tags=["Clips"], responses=[400, 413, 415, 422, 429, 503])
 def add(query: dict[str, Any]) -> tuple[Response, int]:
     """Queue a video.

@@ -1,7 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+import figures
+from posegram.data import mpii
+from posegram.data.doctor.annotations import gather, load
 from posegram.data.doctor.frames import frames, plain_boxes, shares
+from posegram.pose import MPII16
 
 
 def _spoilt(good, row, change):
@@ -29,6 +35,25 @@ def test_a_person_without_any_box_is_nothing(good):
 def test_a_box_outside_the_picture_is_certain(good, kinds):
     found = frames(good.boxed(3, good.people.box[3] + [900, 0, 900, 0]))
     assert ("certain", "box-outside") in kinds(found)
+
+
+@pytest.fixture
+def cut_off(tmp_path):
+    """A list of MPII's layout of somebody most of whose square lies outside the picture."""
+    (one,) = figures.samples(tmp_path / "images", 1, skeleton=MPII16)
+    box = np.array([-200, -200, 400, 400], dtype=np.float32)
+    return mpii.write(tmp_path / "list.json", [replace(one, box=box)])
+
+
+@pytest.mark.parametrize("reader", ["mpii:", ""])
+def test_a_square_that_mpiis_reader_drew_is_no_label(cut_off, kinds, reader):
+    (people,) = load(f"{reader}{cut_off}")
+    assert ("certain", "box-outside") not in kinds(frames(people))
+
+
+def test_a_labelled_box_around_mpiis_joints_is_judged(cut_off, kinds):
+    (people,) = gather(mpii.read(cut_off), "memory")
+    assert ("certain", "box-outside") in kinds(frames(people))
 
 
 def test_shares_for_pixels_are_certain(good, kinds):

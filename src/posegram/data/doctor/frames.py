@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from posegram import data
 from posegram.data.doctor.annotations import Annotations, Bools, Doubles
 from posegram.data.doctor.findings import Finding, Level, named, of_people
+from posegram.pose import MPII16
 
 __all__ = ["frames", "plain_boxes", "shares"]
 
@@ -66,7 +68,9 @@ def _empty(people: Annotations, plain: Bools) -> list[Finding]:
 
 
 def _away(people: Annotations, plain: Bools) -> list[Finding]:
-    """Boxes of which more than half lies outside the picture."""
+    """Labelled boxes of which more than half lies outside the picture."""
+    if _squares(people):
+        return []
     size = people.canvas[:, ::-1]
     low, high = np.maximum(people.box[:, :2], -0.5), np.minimum(people.box[:, 2:], size - 0.5)
     inner = np.maximum(high - low, 0).prod(axis=1)
@@ -83,6 +87,16 @@ def _away(people: Annotations, plain: Bools) -> list[Finding]:
         ),
         0.6,
     )
+
+
+def _squares(people: Annotations) -> bool:
+    """Whether the boxes are the squares that MPII's reader draws around a centre: no labels."""
+    if people.skeleton != MPII16:
+        return False
+    try:
+        return data.reader_of(people.source)[0] == "mpii"
+    except (OSError, ValueError):  # people from memory
+        return False
 
 
 @np.errstate(invalid="ignore", divide="ignore")  # NaN and infinity are unknown
