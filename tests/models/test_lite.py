@@ -195,7 +195,7 @@ def test_imagenet_weights_fill_all_of_the_body_but_a_dense_front():
 def test_a_thin_network_has_narrower_blocks():
     dense, thin = (network(head=8, front=front) for front in ("dense", "thin"))
     wide, narrow = (one.blocks[12].body[0].out_channels for one in (dense, thin))
-    assert (wide, narrow) == (1152, 448)
+    assert (wide, narrow) == (1152, 768)
 
 
 def test_a_thin_network_is_not_begun_from_imagenet():

@@ -29,7 +29,7 @@ _STAGES = (
 _TAPS = (4, 10, 15)  # blocks whose outputs have strides 8, 16 and 32
 _FRONT = 96  # channels within a dense front
 # channels within each block of a thin network: those that matter most (bench/thin.py)
-_THIN = (0, 96, 144, 144, 240, 240, 288, 288, 448, 448, 432, 592, 448, 448, 480, 736)
+_THIN = (0, 96, 144, 144, 240, 240, 416, 416, 448, 592, 592, 592, 768, 768, 768, 768)
 _FROZEN = 3  # blocks kept at their ImageNet weights while `freeze` holds
 
 
