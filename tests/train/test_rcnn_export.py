@@ -31,7 +31,7 @@ def run(tmp_path_factory):
     labels = coco.write(folder / "labels.json", made, folder / "images")
     small = {"name": "few", "folder": str(folder), "train": [f"coco:{labels}"], "split": 0.5}
     net = {"network": "keypoint_rcnn18", "channels": 8, "size": [64, 64], "skeleton": "coco17"}
-    steps = {"batch": 2, "epochs": 1, "warmup": 2, "precision": "fp32", "threads": 1}
+    steps = {"batch": 2, "epochs": 1, "rate": 5e-4, "precision": "fp32", "threads": 1}
     fit(Config().override(small | net | steps), progress=False)
     return folder / "few"
 
